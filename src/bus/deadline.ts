@@ -1,0 +1,36 @@
+import { monotonicNowMs } from './clock.ts';
+
+/** The longest that `setTimeout` can wait; it takes anything longer for 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A moment at which something is given up, and the timer that does it. Only calls with a deadline have one. */
+export class Deadline {
+  /** On the clock of {@link monotonicNowMs}. */
+  readonly atMs: number;
+  readonly #passed: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Calls `passed` once `atMs` has passed, never within this call, unless {@link clear} comes first. */
+  constructor(atMs: number, passed: () => void) {
+    this.atMs = atMs;
+    this.#passed = passed;
+    this.#arm();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #arm(): void {
+    const leftMs = this.atMs - monotonicNowMs();
+    this.#timer = setTimeout(() => this.#fired(), Math.min(Math.ceil(leftMs), MAX_TIMER_MS));
+    // Waiting for an answer keeps a process alive exactly if the port does.
+    this.#timer.unref();
+  }
+
+  #fired(): void {
+    // Timers count from the start of the event loop's turn, so after a long turn they fire early.
+    if (this.atMs > monotonicNowMs()) this.#arm();
+    else this.#passed();
+  }
+}

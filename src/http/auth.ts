@@ -1,0 +1,57 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import { ApiError, quote } from './errors.ts';
+import type { Scope } from './gateway.ts';
+import type { KeyRing } from './key-ring.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose sessions this request may see; set before the handler of every route that needs a key. */
+    scope: Scope;
+  }
+  interface FastifyContextConfig {
+    /** A route that answers without a key. */
+    public?: boolean;
+  }
+}
+
+/**
+ * Asks for a key on every route that is not `config.public`, and decides once, here, whose sessions the request may
+ * see: a tenant's key its own, the operator's key all of them or those of the tenant in `X-Tenant-ID`.
+ */
+export const authPlugin = fastifyPlugin<{ keys: KeyRing }>(async (app, { keys }) => {
+  app.decorateRequest('scope');
+  app.addHook('onRequest', async (request: FastifyRequest, _reply: FastifyReply) => {
+    if (request.routeOptions.config.public || request.is404) return;
+    request.scope = scopeOf(request, keys);
+  });
+});
+
+function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
+  const wanted = headerOf(request, 'x-tenant-id');
+  if (keys.isOpen) return { tenantId: wanted };
+  const key = presentedKey(request);
+  if (key === undefined) {
+    throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
+  }
+  const holder = keys.find(key);
+  if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
+  if (holder.tenantId === undefined) return { tenantId: wanted };
+  if (wanted !== undefined && wanted !== holder.tenantId) {
+    throw new ApiError('forbidden', `X-Tenant-ID is ${quote(wanted)}, but the API key belongs to another tenant`);
+  }
+  return { tenantId: holder.tenantId };
+}
+
+function presentedKey(request: FastifyRequest): string | undefined {
+  const header = headerOf(request, 'x-api-key');
+  if (header !== undefined) return header;
+  const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '');
+  return bearer?.[1];
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  const text = Array.isArray(value) ? value[0] : value;
+  return text === undefined || text === '' ? undefined : text;
+}

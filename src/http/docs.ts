@@ -1,0 +1,30 @@
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import fastifyPlugin from 'fastify-plugin';
+
+/** The OpenAPI document made from the routes' schemas (`/docs/json`), and a page to read and try it (`/docs`). */
+export const docsPlugin = fastifyPlugin<{ version: string }>(async (app, { version }) => {
+  app.addHook('onRoute', (route) => {
+    if (route.url.startsWith('/docs')) route.config = { ...route.config, public: true };
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'W3 Voice Gateway',
+        version,
+        description: 'Phone calls over plain HTTP: create a session, POST the caller, poll for the reply.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      tags: [{ name: 'Calls' }, { name: 'Audio' }, { name: 'Operations' }],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+          bearer: { type: 'http', scheme: 'bearer' },
+        },
+      },
+      security: [{ apiKey: [] }, { bearer: [] }],
+    },
+  });
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
+});

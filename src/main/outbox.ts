@@ -1,0 +1,200 @@
+/** What FreeSWITCH is asked to do, once for each `id`, after playing everything before it. */
+export interface CallAction {
+  readonly id: string;
+  readonly type: 'transfer' | 'hangup';
+  /** Where to transfer to; absent for `hangup`. */
+  readonly extension?: string;
+  readonly reason?: string;
+}
+
+/** One thing on its way to the client. `seq` rises by 1 an entry; `generation` by 1 an interruption. */
+export type OutboxEntry = { readonly seq: number; readonly generation: number } & (
+  | {
+      readonly kind: 'audio';
+      readonly itemId: string;
+      /** Milliseconds it plays for, including padding. */
+      readonly frameMs: number;
+      /** Milliseconds of the reply item in it: less than `frameMs` in an item's padded last frame. */
+      readonly audioMs: number;
+      /** When it was queued, on the owner's clock. */
+      readonly queuedAtMs: number;
+      /** The frame in the call's encoding: a multiple of 3 bytes, so the text joins with its neighbours'. */
+      readonly base64: string;
+    }
+  | { readonly kind: 'transcript'; readonly line: string }
+  | { readonly kind: 'action'; readonly action: CallAction }
+);
+
+export type AudioEntry = Extract<OutboxEntry, { kind: 'audio' }>;
+
+/** Options of one read. */
+export interface TakeOptions {
+  /** Everything up to this `seq` arrived (−1: nothing yet). Absent: everything written before arrived. */
+  readonly ack?: number | undefined;
+  /** Most milliseconds of audio in the answer; at least one frame is always taken. */
+  readonly maxMs?: number | undefined;
+}
+
+/**
+ * The entries of one answer. Exactly one of `written` and `aborted` is to be called, when the answer has been handed
+ * to the network whole, or could not be.
+ */
+export interface OutboxBatch {
+  readonly entries: readonly OutboxEntry[];
+  written(): void;
+  aborted(): void;
+}
+
+interface Slot {
+  readonly entry: OutboxEntry;
+  state: 'queued' | 'in_flight' | 'written';
+}
+
+/**
+ * A call's entries between the pipeline and whoever reads them, polls today. Keeps an entry until it is known to have
+ * arrived: acknowledged by clients that acknowledge, fully written for those that do not. Bounding it is its owner's
+ * part (`queuedAudioMs`).
+ */
+export class Outbox {
+  #slots: Slot[] = [];
+  #nextSeq = 0;
+  #lastSentSeq = -1;
+  #generation = 0;
+  #queuedAudioMs = 0;
+  #onDelivered: (entry: OutboxEntry) => void;
+  #onChange: () => void;
+
+  /**
+   * @param onDelivered called once an entry, in order of `seq`, when it is known to have arrived
+   * @param onChange called when there may be something new to read
+   */
+  constructor(onDelivered: (entry: OutboxEntry) => void, onChange: () => void) {
+    this.#onDelivered = onDelivered;
+    this.#onChange = onChange;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** `seq` of the newest entry of the last answer that was built; −1 before the first. */
+  get lastSentSeq(): number {
+    return this.#lastSentSeq;
+  }
+
+  /** Milliseconds of audio not yet known to have arrived. */
+  get queuedAudioMs(): number {
+    return this.#queuedAudioMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.#slots.length === 0;
+  }
+
+  /** Whether a read with this `ack` would find an entry. */
+  hasEntries(ack: number | undefined): boolean {
+    if (ack === undefined) return this.#slots.some((slot) => slot.state === 'queued');
+    const last = this.#slots.at(-1);
+    return last !== undefined && last.entry.seq > ack;
+  }
+
+  pushAudio(
+    itemId: string,
+    frames: readonly { base64: string; frameMs: number; audioMs: number }[],
+    queuedAtMs: number,
+  ): void {
+    for (const frame of frames) {
+      this.#push({ ...this.#head(), kind: 'audio', itemId, queuedAtMs, ...frame });
+      this.#queuedAudioMs += frame.frameMs;
+    }
+    this.#onChange();
+  }
+
+  pushTranscript(line: string): void {
+    this.#push({ ...this.#head(), kind: 'transcript', line });
+    this.#onChange();
+  }
+
+  pushAction(action: CallAction): void {
+    this.#push({ ...this.#head(), kind: 'action', action });
+    this.#onChange();
+  }
+
+  /**
+   * Starts a new generation: audio not known to have arrived is discarded, transcript lines stay.
+   * @param keepAction whether an action that has not been delivered stays; `false` removes it
+   * @returns the actions removed
+   */
+  interrupt(keepAction: (action: CallAction) => boolean = () => true): CallAction[] {
+    this.#generation += 1;
+    const removed: CallAction[] = [];
+    this.#slots = this.#slots.filter(({ entry, state }) => {
+      if (entry.kind === 'audio') return false;
+      if (entry.kind !== 'action' || state !== 'queued' || keepAction(entry.action)) return true;
+      removed.push(entry.action);
+      return false;
+    });
+    this.#queuedAudioMs = 0;
+    this.#onChange();
+    return removed;
+  }
+
+  /** Takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
+  take({ ack, maxMs = Number.POSITIVE_INFINITY }: TakeOptions): OutboxBatch {
+    if (ack === undefined) this.#settle((slot) => slot.state === 'written');
+    else this.#settle(({ entry }) => entry.seq <= ack && entry.seq <= this.#lastSentSeq);
+    const taken: Slot[] = [];
+    let audioMs = 0;
+    for (const slot of this.#slots) {
+      const { entry } = slot;
+      if (ack === undefined && slot.state !== 'queued') continue;
+      if (entry.kind === 'audio') {
+        if (audioMs > 0 && audioMs + entry.frameMs > maxMs) break;
+        audioMs += entry.frameMs;
+      }
+      slot.state = 'in_flight';
+      taken.push(slot);
+      if (entry.kind === 'action') break;
+    }
+    const last = taken.at(-1);
+    if (last) this.#lastSentSeq = last.entry.seq;
+    return {
+      entries: taken.map((slot) => slot.entry),
+      written: () => this.#markWritten(taken, ack !== undefined),
+      aborted: () => this.#giveBack(taken),
+    };
+  }
+
+  #markWritten(taken: Slot[], acknowledges: boolean): void {
+    for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'written';
+    // A client that acknowledges has them when it says so.
+    if (!acknowledges) this.#settle((slot) => slot.state === 'written');
+  }
+
+  #giveBack(taken: Slot[]): void {
+    for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'queued';
+    if (taken.length > 0) this.#onChange();
+  }
+
+  /** Removes the entries that arrived and reports them. */
+  #settle(arrived: (slot: Slot) => boolean): void {
+    if (!this.#slots.some(arrived)) return;
+    const delivered: OutboxEntry[] = [];
+    this.#slots = this.#slots.filter((slot) => {
+      if (!arrived(slot)) return true;
+      delivered.push(slot.entry);
+      if (slot.entry.kind === 'audio') this.#queuedAudioMs -= slot.entry.frameMs;
+      return false;
+    });
+    // After the queue is consistent: a listener may push.
+    for (const entry of delivered) this.#onDelivered(entry);
+  }
+
+  #head(): { seq: number; generation: number } {
+    return { seq: this.#nextSeq++, generation: this.#generation };
+  }
+
+  #push(entry: OutboxEntry): void {
+    this.#slots.push({ entry, state: 'queued' });
+  }
+}

@@ -1,0 +1,218 @@
+import type { RealtimeClientEvent, SessionCreatedEvent, SessionUpdatedEvent } from 'openai/resources/realtime/realtime';
+import { WebSocket } from 'ws';
+import { parseServerEvent } from './server-events.ts';
+import { type RealtimeSettings, sessionUpdate } from './settings.ts';
+import { UpstreamError } from './upstream-error.ts';
+
+/** Where to connect, and as whom. */
+export interface UpstreamTarget {
+  /** `wss://…/v1/realtime`; query parameters of its own are kept. */
+  readonly url: string;
+  readonly apiKey: string | undefined;
+  /** Sent as `OpenAI-Safety-Identifier`: a stable id of the caller that does not tell who it is. */
+  readonly safetyIdentifier: string | undefined;
+}
+
+export interface ConnectOptions {
+  readonly target: UpstreamTarget;
+  readonly settings: RealtimeSettings;
+  /** From the first packet to `session.updated`. */
+  readonly timeoutMs: number;
+  /** How often the socket is pinged; two missed answers end it. */
+  readonly pingIntervalMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Default of `ConnectOptions.pingIntervalMs`. */
+export const PING_INTERVAL_MS = 15_000;
+const MAX_MISSED_PONGS = 2;
+
+/** A connection whose session is configured. It reports every event until it closes, once. */
+export interface RealtimeConnection {
+  /** The server's id of the session. */
+  readonly upstreamSessionId: string | undefined;
+  /** When the server will end the session, in Unix milliseconds. */
+  readonly expiresAtMs: number | undefined;
+  /** Bytes accepted but not yet handed to the network. */
+  readonly bufferedBytes: number;
+  /** Sends an event; false when the socket is no longer open. */
+  send(event: RealtimeClientEvent): boolean;
+  /** Sends a frame that already is an event's JSON. */
+  sendFrame(frame: string | Uint8Array): boolean;
+  /** Handlers are called in order; set both right after the connection was made. */
+  onEvent: (event: { type: string }) => void;
+  onClose: (error: UpstreamError) => void;
+  /** Closes normally; `onClose` is not called. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Opens a socket, configures the session and resolves once the server confirmed it (`session.updated`): audio sent
+ * before would be read in the default format.
+ * @throws {UpstreamError} refused, timed out, or ended before it was ready
+ */
+export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnection> {
+  return new Promise((resolve, reject) => {
+    const { target, settings, signal } = options;
+    const configEventId = 'session-config';
+    const socket = new WebSocket(urlOf(target, settings.model), {
+      perMessageDeflate: false,
+      followRedirects: false,
+      skipUTF8Validation: true,
+      headers: headersOf(target),
+    });
+    const connection = new SocketConnection(socket, options.pingIntervalMs ?? PING_INTERVAL_MS);
+    const timer = setTimeout(() => {
+      fail(
+        new UpstreamError('timeout', 'connect_timeout', `the upstream was not ready within ${options.timeoutMs} ms`),
+      );
+    }, options.timeoutMs);
+    const onAbort = () => fail(new UpstreamError('timeout', 'aborted', 'connecting was given up'));
+    signal?.addEventListener('abort', onAbort, { once: true });
+
+    function settle(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      connection.onEvent = () => {};
+      connection.onClose = () => {};
+    }
+    function fail(error: UpstreamError): void {
+      settle();
+      connection.close();
+      socket.terminate();
+      reject(error);
+    }
+
+    socket.once('unexpected-response', (_request, response) => {
+      response.resume();
+      fail(UpstreamError.fromHandshake(response.statusCode ?? 0));
+    });
+    connection.onClose = fail;
+    connection.onEvent = (event) => {
+      if (event.type === 'session.created') {
+        const { session } = event as SessionCreatedEvent;
+        connection.describe(session);
+        connection.send(sessionUpdate(settings, configEventId));
+      } else if (event.type === 'session.updated') {
+        connection.describe((event as SessionUpdatedEvent).session);
+        settle();
+        resolve(connection);
+      } else if (event.type === 'error') {
+        const { code, message } = (event as { error?: { code?: string | null; message?: string } }).error ?? {};
+        fail(
+          new UpstreamError(
+            code === 'server_error' || code === 'rate_limit_exceeded' ? 'unavailable' : 'refused',
+            code ?? 'error',
+            `the upstream refused the session: ${message ?? 'no reason given'}`,
+          ),
+        );
+      }
+    };
+    if (signal?.aborted) onAbort();
+  });
+}
+
+function urlOf({ url }: UpstreamTarget, model: string): string {
+  const target = new URL(url);
+  if (!target.searchParams.has('model')) target.searchParams.set('model', model);
+  return target.href;
+}
+
+function headersOf({ apiKey, safetyIdentifier }: UpstreamTarget): Record<string, string> {
+  return {
+    ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+    ...(safetyIdentifier === undefined ? {} : { 'openai-safety-identifier': safetyIdentifier }),
+  };
+}
+
+class SocketConnection implements RealtimeConnection {
+  onEvent: (event: { type: string }) => void = () => {};
+  onClose: (error: UpstreamError) => void = () => {};
+  upstreamSessionId: string | undefined;
+  expiresAtMs: number | undefined;
+  #socket: WebSocket;
+  #closed = false;
+  #pinger: NodeJS.Timeout;
+  #missedPongs = 0;
+
+  constructor(socket: WebSocket, pingIntervalMs: number) {
+    this.#socket = socket;
+    socket.on('message', (data: Buffer, isBinary) => {
+      if (isBinary || this.#closed) return;
+      const event = parseServerEvent(data.toString('utf8'));
+      if (event) this.onEvent(event);
+    });
+    socket.on('pong', () => {
+      this.#missedPongs = 0;
+    });
+    socket.on('error', (cause) => {
+      this.#fail(
+        new UpstreamError('unavailable', 'socket_error', `the upstream socket failed: ${cause.message}`, { cause }),
+      );
+    });
+    socket.on('close', (code, reason) => {
+      this.#fail(closeError(code, reason.toString('utf8')));
+    });
+    this.#pinger = setInterval(() => this.#ping(), pingIntervalMs);
+    this.#pinger.unref();
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** Notes what the server said of the session. */
+  describe(session: object): void {
+    const { id, expires_at: expiresAt } = session as { id?: string; expires_at?: number };
+    this.upstreamSessionId = id ?? this.upstreamSessionId;
+    this.expiresAtMs = expiresAt === undefined ? this.expiresAtMs : expiresAt * 1000;
+  }
+
+  send(event: RealtimeClientEvent): boolean {
+    return this.sendFrame(JSON.stringify(event));
+  }
+
+  sendFrame(frame: string | Uint8Array): boolean {
+    if (this.#closed || this.#socket.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(frame, { binary: false });
+    return true;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#end();
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.terminate();
+    else this.#socket.close(1000);
+  }
+
+  #ping(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#missedPongs >= MAX_MISSED_PONGS) {
+      this.#fail(new UpstreamError('timeout', 'stalled', `the upstream missed ${MAX_MISSED_PONGS} pings`));
+      this.#socket.terminate();
+      return;
+    }
+    this.#missedPongs += 1;
+    this.#socket.ping();
+  }
+
+  #fail(error: UpstreamError): void {
+    if (this.#closed) return;
+    this.#end();
+    this.onClose(error);
+  }
+
+  #end(): void {
+    this.#closed = true;
+    clearInterval(this.#pinger);
+    // A terminated handshake still reports an error.
+    this.#socket.on('error', () => {});
+  }
+}
+
+function closeError(code: number, reason: string): UpstreamError {
+  const message = `the upstream closed the socket (${code}${reason ? `: ${reason}` : ''})`;
+  return code === 4000
+    ? new UpstreamError('refused', 'close_4000', message)
+    : new UpstreamError('unavailable', `close_${code}`, message);
+}

@@ -1,0 +1,112 @@
+/** One entry of a conversation to be told to a new session, in order. */
+export type ReplayItem =
+  | { readonly kind: 'message'; readonly itemId: string; readonly role: 'user' | 'assistant'; readonly text: string }
+  | {
+      readonly kind: 'tool';
+      readonly itemId: string;
+      readonly toolCallId: string;
+      readonly name: string;
+      readonly arguments: string;
+      /** Absent while the tool runs. */
+      readonly output?: string;
+    };
+
+interface Item {
+  readonly itemId: string;
+  readonly role: 'user' | 'assistant' | 'tool';
+  /** undefined: not known yet; null: it could not be transcribed. */
+  text: string | null | undefined;
+  tool?: { toolCallId: string; name: string; arguments: string; output?: string };
+}
+
+/** What stands in a transcript where the caller spoke but could not be understood. */
+export const UNINTELLIGIBLE = '(unintelligible)';
+
+/**
+ * The conversation in the order of its items, which is not the order in which their texts arrive: transcriptions come
+ * when they come. What the assistant said is what was heard of it.
+ */
+export class Conversation {
+  #items: Item[] = [];
+  #byId = new Map<string, Item>();
+
+  /** Adds an item behind `previousItemId`; null or unknown: at the end. A known item is left alone. */
+  add(itemId: string, previousItemId: string | null, role: Item['role']): void {
+    if (this.#byId.has(itemId)) return;
+    const item: Item = { itemId, role, text: undefined };
+    const previous = previousItemId === null ? undefined : this.#byId.get(previousItemId);
+    const at = previous ? this.#items.indexOf(previous) + 1 : this.#items.length;
+    this.#items.splice(at, 0, item);
+    this.#byId.set(itemId, item);
+  }
+
+  has(itemId: string): boolean {
+    return this.#byId.has(itemId);
+  }
+
+  /** Sets what was said; null: it could not be transcribed. Unknown items are added at the end. */
+  setText(itemId: string, role: 'user' | 'assistant', text: string | null): void {
+    this.add(itemId, null, role);
+    this.#byId.get(itemId)!.text = text;
+  }
+
+  /** Removes an item, as the server does with a turn that is to be forgotten. */
+  remove(itemId: string): void {
+    const item = this.#byId.get(itemId);
+    if (!item) return;
+    this.#byId.delete(itemId);
+    this.#items.splice(this.#items.indexOf(item), 1);
+  }
+
+  setToolCall(itemId: string, toolCallId: string, name: string, args: string): void {
+    this.add(itemId, null, 'tool');
+    this.#byId.get(itemId)!.tool = { toolCallId, name, arguments: args };
+  }
+
+  setToolOutput(toolCallId: string, output: string): void {
+    const item = this.#items.find(({ tool }) => tool?.toolCallId === toolCallId);
+    if (item?.tool) item.tool.output = output;
+  }
+
+  /** `[User]: …` and `[AI]: …`, in order. Items without words are left out, save turns that failed to transcribe. */
+  lines(): string[] {
+    const lines: string[] = [];
+    for (const { role, text } of this.#items) {
+      if (role === 'user' && (text === null || text)) lines.push(userLine(text));
+      if (role === 'assistant' && text) lines.push(assistantLine(text));
+    }
+    return lines;
+  }
+
+  /** What a new session is to be told so that the conversation goes on. */
+  replay(): ReplayItem[] {
+    const replay: ReplayItem[] = [];
+    for (const { itemId, role, text, tool } of this.#items) {
+      if (tool) replay.push({ kind: 'tool', itemId, ...tool });
+      else if (role === 'user') replay.push({ kind: 'message', itemId, role, text: text || UNINTELLIGIBLE });
+      else if (role === 'assistant' && text) replay.push({ kind: 'message', itemId, role, text });
+    }
+    return replay;
+  }
+}
+
+export function userLine(text: string | null): string {
+  return `[User]: ${text ?? UNINTELLIGIBLE}`;
+}
+
+export function assistantLine(text: string): string {
+  return `[AI]: ${text}`;
+}
+
+/**
+ * The part of a reply's text that was heard, cut in proportion at the end of a word. Speech has an even pace, so the
+ * error is a word or so.
+ */
+export function cutToHeard(text: string, heardMs: number, totalMs: number): string {
+  if (heardMs <= 0 || totalMs <= 0) return '';
+  if (heardMs >= totalMs) return text;
+  const end = Math.floor((text.length * heardMs) / totalMs);
+  // A word counts as heard when at least its beginning was: back to the last blank, unless the cut is at one.
+  const cut = /\s/.test(text[end] ?? ' ') ? text.slice(0, end) : text.slice(0, Math.max(text.lastIndexOf(' ', end), 0));
+  return cut.trimEnd();
+}

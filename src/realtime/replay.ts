@@ -1,0 +1,41 @@
+import type { ConversationItemCreateEvent, RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import type { ReplayItem } from './conversation.ts';
+
+/** Ids that a client may choose. */
+const CLIENT_ITEM_ID = /^[A-Za-z0-9_-]{1,32}$/;
+
+/**
+ * The events that tell a new session the conversation. Audio of the assistant cannot be given back, and that of the
+ * caller costs more than its words, so everything is told as text.
+ */
+export function replayEvents(items: readonly ReplayItem[]): RealtimeClientEvent[] {
+  return items.flatMap((item): RealtimeClientEvent[] => {
+    if (item.kind === 'message') {
+      return [
+        createItem(item.itemId, {
+          type: 'message',
+          role: item.role,
+          content: [{ type: item.role === 'user' ? 'input_text' : 'output_text', text: item.text }],
+        } as ConversationItemCreateEvent['item']),
+      ];
+    }
+    const call = createItem(item.itemId, {
+      type: 'function_call',
+      call_id: item.toolCallId,
+      name: item.name,
+      arguments: item.arguments,
+    });
+    return item.output === undefined ? [call] : [call, toolOutput(item.toolCallId, item.output)];
+  });
+}
+
+/** The event that gives the model a tool's result. */
+export function toolOutput(toolCallId: string, output: string): ConversationItemCreateEvent {
+  return { type: 'conversation.item.create', item: { type: 'function_call_output', call_id: toolCallId, output } };
+}
+
+function createItem(itemId: string, item: ConversationItemCreateEvent['item']): ConversationItemCreateEvent {
+  // The item keeps its name where it can, so that later items of the old and the new session form one chain.
+  const named = CLIENT_ITEM_ID.test(itemId) ? { ...item, id: itemId } : item;
+  return { type: 'conversation.item.create', item: named };
+}

@@ -1,0 +1,78 @@
+import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import type { ReplayItem } from './conversation.ts';
+import type { RealtimeHost, ToolCall, ToolResult } from './host.ts';
+import { toolOutput } from './replay.ts';
+
+interface Round {
+  open: number;
+  responseDone: boolean;
+  respond: boolean;
+}
+
+/**
+ * Runs the functions that a response calls. Each result goes back as soon as it is there; when the response is done
+ * and all its results are in, the model is asked once to go on.
+ */
+export class ToolRunner {
+  #host: RealtimeHost;
+  #send: (event: RealtimeClientEvent) => boolean;
+  #goOn: () => void;
+  #rounds = new Map<string, Round>();
+  /** Results that no connection took yet, by tool call. */
+  #unsent = new Map<string, string>();
+
+  constructor(host: RealtimeHost, send: (event: RealtimeClientEvent) => boolean, goOn: () => void) {
+    this.#host = host;
+    this.#send = send;
+    this.#goOn = goOn;
+  }
+
+  /** Whether tools run or results wait to be told. */
+  get isBusy(): boolean {
+    return this.#rounds.size > 0;
+  }
+
+  call(responseId: string, call: ToolCall): void {
+    const round = this.#rounds.get(responseId) ?? { open: 0, responseDone: false, respond: false };
+    this.#rounds.set(responseId, round);
+    round.open += 1;
+    this.#host.audio({ kind: 'tool', toolCallId: call.toolCallId });
+    void this.#host
+      .runTool(call)
+      .catch((error: Error): ToolResult => ({ output: JSON.stringify({ error: error.message }), respond: true }))
+      .then(({ output, respond }) => {
+        if (!this.#send(toolOutput(call.toolCallId, output))) this.#unsent.set(call.toolCallId, output);
+        round.open -= 1;
+        round.respond ||= respond;
+        this.#finish(responseId, round);
+      });
+  }
+
+  responseDone(responseId: string): void {
+    const round = this.#rounds.get(responseId);
+    if (!round) return;
+    round.responseDone = true;
+    this.#finish(responseId, round);
+  }
+
+  /** The conversation goes on over a new connection, which was told `replayed`. */
+  restored(replayed: readonly ReplayItem[]): void {
+    for (const [toolCallId, output] of this.#unsent) {
+      const known = replayed.find((item) => item.kind === 'tool' && item.toolCallId === toolCallId);
+      // A call that the new session was not told of cannot be answered there.
+      if (known?.kind === 'tool' && known.output === undefined) this.#send(toolOutput(toolCallId, output));
+    }
+    this.#unsent.clear();
+    // Responses of the lost connection will never be done.
+    for (const [responseId, round] of this.#rounds) {
+      round.responseDone = true;
+      this.#finish(responseId, round);
+    }
+  }
+
+  #finish(responseId: string, round: Round): void {
+    if (round.open > 0 || !round.responseDone) return;
+    this.#rounds.delete(responseId);
+    if (round.respond) this.#goOn();
+  }
+}

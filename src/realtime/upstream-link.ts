@@ -1,0 +1,302 @@
+import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import { AudioRing, type UplinkFrame } from './audio-ring.ts';
+import { connectRealtime, type RealtimeConnection, type UpstreamTarget } from './connection.ts';
+import type { ReplayItem } from './conversation.ts';
+import { replayEvents } from './replay.ts';
+import type { RealtimeSettings } from './settings.ts';
+import { UpstreamError, type UpstreamErrorClass } from './upstream-error.ts';
+
+/** When to try again, and when to give up. */
+export interface ReconnectPolicy {
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  /** Attempts after a connection was lost, before the session is given up. */
+  readonly maxAttempts: number;
+  /** Wait before the second attempt; doubles, with jitter, up to `maxBackoffMs`. */
+  readonly firstBackoffMs: number;
+  readonly maxBackoffMs: number;
+  /** How long before the server's own end a session moves to a new connection. */
+  readonly rotateBeforeMs: number;
+  /** Caller audio kept while there is no connection. */
+  readonly keepAudioMs: number;
+}
+
+export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
+  connectTimeoutMs: 10_000,
+  pingIntervalMs: 15_000,
+  maxAttempts: 8,
+  firstBackoffMs: 250,
+  maxBackoffMs: 5_000,
+  rotateBeforeMs: 600_000,
+  keepAudioMs: 1_000,
+};
+
+/** A moved session waits at most this long for a pause; then it moves in the middle of things. */
+const ROTATION_PAUSE_POLL_MS = 250;
+const ROTATION_LAST_CHANCE_MS = 30_000;
+
+export interface UpstreamLinkOptions {
+  readonly target: UpstreamTarget;
+  readonly settings: RealtimeSettings;
+  readonly policy: ReconnectPolicy;
+  readonly connectPermit: () => Promise<void>;
+  readonly connectResult: (result: 'ok' | UpstreamErrorClass) => void;
+  readonly history: () => Promise<readonly ReplayItem[]>;
+  /** Whether nobody speaks and nothing is being answered, so that moving goes unnoticed. */
+  readonly isPause: () => boolean;
+  readonly onEvent: (event: { type: string }) => void;
+  readonly onLost: (error: UpstreamError) => void;
+  /** A new connection knows the conversation. `replayed` is what it was told. */
+  readonly onRestored: (info: Restored) => void;
+  readonly onFailed: (error: UpstreamError) => void;
+}
+
+export interface Restored {
+  readonly cause: 'lost' | 'rotated';
+  readonly replayed: readonly ReplayItem[];
+  readonly tookMs: number;
+  readonly attempt: number;
+  readonly droppedAudioMs: number;
+}
+
+/**
+ * One session's way to the upstream, over as many connections as it takes: a lost one is replaced and told the
+ * conversation, one that the server is about to end is replaced before. Caller audio waits in a short ring meanwhile.
+ */
+export class UpstreamLink {
+  #options: UpstreamLinkOptions;
+  #settings: RealtimeSettings;
+  #connection: RealtimeConnection | undefined;
+  #ring: AudioRing;
+  #closing = new AbortController();
+  #rotation: NodeJS.Timeout | undefined;
+  #moving = false;
+
+  constructor(options: UpstreamLinkOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#ring = new AudioRing(options.policy.keepAudioMs);
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  get bufferedBytes(): number {
+    return this.#connection?.bufferedBytes ?? 0;
+  }
+
+  get upstreamSessionId(): string | undefined {
+    return this.#connection?.upstreamSessionId;
+  }
+
+  /**
+   * Connects for the first time, trying again while `timeoutMs` lasts and the error may pass.
+   * @param replay the conversation so far, where the session goes on elsewhere
+   * @returns the number of attempts it took
+   * @throws {UpstreamError} the last one
+   */
+  async open(timeoutMs: number, replay: readonly ReplayItem[] = []): Promise<number> {
+    const endsAt = Date.now() + timeoutMs;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const connection = await this.#connect(Math.max(1, endsAt - Date.now()));
+        for (const event of replayEvents(replay)) connection.send(event);
+        this.#adopt(connection);
+        return attempt;
+      } catch (error) {
+        const failure = toUpstreamError(error);
+        const backoffMs = this.#backoffMs(attempt);
+        if (!failure.retryable || this.#closing.signal.aborted || Date.now() + backoffMs >= endsAt) throw failure;
+        await this.#sleep(backoffMs);
+      }
+    }
+  }
+
+  /** The settings of connections made from now on. */
+  reconfigure(settings: RealtimeSettings): void {
+    this.#settings = settings;
+  }
+
+  /** Sends an event; false while there is no connection. */
+  send(event: RealtimeClientEvent): boolean {
+    return this.#connection?.send(event) ?? false;
+  }
+
+  /** Sends caller audio, or keeps it while there is no connection. Returns whether it went out. */
+  sendAudio(frame: UplinkFrame): boolean {
+    if (this.#connection?.sendFrame(frame.frame)) return true;
+    this.#ring.push(frame);
+    return false;
+  }
+
+  /** Ends the connection and every attempt to make one. Idempotent; no callback follows. */
+  close(): void {
+    this.#closing.abort();
+    clearTimeout(this.#rotation);
+    this.#release();
+  }
+
+  /** Drops the connection as if the network had, for a server that says it cannot go on. */
+  fail(error: UpstreamError): void {
+    if (!this.#connection || this.#closing.signal.aborted) return;
+    this.#release();
+    this.#lost(error);
+  }
+
+  async #connect(timeoutMs: number): Promise<RealtimeConnection> {
+    const { target, policy, connectPermit, connectResult } = this.#options;
+    await connectPermit();
+    try {
+      const connection = await connectRealtime({
+        target,
+        settings: this.#settings,
+        timeoutMs,
+        pingIntervalMs: policy.pingIntervalMs,
+        signal: this.#closing.signal,
+      });
+      connectResult('ok');
+      return connection;
+    } catch (error) {
+      // An attempt that we gave up says nothing of the upstream.
+      if (!this.#closing.signal.aborted) connectResult(toUpstreamError(error).class);
+      throw error;
+    }
+  }
+
+  #adopt(connection: RealtimeConnection): { droppedMs: number } {
+    this.#connection = connection;
+    connection.onEvent = (event) => this.#options.onEvent(event);
+    connection.onClose = (error) => {
+      if (this.#connection !== connection) return;
+      this.#connection = undefined;
+      this.#lost(error);
+    };
+    const { frames, droppedMs } = this.#ring.take();
+    for (const { frame } of frames) connection.sendFrame(frame);
+    this.#planRotation(connection);
+    return { droppedMs };
+  }
+
+  #release(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (!connection) return;
+    connection.onEvent = () => {};
+    connection.onClose = () => {};
+    connection.close();
+  }
+
+  #lost(error: UpstreamError): void {
+    clearTimeout(this.#rotation);
+    if (this.#closing.signal.aborted) return;
+    if (!error.retryable) {
+      this.#options.onFailed(error);
+      return;
+    }
+    this.#options.onLost(error);
+    void this.#reconnect();
+  }
+
+  async #reconnect(): Promise<void> {
+    const startedAt = Date.now();
+    const { policy } = this.#options;
+    let failure = new UpstreamError('unavailable', 'no_attempt', 'no attempt to reconnect was made');
+    for (let attempt = 1; attempt <= policy.maxAttempts; attempt++) {
+      // The first attempt has its jitter too: many calls lose their sockets at the same moment.
+      await this.#sleep(attempt === 1 ? Math.random() * policy.firstBackoffMs : this.#backoffMs(attempt - 1));
+      // A rotation under way when the connection was lost may have been quicker.
+      if (this.#closing.signal.aborted || this.#connection) return;
+      try {
+        await this.#replace('lost', startedAt, attempt);
+        return;
+      } catch (error) {
+        failure = toUpstreamError(error);
+        if (this.#closing.signal.aborted) return;
+        if (!failure.retryable) break;
+      }
+    }
+    this.#options.onFailed(failure);
+  }
+
+  /** Connects, tells the new connection the conversation, and puts it in the old one's place. */
+  async #replace(cause: Restored['cause'], startedAt: number, attempt: number, waitUntilMs = 0): Promise<void> {
+    const connection = await this.#connect(this.#options.policy.connectTimeoutMs);
+    let lost: UpstreamError | undefined;
+    connection.onClose = (error) => {
+      lost = error;
+    };
+    // Somebody may have begun to speak while the connection was made.
+    while (!lost && this.#connection && !this.#options.isPause() && Date.now() < waitUntilMs) {
+      await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
+    }
+    const replayed = await this.#options.history();
+    if (lost || this.#closing.signal.aborted) {
+      connection.close();
+      throw lost ?? new UpstreamError('timeout', 'aborted', 'connecting was given up');
+    }
+    for (const event of replayEvents(replayed)) connection.send(event);
+    this.#release();
+    const { droppedMs } = this.#adopt(connection);
+    this.#options.onRestored({ cause, replayed, tookMs: Date.now() - startedAt, attempt, droppedAudioMs: droppedMs });
+  }
+
+  #planRotation({ expiresAtMs }: RealtimeConnection): void {
+    clearTimeout(this.#rotation);
+    if (expiresAtMs === undefined) return;
+    // A short-lived session keeps some of its life: moving takes a second or so.
+    const remainingMs = expiresAtMs - Date.now();
+    const moveInMs = Math.max(remainingMs - this.#options.policy.rotateBeforeMs, remainingMs / 2);
+    this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), Math.max(0, moveInMs));
+    this.#rotation.unref();
+  }
+
+  async #rotateInPause(expiresAtMs: number): Promise<void> {
+    if (this.#moving || this.#closing.signal.aborted) return;
+    const lastChanceMs = Math.min(ROTATION_LAST_CHANCE_MS, this.#options.policy.rotateBeforeMs / 2);
+    if (!this.#options.isPause() && Date.now() < expiresAtMs - lastChanceMs) {
+      this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), ROTATION_PAUSE_POLL_MS);
+      this.#rotation.unref();
+      return;
+    }
+    this.#moving = true;
+    try {
+      await this.#replace('rotated', Date.now(), 1, expiresAtMs - lastChanceMs);
+    } catch {
+      // The old connection still serves; if the server ends it first, that is a loss like any other.
+      if (!this.#closing.signal.aborted && this.#connection) {
+        this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), this.#backoffMs(2));
+      }
+    } finally {
+      this.#moving = false;
+    }
+  }
+
+  #backoffMs(failures: number): number {
+    const { firstBackoffMs, maxBackoffMs } = this.#options.policy;
+    const fullMs = Math.min(maxBackoffMs, firstBackoffMs * 2 ** (failures - 1));
+    return fullMs * (0.5 + Math.random() / 2);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { signal } = this.#closing;
+      if (signal.aborted) {
+        resolve();
+        return;
+      }
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}
+
+function toUpstreamError(error: unknown): UpstreamError {
+  if (error instanceof UpstreamError) return error;
+  return new UpstreamError('unavailable', 'unavailable', (error as Error).message, { cause: error });
+}

@@ -1,0 +1,139 @@
+import type { WebSocket } from 'ws';
+import { asPublished, type OutgoingEvent } from './events.ts';
+import type { IdSource } from './ids.ts';
+
+/** A client that has not read this much is cut off. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+/** How often `unknownEvents` strikes. */
+const SPRINKLE_EVERY = 4;
+
+/** What `EventChannel` reports as it sends. */
+export interface ChannelListener {
+  sent(type: OutgoingEvent['type'], errorCode?: string | null): void;
+  /** Gets each event as it is sent, if `wantsEvents`. Audio is left out of deltas. */
+  event(event: Record<string, unknown>): void;
+  wantsEvents(): boolean;
+}
+
+/** Where an audio delta belongs. */
+export interface DeltaAddress {
+  responseId: string;
+  itemId: string;
+  outputIndex: number;
+}
+
+/** The way out of a connection: gives every event its id, in order, and is where sending goes wrong. */
+export class EventChannel {
+  readonly #socket: WebSocket;
+  readonly #ids: IdSource;
+  readonly #listener: ChannelListener;
+  #isStalled = false;
+  #delayMs = 0;
+  #sprinkles = false;
+  #count = 0;
+  readonly #held: { dueMs: number; frame: string }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener) {
+    this.#socket = socket;
+    this.#ids = ids;
+    this.#listener = listener;
+  }
+
+  get isStalled(): boolean {
+    return this.#isStalled;
+  }
+
+  stall(): void {
+    this.#isStalled = true;
+  }
+
+  configure(faults: { eventDelayMs?: number; unknownEvents?: boolean }): void {
+    this.#delayMs = faults.eventDelayMs ?? 0;
+    this.#sprinkles = faults.unknownEvents ?? false;
+  }
+
+  send(event: OutgoingEvent): void {
+    const { type, ...rest } = event;
+    const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
+    if (this.#sprinkles) this.#sprinkle(whole);
+    this.#write(JSON.stringify(whole));
+    this.#listener.sent(type, event.type === 'error' ? (event.error.code ?? null) : undefined);
+    if (this.#listener.wantsEvents()) this.#listener.event(whole);
+  }
+
+  /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */
+  sendAudio({ responseId, itemId, outputIndex }: DeltaAddress, base64: string): void {
+    const head = `{"type":"response.output_audio.delta","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
+    this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
+    this.#listener.sent('response.output_audio.delta');
+    if (this.#listener.wantsEvents()) {
+      this.#listener.event({ type: 'response.output_audio.delta', response_id: responseId, item_id: itemId });
+    }
+  }
+
+  /** An `error` event. */
+  sendError(
+    error: { code: string | null; message: string; param: string | null },
+    clientEventId: string | null,
+    type = 'invalid_request_error',
+  ): void {
+    const { code, message, param } = error;
+    this.send(
+      asPublished<Extract<OutgoingEvent, { type: 'error' }>>({
+        type: 'error',
+        error: { type, code, message, param, event_id: clientEventId },
+      }),
+    );
+  }
+
+  #sprinkle(event: Record<string, unknown>): void {
+    this.#count += 1;
+    if (this.#count % SPRINKLE_EVERY !== 0) return;
+    event.x_unknown = { reason: 'the schema grows' };
+    // Seen in recorded sessions: the item is there, its predecessor is not.
+    if (event.type === 'conversation.item.done') event.previous_item_id = null;
+    this.#write(
+      JSON.stringify({ type: 'session.unknown_to_you', event_id: this.#ids.next('event'), detail: [1, null] }),
+    );
+  }
+
+  #write(frame: string): void {
+    if (this.#isStalled || this.#socket.readyState !== this.#socket.OPEN) return;
+    if (this.#delayMs === 0 && this.#held.length === 0) {
+      this.#put(frame);
+      return;
+    }
+    this.#held.push({ dueMs: performance.now() + this.#delayMs, frame });
+    this.#timer ??= setTimeout(() => this.#release(), this.#delayMs);
+  }
+
+  #release(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    const due = this.#held.findIndex(({ dueMs }) => dueMs > now);
+    for (const { frame } of this.#held.splice(0, due < 0 ? this.#held.length : due)) {
+      if (!this.#isStalled) this.#put(frame);
+    }
+    const next = this.#held[0];
+    if (next) this.#timer = setTimeout(() => this.#release(), Math.max(1, next.dueMs - now));
+  }
+
+  #put(frame: string): void {
+    this.#socket.send(frame);
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.#socket.terminate();
+  }
+
+  /** Sends at once what is still held back, as before a close frame. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const { frame } of this.#held.splice(0)) if (!this.#isStalled) this.#put(frame);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#held.length = 0;
+  }
+}

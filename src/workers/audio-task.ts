@@ -1,0 +1,8 @@
+import type { AudioJob, AudioJobResult } from './audio-jobs.ts';
+import { downlinkJob } from './downlink-job.ts';
+import { uplinkJob } from './uplink-job.ts';
+
+/** The audio pool's task: a batch of jobs, each of a call of its own. */
+export default function runAudioJobs(jobs: readonly AudioJob[]): AudioJobResult[] {
+  return jobs.map((job) => (job.kind === 'up' ? uplinkJob(job) : downlinkJob(job)));
+}

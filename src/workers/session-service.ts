@@ -1,0 +1,70 @@
+import { clientStream, defineService, serverStream, unary } from '../bus/index.ts';
+import type { HistogramCounts } from '../metrics/histogram-counts.ts';
+import type { UpstreamTarget } from '../realtime/connection.ts';
+import type { ReplayItem } from '../realtime/conversation.ts';
+import type {
+  InterruptVerdict,
+  OpenItem,
+  ReplyAudio,
+  SessionEvent,
+  ToolCall,
+  ToolResult,
+} from '../realtime/host.ts';
+import type { CallerFrame } from '../realtime/session.ts';
+import type { RealtimeSettings } from '../realtime/settings.ts';
+import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
+import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
+
+/** Everything a session worker needs to know to hold one call's conversation. */
+export interface OpenRequest {
+  readonly sessionKey: string;
+  readonly target: UpstreamTarget;
+  readonly settings: RealtimeSettings;
+  readonly policy: ReconnectPolicy;
+  readonly greeting?: { readonly instructions: string; readonly interruptible: boolean } | undefined;
+  readonly minInterruptionMs: number;
+  readonly replay?: readonly ReplayItem[] | undefined;
+  /** One append event of 100 ms of silence, sent while the client sends nothing. */
+  readonly silenceFrame: string;
+}
+
+export interface OpenAnswer {
+  readonly upstreamSessionId: string | undefined;
+}
+
+export type SessionCommand =
+  | { readonly type: 'dtmf'; readonly digits: string }
+  | { readonly type: 'prompt'; readonly instructions: string }
+  | { readonly type: 'cancel_reply' };
+
+interface SessionRef {
+  readonly sessionKey: string;
+}
+
+/**
+ * What a session worker does for the main thread. A session's three streams are opened first, then `open` connects it:
+ * nothing it says can be missed. Audio flows with credit, control events without: they are rare and never wait.
+ */
+export const SessionWorkerService = defineService('session', {
+  open: unary<OpenRequest, OpenAnswer>(),
+  /** Caller audio, in order. Ends with the session. */
+  uplink: clientStream<CallerFrame, void, SessionRef>({ window: 50 }),
+  /** Reply audio, in order. */
+  downlink: serverStream<SessionRef, ReplyAudio>({ window: 64 }),
+  events: serverStream<SessionRef, SessionEvent>({ window: Number.POSITIVE_INFINITY }),
+  command: unary<SessionRef & { readonly command: SessionCommand }, void>(),
+  close: unary<SessionRef, void>(),
+});
+
+/** What the main thread does for its session workers. */
+export const GatewayService = defineService('gateway', {
+  isPlaying: unary<SessionRef & { readonly items: readonly OpenItem[] }, boolean>(),
+  interrupt: unary<SessionRef & { readonly items: readonly OpenItem[]; readonly startedAtMs: number }, InterruptVerdict>(),
+  runTool: unary<SessionRef & { readonly call: ToolCall }, ToolResult>(),
+  history: unary<SessionRef, readonly ReplayItem[]>(),
+  /** Answers when another upstream connection may be opened: one limit for all workers. */
+  connectPermit: unary<SessionRef, void>(),
+  connectResult: unary<SessionRef & { readonly result: 'ok' | UpstreamErrorClass }, void>(),
+  /** Latencies seen on the worker since its last report. */
+  report: unary<{ readonly uplinkLatency: HistogramCounts }, void>(),
+});

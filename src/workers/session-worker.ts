@@ -1,0 +1,75 @@
+import { workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { BusError, BusPeer, type Sink, Status } from '../bus/index.ts';
+import { hrNowMs } from '../metrics/clock.ts';
+import { HistogramRecorder } from '../metrics/histogram-counts.ts';
+import { LATENCY_BUCKETS_SECONDS } from '../metrics/buckets.ts';
+import type { ReplyAudio, SessionEvent } from '../realtime/host.ts';
+import type { CallerFrame } from '../realtime/session.ts';
+import { HostedSession } from './hosted-session.ts';
+import { GatewayService, SessionWorkerService } from './session-service.ts';
+
+/** Data a session worker is started with. */
+export interface SessionWorkerData {
+  readonly port: MessagePort;
+}
+
+const REPORT_INTERVAL_MS = 1_000;
+const SILENCE_CHECK_MS = 100;
+
+/** A thread that owns the upstream sockets of the sessions it is given: one, or many. */
+const { port } = workerData as SessionWorkerData;
+const peer = new BusPeer(port);
+const gateway = peer.client(GatewayService);
+const sessions = new Map<string, HostedSession>();
+const uplinkLatency = new HistogramRecorder(LATENCY_BUCKETS_SECONDS);
+
+/** The session's record, made by whichever of its calls comes first. */
+function sessionOf(sessionKey: string): HostedSession {
+  let session = sessions.get(sessionKey);
+  if (!session) {
+    session = new HostedSession(sessionKey, gateway, (latencyMs) => uplinkLatency.observe(latencyMs / 1000));
+    sessions.set(sessionKey, session);
+  }
+  return session;
+}
+
+function knownSession(sessionKey: string): HostedSession {
+  const session = sessions.get(sessionKey);
+  if (!session) throw new BusError(Status.NotFound, `no session ${sessionKey} on this worker`);
+  return session;
+}
+
+peer.serve(SessionWorkerService, {
+  open: (request, context) => sessionOf(request.sessionKey).open(request, context),
+  async uplink({ sessionKey }, source) {
+    const session = sessionOf(sessionKey);
+    await source.onItem((frame: CallerFrame) => session.sendAudio(frame));
+  },
+  downlink({ sessionKey }, sink: Sink<ReplyAudio>) {
+    sessionOf(sessionKey).attachDownlink(sink);
+  },
+  events({ sessionKey }, sink: Sink<SessionEvent>) {
+    sessionOf(sessionKey).attachEvents(sink);
+  },
+  command: ({ sessionKey, command }) => knownSession(sessionKey).command(command),
+  close({ sessionKey }) {
+    sessions.get(sessionKey)?.close();
+    sessions.delete(sessionKey);
+  },
+});
+
+setInterval(() => {
+  const counts = uplinkLatency.drain();
+  if (counts) gateway.report({ uplinkLatency: counts }).catch(() => {});
+}, REPORT_INTERVAL_MS).unref();
+
+setInterval(() => {
+  const nowMs = hrNowMs();
+  for (const session of sessions.values()) session.fillSilence(nowMs);
+}, SILENCE_CHECK_MS).unref();
+
+peer.closed.then(() => {
+  for (const session of sessions.values()) session.close();
+  sessions.clear();
+});
