@@ -1,5 +1,9 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { schemaProblem } from './schema-problem.ts';
+import { headersProblem } from './webhook-headers.ts';
+import { isAllowedHost, WEBHOOK_HOST_PATTERN } from './webhook-hosts.ts';
+import { urlTemplateProblem } from './webhook-url.ts';
 
 const seconds = (maximum: number, description: string) => Type.Integer({ minimum: 1, maximum, description });
 
@@ -14,12 +18,22 @@ const HttpTool = Type.Object(
     ),
     url: Type.String({
       pattern: '^https?://',
-      description: 'May hold {{argument}} and {{callId}}-like placeholders, which are URL-encoded',
+      description: 'May hold {{argument}} and {{callId}}-like placeholders behind the host, which are URL-encoded',
     }),
-    headers: Type.Optional(Type.Record(Type.String(), Type.String())),
-    timeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000, description: 'Default 5000' })),
+    headers: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'May hold {{callId}}-like placeholders, and ${WEBHOOK_NAME}: an environment variable',
+      }),
+    ),
+    timeoutMs: Type.Optional(
+      Type.Integer({ minimum: 100, maximum: 60_000, description: 'For everything, retries included; default 5000' }),
+    ),
     retries: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 3, description: 'Only for GET, PUT and DELETE, which may be repeated' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 3,
+        description: 'Default 1; only for GET, PUT and DELETE, which may be repeated',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -39,7 +53,8 @@ export const AgentProfileSchema = Type.Object(
   {
     instructions: Type.String({
       minLength: 1,
-      description: 'System prompt. {{callerNumber}}, {{did}}, {{storeId}}, {{tenantId}} and {{callId}} are filled in',
+      description:
+        'System prompt. {{callerNumber}}, {{did}}, {{storeId}}, {{tenantId}}, {{callId}}, {{aiAgentRef}} and {{now}} are filled in',
     }),
     greeting: Type.Optional(
       Type.Object(
@@ -118,7 +133,9 @@ export const AgentProfileSchema = Type.Object(
     ),
     tools: Type.Optional(Type.Array(Type.Union([HttpTool, TransferTool, EndCallTool]))),
     webhookHosts: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), { description: 'Hosts that webhooks may call; host or host:port' }),
+      Type.Array(Type.String({ pattern: WEBHOOK_HOST_PATTERN }), {
+        description: "Hosts that webhooks may call: host (the scheme's own port) or host:port",
+      }),
     ),
     transferExtensions: Type.Optional(
       Type.Array(Type.String({ pattern: '^[0-9]{1,20}$' }), {
@@ -153,9 +170,7 @@ export class AgentProfileError extends Error {
  */
 export function checkAgentProfile(value: unknown, source: string): AgentProfile {
   if (!compiled.Check(value)) {
-    const [error] = compiled.Errors(value);
-    const field = error?.instancePath.slice(1).replaceAll('/', '.') || 'the profile';
-    throw new AgentProfileError(source, `${field} ${error?.message ?? 'is not valid'}`);
+    throw new AgentProfileError(source, schemaProblem(compiled.Errors(value), 'the profile'));
   }
   const profile = value as AgentProfile;
   if (profile.greeting && (profile.greeting.say === undefined) === (profile.greeting.instructions === undefined)) {
@@ -169,19 +184,25 @@ export function checkAgentProfile(value: unknown, source: string): AgentProfile 
   if (tools.some(({ type }) => type === 'transfer_to_extension') && allowed.length === 0) {
     throw new AgentProfileError(source, 'tools has transfer_to_extension, but transferExtensions is empty');
   }
-  const hosts = profile.webhookHosts ?? [];
+  const names = new Set<string>();
   for (const tool of tools) {
-    if (tool.type !== 'webhook') continue;
-    const host = hostOf(tool.url);
-    if (host === undefined || !hosts.includes(host)) {
-      throw new AgentProfileError(source, `tools.${tool.name} calls "${tool.url}", whose host webhookHosts does not have`);
-    }
+    const name = tool.type === 'webhook' ? tool.name : tool.type;
+    if (names.has(name)) throw new AgentProfileError(source, `tools has two tools named ${name}`);
+    names.add(name);
+    const problem = tool.type === 'webhook' ? webhookProblem(tool, profile.webhookHosts ?? []) : undefined;
+    if (problem !== undefined) throw new AgentProfileError(source, `tools.${name} ${problem}`);
   }
   return profile;
 }
 
-/** `host` or `host:port` of a URL template; undefined when the placeholders reach into it. */
-function hostOf(url: string): string | undefined {
-  const host = /^https?:\/\/([^/?#]+)/i.exec(url)?.[1];
-  return host === undefined || host.includes('{{') || host.includes('@') ? undefined : host.toLowerCase();
+/** Why a webhook could never run, as the end of a sentence; undefined when it can. */
+function webhookProblem(tool: WebhookTool, hosts: readonly string[]): string | undefined {
+  const badUrl = urlTemplateProblem(tool.url);
+  if (badUrl !== undefined) return `has the url "${tool.url}", which ${badUrl}`;
+  // Placeholders are behind the host only, so it is the template's whatever they are filled with.
+  if (!isAllowedHost(new URL(tool.url.replaceAll(/[{}]/g, '')), hosts)) {
+    return `calls "${tool.url}", whose host webhookHosts does not have`;
+  }
+  const badHeaders = headersProblem(tool.headers ?? {});
+  return badHeaders === undefined ? undefined : `headers ${badHeaders}`;
 }

@@ -130,7 +130,6 @@ export class BusPeer {
    * terminated). All of it before it returns; idempotent. Answers sent before still arrive.
    */
   close(reason = 'the peer was closed'): void {
-    if (this.isClosed) return;
     this.#send([Tag.Bye, 0, reason]);
     this.#shutDown(new BusError(Status.Unavailable, reason));
   }

@@ -5,7 +5,7 @@ import type { Source } from './stream.ts';
 
 /** The call that a reader reads for. */
 export interface ReaderHost {
-  /** Lets the writer send this much more. */
+  /** Lets the writer send this much more. Not called once the reader was finished or closed. */
   sendGrant(credit: number): void;
   /** The consumer stopped before the end of the stream. */
   readerStopped(): void;

@@ -137,13 +137,12 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
   }
 
   sendEnd(): void {
-    if (this.#settled) return;
     this.#link.send([Tag.Answer, this.#id]);
     this.#settle(Status.Ok, undefined);
   }
 
   sendGrant(credit: number): void {
-    if (!this.#settled) this.#link.send([Tag.ServerGrant, this.#id, credit]);
+    this.#link.send([Tag.ServerGrant, this.#id, credit]);
   }
 
   writerFailed(reason: unknown): void {

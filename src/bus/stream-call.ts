@@ -111,7 +111,7 @@ export class StreamClientCall extends ClientCall implements Source<unknown>, Wri
   }
 
   sendGrant(credit: number): void {
-    if (!this.isSettled) this.link.send([Tag.ClientGrant, this.id, credit]);
+    this.link.send([Tag.ClientGrant, this.id, credit]);
   }
 
   writerFailed(reason: unknown): void {

@@ -8,7 +8,7 @@ import type { Sink } from './stream.ts';
 export interface WriterHost {
   /** Sends one item, or fails the call, closing the writer, when it cannot be sent. `weight` is absent when it is 1. */
   sendItem(item: unknown, weight: number | undefined, transfer: readonly Transferable[] | undefined): void;
-  /** Everything was sent and nothing will follow. */
+  /** Everything was sent and nothing will follow. Not called once the writer was closed. */
   sendEnd(): void;
   writerFailed(reason: unknown): void;
 }
@@ -106,9 +106,8 @@ export class ItemWriter implements Sink<unknown> {
     while (this.#credit > 0) {
       const queued = this.#queue.shift();
       if (queued === undefined) break;
-      this.#bufferedWeight -= queued.weight;
+      this.#bufferedWeight = this.#queue.length === 0 ? 0 : this.#bufferedWeight - queued.weight;
       this.#send(queued.item, queued.weight, queued.transfer);
-      if (this.#closed) return;
     }
     this.#finishIfDrained();
     if (this.#credit > 0 && this.#waiters !== undefined) {

@@ -121,10 +121,7 @@ export class AudioLane<Input, Output> implements Lane {
   #running: Waiting<Input, Output>[] | undefined;
   #isQueued = false;
 
-  constructor(
-    toJob: (state: AudioState | undefined, inputs: Input[]) => AudioJob,
-    enqueue: (lane: Lane) => void,
-  ) {
+  constructor(toJob: (state: AudioState | undefined, inputs: Input[]) => AudioJob, enqueue: (lane: Lane) => void) {
     this.#toJob = toJob;
     this.#enqueue = enqueue;
   }

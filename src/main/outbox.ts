@@ -139,6 +139,13 @@ export class Outbox {
     return removed;
   }
 
+  /** Forgets everything that is left. */
+  clear(): void {
+    this.#slots = [];
+    this.#queuedAudioMs = 0;
+    this.#onChange();
+  }
+
   /** Takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
   take({ ack, maxMs = Number.POSITIVE_INFINITY }: TakeOptions): OutboxBatch {
     if (ack === undefined) this.#settle((slot) => slot.state === 'written');

@@ -12,6 +12,8 @@ const WORKER_FILE = new URL(
 const DEDICATED_LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 2 };
 const SHARED_LIMITS = { maxOldGenerationSizeMb: 1_024, maxYoungGenerationSizeMb: 32 };
 
+const RESTART_DELAY_MS = 500;
+
 export type SessionWorkerClient = Client<(typeof SessionWorkerService)['methods']>;
 type GatewayMethods = (typeof GatewayService)['methods'];
 
@@ -114,7 +116,8 @@ export class SessionWorkers {
         for (const lease of worker.leases) lease.onLost(error);
         worker.leases.clear();
         this.#options.onWorkerLost?.(worker.id, error);
-        this.#fill();
+        // Not at once: a worker that cannot even start must not keep the daemon busy with starting it.
+        setTimeout(() => this.#fill(), RESTART_DELAY_MS).unref();
       },
     });
     this.#workers.add(worker);

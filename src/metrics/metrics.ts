@@ -57,12 +57,7 @@ export class Metrics {
     LATENCY_BUCKETS_SECONDS,
     ['task'],
   );
-  readonly busCall = this.#histogram(
-    'bus_call_seconds',
-    'Calls between threads',
-    LATENCY_BUCKETS_SECONDS,
-    ['method'],
-  );
+  readonly busCall = this.#histogram('bus_call_seconds', 'Calls between threads', LATENCY_BUCKETS_SECONDS, ['method']);
   readonly busCalls = this.#counter('bus_calls_total', 'Calls between threads, by outcome', ['method', 'code']);
   readonly upstreamConnect = this.#histogram(
     'upstream_connect_seconds',

@@ -34,7 +34,7 @@ export class AudioBuffer {
   /** A copy of the bytes from `from` up to `to`, as far as they are kept. */
   slice(from: number, to: number): Uint8Array {
     const first = Math.max(from, this.start);
-    const slice = new Uint8Array(Math.max(0, to - first));
+    const slice = new Uint8Array(Math.max(0, Math.min(to, this.#end) - first));
     for (const { start, bytes } of this.#chunks) {
       if (start >= to) break;
       if (start + bytes.length <= first) continue;

@@ -10,7 +10,8 @@ const SPRINKLE_EVERY = 4;
 
 /** What `EventChannel` reports as it sends. */
 export interface ChannelListener {
-  sent(type: OutgoingEvent['type'], errorCode?: string | null): void;
+  /** @param errorCode of an `error` event: its code or null */
+  sent(errorCode?: string | null): void;
   /** Gets each event as it is sent, if `wantsEvents`. Audio is left out of deltas. */
   event(event: Record<string, unknown>): void;
   wantsEvents(): boolean;
@@ -54,20 +55,26 @@ export class EventChannel {
     this.#sprinkles = faults.unknownEvents ?? false;
   }
 
+  get #canSend(): boolean {
+    return !this.#isStalled && this.#socket.readyState === this.#socket.OPEN;
+  }
+
   send(event: OutgoingEvent): void {
+    if (!this.#canSend) return;
     const { type, ...rest } = event;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#sprinkles) this.#sprinkle(whole);
     this.#write(JSON.stringify(whole));
-    this.#listener.sent(type, event.type === 'error' ? (event.error.code ?? null) : undefined);
+    this.#listener.sent(event.type === 'error' ? (event.error.code ?? null) : undefined);
     if (this.#listener.wantsEvents()) this.#listener.event(whole);
   }
 
   /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */
   sendAudio({ responseId, itemId, outputIndex }: DeltaAddress, base64: string): void {
+    if (!this.#canSend) return;
     const head = `{"type":"response.output_audio.delta","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
     this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
-    this.#listener.sent('response.output_audio.delta');
+    this.#listener.sent();
     if (this.#listener.wantsEvents()) {
       this.#listener.event({ type: 'response.output_audio.delta', response_id: responseId, item_id: itemId });
     }
@@ -100,7 +107,6 @@ export class EventChannel {
   }
 
   #write(frame: string): void {
-    if (this.#isStalled || this.#socket.readyState !== this.#socket.OPEN) return;
     if (this.#delayMs === 0 && this.#held.length === 0) {
       this.#put(frame);
       return;

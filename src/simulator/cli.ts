@@ -69,7 +69,11 @@ const program = new Command('simulator')
   .option('--no-auth', 'accept clients without a bearer token')
   .option('--tls-cert <file>', 'PEM certificate; serves wss, with --tls-key')
   .option('--tls-key <file>', 'PEM key')
-  .option('--fault <query>', "a fault of every connection, or of the first N with fault_count=N: 'drop_mid_reply&fault_after_ms=300'", faultQuery)
+  .option(
+    '--fault <query>',
+    "a fault of every connection, or of the first N with fault_count=N: 'drop_mid_reply&fault_after_ms=300'",
+    faultQuery,
+  )
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
   .addHelpText('after', `\nFaults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}`);
 

@@ -68,7 +68,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#faults = faults;
     this.#log = new ClientLog({ limit: LOG_LIMIT, captureAudio: options.captureAudio });
     this.#channel = new EventChannel(socket, this.#ids, {
-      sent: (type, errorCode) => stats.sent(type, errorCode),
+      sent: (errorCode) => stats.sent(errorCode),
       event: (event) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
     });

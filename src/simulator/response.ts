@@ -223,7 +223,7 @@ export class Response {
 
   /** Sends audio from outside as the next delta of the item that is open for it. */
   feed(piece: AudioPiece): void {
-    const item = this.#items.find(({ isOpen }) => isOpen);
+    const item = this.#items.findLast(({ isOpen }) => isOpen);
     if (item && !this.#isDone) this.#play(item, piece);
   }
 
@@ -231,7 +231,7 @@ export class Response {
   cancel(reason: CancelReason): void {
     if (this.#isDone) return;
     if (reason === 'turn_detected' && this.#core.faults.bargeIn === 'straggling_deltas') {
-      const item = this.#items.find(({ isOpen }) => isOpen);
+      const item = this.#items.findLast(({ isOpen }) => isOpen);
       for (const piece of item ? this.#upcoming.slice(0, STRAGGLING_DELTAS) : []) item?.play(piece);
     }
     this.#finish({ status: 'cancelled', reason });

@@ -100,20 +100,25 @@ export class Responses {
     const isOfConversation = response === this.#active;
     if (isOfConversation) this.#active = undefined;
     else this.#outOfBand.delete(response);
+    if (used > 0) this.#reportLimits(used);
+    if (!isOfConversation) return;
+    for (const task of this.#deferred.splice(0)) task();
+    this.#onDone(response);
+  }
+
+  /** What is left of the account's tokens. A response that used none is not worth telling. */
+  #reportLimits(usedTokens: number): void {
     this.#core.channel.send({
       type: 'rate_limits.updated',
       rate_limits: [
         {
           name: 'tokens',
           limit: TOKENS_PER_MINUTE,
-          remaining: TOKENS_PER_MINUTE - used,
-          reset_seconds: Number(((60 * used) / TOKENS_PER_MINUTE).toFixed(3)),
+          remaining: TOKENS_PER_MINUTE - usedTokens,
+          reset_seconds: Number(((60 * usedTokens) / TOKENS_PER_MINUTE).toFixed(3)),
         },
       ],
     });
-    if (!isOfConversation) return;
-    for (const task of this.#deferred.splice(0)) task();
-    this.#onDone(response);
   }
 
   close(): void {

@@ -35,6 +35,7 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
   readonly #options: ResolvedOptions;
   readonly #library: Library;
   readonly #server: Server;
+  #url = '';
   readonly #sockets: WebSocketServer;
   readonly #connections = new Set<SimulatorConnection>();
   readonly #stats = new StatsKeeper();
@@ -74,14 +75,15 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
     const simulator = new RealtimeSimulator(resolved, await loadLibrary(resolved.fixturesDir));
     simulator.#server.listen(resolved.port, resolved.host);
     await once(simulator.#server, 'listening');
+    const { address, port, family } = simulator.#server.address() as AddressInfo;
+    const host = family === 'IPv6' ? `[${address}]` : address;
+    simulator.#url = `${resolved.tls ? 'wss' : 'ws'}://${host}:${port}/v1/realtime`;
     return simulator;
   }
 
   /** Where clients connect, without the query: `ws://127.0.0.1:PORT/v1/realtime`. */
   get url(): string {
-    const { address, port, family } = this.#server.address() as AddressInfo;
-    const host = family === 'IPv6' ? `[${address}]` : address;
-    return `${this.#options.tls ? 'wss' : 'ws'}://${host}:${port}/v1/realtime`;
+    return this.#url;
   }
 
   /** Open connections, oldest first. */
@@ -93,12 +95,17 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
     return this.#stats.snapshot;
   }
 
-  /** Gives the next connection these faults, and only that one. Calls queue up. */
+  /**
+   * Gives the next upgrade request these faults, and only that one, whatever its query says. Calls queue up.
+   */
   nextConnection(faults: Faults): void {
     this.#queue.push(faults);
   }
 
-  /** Gives connections without faults of their own these: the next `connections` of them, or all that follow. */
+  /**
+   * Gives these faults to upgrade requests that have none of their own, from {@link nextConnection} or the query: to the
+   * next `connections` of them, or to all that follow.
+   */
   setDefaultFaults(faults: Faults, connections = Number.POSITIVE_INFINITY): void {
     this.#defaults = { faults, left: connections };
   }

@@ -44,7 +44,7 @@ export class StatsKeeper {
   }
 
   /** @param errorCode of an `error` event: its code or null; undefined for other events */
-  sent(_type: string, errorCode: string | null | undefined): void {
+  sent(errorCode: string | null | undefined): void {
     this.#stats.eventsOut += 1;
     if (errorCode === undefined) return;
     const code = errorCode ?? 'none';

@@ -9,10 +9,13 @@ export class Timers {
   /** Runs `task` after `delayMs` (0: as soon as the event loop comes round). Returns a function that calls it off. */
   after(delayMs: number, task: () => void): () => void {
     if (this.#closed) return () => {};
-    const timer = setTimeout(() => {
-      this.#pending.delete(timer);
-      task();
-    }, Math.min(delayMs, MAX_DELAY_MS));
+    const timer = setTimeout(
+      () => {
+        this.#pending.delete(timer);
+        task();
+      },
+      Math.min(delayMs, MAX_DELAY_MS),
+    );
     this.#pending.add(timer);
     return () => {
       clearTimeout(timer);

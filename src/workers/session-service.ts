@@ -2,14 +2,7 @@ import { clientStream, defineService, serverStream, unary } from '../bus/index.t
 import type { HistogramCounts } from '../metrics/histogram-counts.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReplayItem } from '../realtime/conversation.ts';
-import type {
-  InterruptVerdict,
-  OpenItem,
-  ReplyAudio,
-  SessionEvent,
-  ToolCall,
-  ToolResult,
-} from '../realtime/host.ts';
+import type { InterruptVerdict, OpenItem, ReplyAudio, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
 import type { CallerFrame } from '../realtime/session.ts';
 import type { RealtimeSettings } from '../realtime/settings.ts';
 import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
@@ -59,7 +52,10 @@ export const SessionWorkerService = defineService('session', {
 /** What the main thread does for its session workers. */
 export const GatewayService = defineService('gateway', {
   isPlaying: unary<SessionRef & { readonly items: readonly OpenItem[] }, boolean>(),
-  interrupt: unary<SessionRef & { readonly items: readonly OpenItem[]; readonly startedAtMs: number }, InterruptVerdict>(),
+  interrupt: unary<
+    SessionRef & { readonly items: readonly OpenItem[]; readonly startedAtMs: number },
+    InterruptVerdict
+  >(),
   runTool: unary<SessionRef & { readonly call: ToolCall }, ToolResult>(),
   history: unary<SessionRef, readonly ReplayItem[]>(),
   /** Answers when another upstream connection may be opened: one limit for all workers. */

@@ -1,9 +1,9 @@
-import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { BusError, BusPeer, type Sink, Status } from '../bus/index.ts';
+import { LATENCY_BUCKETS_SECONDS } from '../metrics/buckets.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import { HistogramRecorder } from '../metrics/histogram-counts.ts';
-import { LATENCY_BUCKETS_SECONDS } from '../metrics/buckets.ts';
 import type { ReplyAudio, SessionEvent } from '../realtime/host.ts';
 import type { CallerFrame } from '../realtime/session.ts';
 import { HostedSession } from './hosted-session.ts';

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { bidi, type CallContext, clientStream, defineService, Status, serverStream, unary } from '../../src/bus/index.ts';
+import {
+  bidi,
+  type CallContext,
+  clientStream,
+  defineService,
+  Status,
+  serverStream,
+  unary,
+} from '../../src/bus/index.ts';
 import { aborted, connect, failure } from './support/peers.ts';
 
 const Open = defineService('open', {
@@ -192,10 +200,13 @@ describe('cancelling', () => {
       up: () => new Promise<never>(() => {}),
       both() {},
     });
-    const call = client.down();
+    const [handed, iterated] = [client.down(), client.down()];
     await settled();
-    call.cancel();
-    expect(await failure(call.onItem(() => {}))).toMatchObject({ code: Status.Cancelled });
+    handed.cancel();
+    iterated.cancel();
+    expect(await failure(handed.onItem(() => {}))).toMatchObject({ code: Status.Cancelled });
+    const iterator = iterated[Symbol.asyncIterator]();
+    expect(await failure(iterator.next())).toMatchObject({ code: Status.Cancelled });
   });
 
   it('wakes a loop that waits for credit', async () => {

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Fifo } from '../../src/bus/fifo.ts';
 import { BusError, clientStream, defineService, type Sink, Status, serverStream } from '../../src/bus/index.ts';
 import { connect, failure } from './support/peers.ts';
 
@@ -124,6 +126,22 @@ describe('credit', () => {
   });
 });
 
+describe('a queue', () => {
+  it('returns what was put into it, in order, whatever comes between', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: -100, max: -1 }))), (steps) => {
+        const queue = new Fifo<number>();
+        let [next, oldest] = [0, 0];
+        for (const step of steps) {
+          for (let i = 0; i < step; i += 1) queue.push(next++);
+          for (let i = 0; i < -step; i += 1) expect(queue.shift()).toBe(oldest < next ? oldest++ : undefined);
+          expect(queue.length).toBe(next - oldest);
+        }
+      }),
+    );
+  });
+});
+
 describe('a starved stream', () => {
   it('delays neither the control stream beside it nor another stream of its kind', async () => {
     const { client, sinks, settled } = serveFlow();
@@ -172,7 +190,7 @@ describe('a sink', () => {
   });
 
   it('sends what is queued before it ends', async () => {
-    const { client, sinks, settled } = serveFlow();
+    const { client, sinks, settled, right } = serveFlow();
     const call = client.down();
     await settled();
     const sink = sinks.down[0]!;
@@ -183,6 +201,8 @@ describe('a sink', () => {
     await call.onItem((n) => seen.push(n));
     expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(sink.closed).toBe(true);
+    await settled();
+    expect(right.lateFrames).toBe(0); // no credit was returned that nobody could use
   });
 
   it('drops what is queued when asked to, or when it fails', async () => {
@@ -203,7 +223,9 @@ describe('a sink', () => {
 
     // An end that waited for the queue comes when there is none any more.
     sinks.down[1]?.end();
+    expect(sinks.down[1]?.closed).toBe(false);
     sinks.down[1]?.discardQueued();
+    expect(sinks.down[1]?.closed).toBe(true);
     const ended: number[] = [];
     await ending.onItem((n) => ended.push(n));
     expect(ended).toEqual([0, 1, 2, 3]);

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import {
   BusError,
   bidi,
+  type CallContext,
   clientStream,
   defineService,
+  type Implementation,
   type Sink,
   type Source,
   Status,
@@ -18,15 +20,13 @@ const Streams = defineService('streams', {
   both: bidi<unknown, unknown>({ up: { window: 4 }, down: { window: 4 } }),
 });
 
-type Down = (request: unknown, sink: Sink<unknown>, context: { signal: AbortSignal }) => void | Promise<void>;
-type Up = (request: string, source: Source<unknown>, context: { signal: AbortSignal }) => unknown;
-type Both = (request: void, source: Source<unknown>, sink: Sink<unknown>) => void | Promise<void>;
-
-function serve(handlers: { down?: Down; up?: Up; both?: Both }) {
+/** Serves `Streams` with these handlers, and with the simplest ones for the rest. */
+function serve(handlers: Partial<Implementation<(typeof Streams)['methods']>>) {
   return connect(Streams, {
-    down: handlers.down ?? ((_request, sink) => sink.end()),
-    up: handlers.up ?? (() => undefined),
-    both: handlers.both ?? ((_request, _source, sink) => sink.end()),
+    down: (_request, sink) => sink.end(),
+    up: () => undefined,
+    both: (_request, _source, sink) => sink.end(),
+    ...handlers,
   });
 }
 
@@ -113,7 +113,7 @@ describe('a server stream', () => {
       },
       () => Promise.reject(new RangeError('cannot use this')),
     ]) {
-      const contexts: { signal: AbortSignal }[] = [];
+      const contexts: CallContext[] = [];
       const { client, settled } = serve({
         down(_request, sink, context) {
           contexts.push(context);
@@ -205,7 +205,7 @@ describe('a client stream', () => {
   });
 
   it('can be failed by its writer: here at once, and at the server as a cancellation', async () => {
-    const contexts: { signal: AbortSignal }[] = [];
+    const contexts: CallContext[] = [];
     const { client, settled } = serve({
       up(_request, _source, context) {
         contexts.push(context);
@@ -281,7 +281,7 @@ describe('items', () => {
   });
 
   it('that cannot be cloned fail their call at both ends and nothing else', async () => {
-    const contexts: { signal: AbortSignal }[] = [];
+    const contexts: CallContext[] = [];
     const { client, settled, left, right } = serve({
       up(_request, source, context) {
         contexts.push(context);

@@ -131,7 +131,9 @@ export class TestClient {
 export function speech(durationMs: number, codec: Codec = PCM, amplitude = 9000): Uint8Array {
   const samples = Int16Array.from({ length: (codec.sampleRateHz * durationMs) / 1000 }, (_, n) => {
     const t = n / codec.sampleRateHz;
-    return Math.round(amplitude * (Math.sin(2 * Math.PI * 310 * t) + 0.3 * Math.sin(2 * Math.PI * (700 + 400 * t) * t)));
+    return Math.round(
+      amplitude * (Math.sin(2 * Math.PI * 310 * t) + 0.3 * Math.sin(2 * Math.PI * (700 + 400 * t) * t)),
+    );
   });
   return codec.encode(samples);
 }

@@ -106,10 +106,17 @@ describe('a turn that voice activity detects', () => {
     const item = done.response.output?.[0];
     const { text, durationMs } = manifest.agentLines.greeting!;
 
-    const sizes = client.all('response.output_audio.delta').map(({ delta }) => Buffer.from(delta, 'base64').length / 48);
+    const sizes = client
+      .all('response.output_audio.delta')
+      .map(({ delta }) => Buffer.from(delta, 'base64').length / 48);
     expect(sizes.slice(0, 6)).toEqual([100, 150, 250, 250, 250, 600]);
     expect(sizes.reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(durationMs, -1);
-    expect(client.all('response.output_audio_transcript.delta').map(({ delta }) => delta).join('')).toBe(text);
+    expect(
+      client
+        .all('response.output_audio_transcript.delta')
+        .map(({ delta }) => delta)
+        .join(''),
+    ).toBe(text);
     expect(client.all('response.output_audio_transcript.done')[0]?.transcript).toBe(text);
     expect(client.all('response.content_part.done')[0]?.part).toEqual({ type: 'audio', transcript: text });
     expect(item).toMatchObject({ status: 'completed', content: [{ type: 'output_audio', transcript: text }] });

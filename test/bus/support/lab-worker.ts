@@ -50,6 +50,7 @@ peer.serve(Lab, {
     }
     sink.end();
   },
+  callBack: () => void base.ticks(),
   die(how) {
     if (how === 'close') peer.close('the worker closes');
     else if (how === 'exit') process.exit(3);

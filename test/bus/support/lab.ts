@@ -20,6 +20,8 @@ export const Lab = defineService('lab', {
   sum: clientStream<number, number>({ window: 4 }),
   swallow: clientStream<number, never>(),
   double: bidi<number, number>({ up: { window: 4 }, down: { window: 4 } }),
+  /** Starts a call of `Base.ticks` and leaves it open; answers when the call has been made. */
+  callBack: unary<void, void>(),
   /** Ends the thread in one of these ways, without an answer. */
   die: unary<'throw' | 'exit' | 'close', never>(),
 });
@@ -28,6 +30,5 @@ export const Lab = defineService('lab', {
 export const Base = defineService('base', {
   deadline: unary<void, number | undefined>(),
   hang: unary<string, never>(),
-  /** Told when one of the worker's own calls to the main thread has settled. */
   ticks: serverStream<void, number>(),
 });

@@ -1,0 +1,40 @@
+/** Something the agent did in a call: a tool it ran, a transfer, the end of the call. */
+export interface CallAction {
+  readonly name: string;
+  readonly arguments?: unknown;
+  /** What came of it, in a word or two. */
+  readonly outcome: string;
+  readonly durationMs: number;
+}
+
+/** What the W3 backend is told of a call that is over: the body of `POST /api/voip/ai-sessions`. */
+export interface CallSummary {
+  readonly callId: string;
+  readonly sessionId: string;
+  readonly aiAgentRef: string;
+  readonly storeId: string | null;
+  readonly callerNumber: string | null;
+  readonly didNumber: string | null;
+  /** ISO 8601, UTC. */
+  readonly startTs: string;
+  readonly endTs: string;
+  readonly durationSeconds: number;
+  /** `[User]: …` and `[AI]: …`, in the order of the conversation. */
+  readonly transcript: readonly string[];
+  readonly actionsTaken: readonly CallAction[];
+  /** The extension the call was transferred to. */
+  readonly transferredTo: string | null;
+  readonly transferReason: string | null;
+}
+
+/** A summary with what goes beside it into the request. */
+export interface SummaryRecord {
+  /** Sent as `x-tenant-id`. */
+  readonly tenantId: string;
+  /**
+   * Sent as `Idempotency-Key` however often the summary is posted: a UUID of the session, not of the call, whose id
+   * may come again.
+   */
+  readonly idempotencyKey: string;
+  readonly summary: CallSummary;
+}

@@ -1,0 +1,45 @@
+import type { TLocalizedValidationError } from 'typebox/error';
+
+const UNION_BRANCH = /^.*\/anyOf\/\d+/;
+
+/**
+ * What a validator found, in one sentence that names the field: `speed must be <= 1.5`.
+ * @param root what the value as a whole is called
+ */
+export function schemaProblem(errors: readonly TLocalizedValidationError[], root: string): string {
+  const choices = errors.filter(isChoice);
+  // The branches of a union whose constant (a discriminator, mostly) did not match say nothing about the others.
+  const ruledOut = choices
+    .map(({ schemaPath }) => UNION_BRANCH.exec(schemaPath)?.[0])
+    .filter((path) => path !== undefined);
+  const telling = errors.find(
+    (error) =>
+      !isChoice(error) &&
+      error.keyword !== 'anyOf' &&
+      error.keyword !== 'additionalProperties' &&
+      !ruledOut.some((branch) => error.schemaPath === branch || error.schemaPath.startsWith(`${branch}/`)),
+  );
+  if (telling) {
+    const problem = telling.keyword === 'boolean' ? 'is not a field that exists' : telling.message;
+    return `${fieldName(telling, root)} ${problem}`;
+  }
+  const groups = Map.groupBy(choices, ({ instancePath }) => instancePath);
+  const [group] = [...groups.values()].sort((a, b) => b.length - a.length);
+  if (!group?.[0]) return `${root} is not valid`;
+  const allowed = group.map((error) =>
+    error.keyword === 'const' ? JSON.stringify(error.params.allowedValue) : 'null',
+  );
+  return `${fieldName(group[0], root)} must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`;
+}
+
+/** An error that says which single value was expected. */
+function isChoice({ keyword, schemaPath, params }: TLocalizedValidationError): boolean {
+  return (
+    keyword === 'const' ||
+    (keyword === 'type' && 'type' in params && params.type === 'null' && UNION_BRANCH.test(schemaPath))
+  );
+}
+
+function fieldName({ instancePath }: TLocalizedValidationError, root: string): string {
+  return instancePath.slice(1).replaceAll('/', '.') || root;
+}

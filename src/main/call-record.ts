@@ -1,0 +1,61 @@
+import type { EndReason, Summary } from '../http/schemas.ts';
+import { Conversation, userLine } from '../realtime/conversation.ts';
+import type { PlaybackLedger } from './playback-ledger.ts';
+import { Replies } from './replies.ts';
+
+/** A function the model called, as the summary lists it. */
+export interface RecordedAction {
+  readonly name: string;
+  /** As the model gave them; its text where that is not JSON. */
+  readonly arguments: unknown;
+  outcome: 'running' | 'ok' | 'failed' | 'refused' | 'cancelled';
+  durationMs: number;
+}
+
+/** What is kept of a call: who said what, and what was done. */
+export class CallRecord {
+  readonly conversation = new Conversation();
+  readonly replies: Replies;
+  readonly actions: RecordedAction[] = [];
+  #lineCount = 0;
+  #onLine: (line: string) => void;
+  #removed = new Set<string>();
+
+  /** @param onLine given each transcript line when it is certain */
+  constructor(ledger: PlaybackLedger, onLine: (line: string) => void) {
+    this.#onLine = onLine;
+    this.replies = new Replies(this.conversation, ledger, (line) => this.#line(line));
+  }
+
+  /** Transcript lines so far. */
+  get lineCount(): number {
+    return this.#lineCount;
+  }
+
+  /** The caller's words; null: they could not be transcribed. */
+  userText(itemId: string, text: string | null): void {
+    if (this.#removed.has(itemId)) return;
+    this.conversation.setText(itemId, 'user', text);
+    if (text !== '') this.#line(userLine(text));
+  }
+
+  removeItem(itemId: string): void {
+    this.#removed.add(itemId);
+    this.conversation.remove(itemId);
+  }
+
+  summary(callId: string, durationMs: number, endReason: EndReason): Summary {
+    return {
+      callId,
+      duration: Math.round(durationMs),
+      transcript: this.conversation.lines(),
+      actions: this.actions.map((action) => ({ ...action })),
+      endReason,
+    };
+  }
+
+  #line(line: string): void {
+    this.#lineCount += 1;
+    this.#onLine(line);
+  }
+}

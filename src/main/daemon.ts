@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { AgentProfiles } from '../backend/agent-profiles.ts';
+import { buildApp } from '../http/app.ts';
+import { KeyRing } from '../http/key-ring.ts';
+import { Metrics } from '../metrics/metrics.ts';
+import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
+import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { type Config, isLoopback } from './config.ts';
+import { version } from './version.ts';
+import { VoiceGateway } from './voice-gateway.ts';
+
+/** Upstream connections opened a second, over all calls. */
+const CONNECTS_PER_SECOND = 50;
+
+/** A running daemon. Whoever starts it stops it. */
+export interface Daemon {
+  /** Where it listens, `http://127.0.0.1:3105`. */
+  readonly url: string;
+  readonly gateway: VoiceGateway;
+  /** Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Idempotent. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+export interface DaemonOverrides {
+  /** When to reconnect and rotate; the defaults suit the real upstream. */
+  readonly reconnect?: Partial<ReconnectPolicy>;
+  readonly connectsPerSecond?: number;
+}
+
+/**
+ * Starts everything: the simulator where no upstream is configured, profiles, threads, HTTP.
+ * @throws {Error} when a file of the configuration cannot be used, or the address is taken
+ */
+export async function startDaemon(config: Config, log: Logger, overrides: DaemonOverrides = {}): Promise<Daemon> {
+  const { env } = config;
+  const closers: (() => unknown)[] = [];
+  const stopAll = async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  };
+  try {
+    const profiles = await openProfiles(config, log);
+    closers.push(() => profiles.close());
+    if (!profiles.localRefs.includes(env.DEFAULT_AGENT_REF) && env.W3_API_URL === undefined) {
+      throw new Error(`DEFAULT_AGENT_REF is "${env.DEFAULT_AGENT_REF}", but "${env.AGENTS_DIR}" has no such profile`);
+    }
+    const keys = openKeys(config, log);
+    closers.push(() => keys.close());
+    const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
+    if (simulator) closers.push(() => simulator.close());
+    const metrics = new Metrics();
+    const gateway = new VoiceGateway({
+      version,
+      metrics,
+      log,
+      upstream: config.upstream,
+      upstreamUrl: upstreamUrlOf(config, simulator),
+      upstreamApiKey: env.OPENAI_API_KEY ?? (simulator ? 'simulator' : undefined),
+      callerHashKey: env.CALLER_HASH_KEY ?? derivedHashKey(config),
+      defaultModel: env.OPENAI_REALTIME_MODEL,
+      defaultTenantId: env.DEFAULT_TENANT_ID,
+      defaultAgentRef: env.DEFAULT_AGENT_REF,
+      sessionWorkers: config.sessionWorkers,
+      spareSessionWorkers: env.SPARE_SESSION_WORKERS,
+      audioThreads: config.audioThreads,
+      maxSessions: env.MAX_SESSIONS,
+      maxSessionsPerTenant: env.MAX_SESSIONS_PER_TENANT,
+      createTimeoutMs: env.CREATE_TIMEOUT_MS,
+      idleTimeoutMs: env.SESSION_IDLE_TIMEOUT_MS,
+      firstAudioTimeoutMs: env.FIRST_AUDIO_TIMEOUT_MS,
+      connectsPerSecond: overrides.connectsPerSecond ?? CONNECTS_PER_SECOND,
+      reconnect: overrides.reconnect,
+      agentProfile: (ref, tenantId) => profiles.get(ref, tenantId),
+    });
+    closers.push(() => gateway.close());
+    const tls = readTls(config);
+    const app = await buildApp({
+      gateway,
+      keys,
+      logger: log,
+      version,
+      openMetrics: isLoopback(env.HOST) || keys.isOpen,
+      trustProxy: config.trustProxy,
+      tls,
+      onRequestEnd: (method, route, status, seconds) =>
+        metrics.httpRequest.observe({ method, route, status: String(status) }, seconds),
+    });
+    closers.push(() => app.close());
+    await app.listen({ host: env.HOST, port: env.PORT });
+    const url = urlOf(app, tls !== undefined);
+    log.info(
+      {
+        url,
+        version,
+        upstream: config.upstream,
+        sessionWorkers: config.sessionWorkers,
+        audioThreads: config.audioThreads,
+        agents: profiles.localRefs,
+      },
+      config.upstream === 'simulator'
+        ? 'listening; no OPENAI_API_KEY is set, so the embedded simulator answers the calls'
+        : 'listening',
+    );
+    let stopping: Promise<void> | undefined;
+    return {
+      url,
+      gateway,
+      stop: (graceMs = 0) => {
+        stopping ??= gateway.drain(graceMs).then(stopAll);
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+function openProfiles({ env }: Config, log: Logger): Promise<AgentProfiles> {
+  const apiKey = env.W3_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY;
+  return AgentProfiles.open({
+    directory: env.AGENTS_DIR,
+    log,
+    ...(env.W3_API_URL === undefined
+      ? {}
+      : { remote: { url: env.W3_API_URL, apiKey, defaultRef: env.DEFAULT_AGENT_REF } }),
+  });
+}
+
+function openKeys({ env }: Config, log: Logger): KeyRing {
+  return new KeyRing({
+    operatorKey: env.W3_VOICE_GATEWAY_API_KEY,
+    keysFile: env.API_KEYS_FILE,
+    onReload: (problem, keyCount) => {
+      if (problem) log.error({ err: problem, keyCount }, 'keys file refused, the old keys stay');
+      else log.info({ keyCount }, 'keys file read');
+    },
+  });
+}
+
+function upstreamUrlOf(config: Config, simulator: EmbeddedSimulator | undefined): string {
+  const url = config.upstreamUrl ?? simulator?.url;
+  if (url === undefined) throw new Error('there is neither an upstream URL nor a simulator');
+  return url;
+}
+
+/** Stable across restarts as long as the keys are; the hashes cannot be made without them. */
+function derivedHashKey({ env }: Config): string {
+  const secret = env.OPENAI_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY ?? 'no key';
+  return createHash('sha256').update(`caller hash of the voice gateway\n${secret}`).digest('hex');
+}
+
+function readTls({ env }: Config): { cert: string; key: string } | undefined {
+  if (env.TLS_CERT_FILE === undefined || env.TLS_KEY_FILE === undefined) return undefined;
+  return { cert: readText('TLS_CERT_FILE', env.TLS_CERT_FILE), key: readText('TLS_KEY_FILE', env.TLS_KEY_FILE) };
+}
+
+function readText(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Error(`${name} is "${path}", but it cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function urlOf(app: FastifyInstance, isTls: boolean): string {
+  const { address, port, family } = app.server.address() as AddressInfo;
+  return `${isTls ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}

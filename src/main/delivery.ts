@@ -1,0 +1,117 @@
+import type { Delivery, DeliveryKind } from '../http/gateway.ts';
+import type { DeliveryQuery, EndReason, PollAnswer } from '../http/schemas.ts';
+import type { AudioEntry, Outbox, OutboxEntry } from './outbox.ts';
+import { PollWait } from './poll-wait.ts';
+
+/** How a call stands, as its answers tell it. */
+export interface CallStanding {
+  /** The session is over; what is queued is still delivered. */
+  readonly isOver: boolean;
+  readonly endReason?: EndReason | undefined;
+  readonly error?: string | undefined;
+}
+
+export interface DeliveriesOptions {
+  readonly outbox: Outbox;
+  readonly standing: () => CallStanding;
+  /** Told the audio of each answer when it is built. */
+  readonly onAudio: (entries: readonly AudioEntry[]) => void;
+  /** The client was told that nothing more comes. */
+  readonly onLastAnswer: () => void;
+}
+
+/** Builds the answers that carry a call's outbox to its client. */
+export class Deliveries {
+  readonly #options: DeliveriesOptions;
+  readonly #waiting = new PollWait();
+  /** Kinds of answers that have not yet told of the last interruption. */
+  #untold = new Set<DeliveryKind>();
+
+  constructor(options: DeliveriesOptions) {
+    this.#options = options;
+  }
+
+  /** Something may be there to answer with. */
+  wake(): void {
+    this.#waiting.wake();
+  }
+
+  /** The generation rose: the first answer of each kind says so. */
+  interrupted(): void {
+    this.#untold = new Set(['poll', 'stream']);
+    this.wake();
+  }
+
+  takeInterrupted(kind: DeliveryKind): boolean {
+    return this.#untold.delete(kind);
+  }
+
+  /** What is queued now. */
+  now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
+    const { outbox, standing, onAudio, onLastAnswer } = this.#options;
+    const batch = outbox.take({ ack, maxMs });
+    const audio = batch.entries.filter((entry) => entry.kind === 'audio');
+    if (audio.length > 0) onAudio(audio);
+    const { isOver, endReason, error } = standing();
+    const isLast = isOver && batch.entries.length === 0 && outbox.isEmpty;
+    const interrupted = this.takeInterrupted(kind);
+    return {
+      answer: {
+        ...contentOf(batch.entries, audio),
+        ...this.#position(),
+        ...(interrupted ? { interrupted: true as const } : {}),
+        hasMore: !isLast,
+        ...(isLast && endReason ? { endReason } : {}),
+        ...(isLast && error ? { error } : {}),
+      },
+      written: () => {
+        batch.written();
+        if (isLast) onLastAnswer();
+      },
+      aborted: () => {
+        batch.aborted();
+        if (interrupted) this.#untold.add(kind);
+      },
+    };
+  }
+
+  /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
+  async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
+    this.#waiting.supersede();
+    const endsAtMs = performance.now() + timeoutMs;
+    while (!this.#hasNews(query.ack)) {
+      const why = await this.#waiting.wait(endsAtMs - performance.now(), signal);
+      if (why === 'timeout') break;
+      if (why !== 'woken') return this.#nothing();
+    }
+    return this.now('poll', query);
+  }
+
+  #hasNews(ack: number | undefined): boolean {
+    const { outbox, standing } = this.#options;
+    return outbox.hasEntries(ack) || this.#untold.has('poll') || standing().isOver;
+  }
+
+  #nothing(): Delivery {
+    return { answer: { ...this.#position(), hasMore: true }, written() {}, aborted() {} };
+  }
+
+  #position(): Pick<PollAnswer, 'seq' | 'generation'> {
+    const { lastSentSeq, generation } = this.#options.outbox;
+    return { seq: lastSentSeq, generation };
+  }
+}
+
+/** Fields without content are absent: an empty string is true in Lua. */
+function contentOf(
+  entries: readonly OutboxEntry[],
+  audio: readonly AudioEntry[],
+): Pick<PollAnswer, 'audio' | 'transcript' | 'actions'> {
+  const lines = entries.filter((entry) => entry.kind === 'transcript').map(({ line }) => line);
+  const actions = entries.filter((entry) => entry.kind === 'action').map(({ action }) => ({ ...action }));
+  return {
+    ...(audio.length > 0 ? { audio: audio.map(({ base64 }) => base64).join('') } : {}),
+    ...(lines.length > 0 ? { transcript: lines.join('\n') } : {}),
+    ...(actions.length > 0 ? { actions } : {}),
+  };
+}

@@ -1,0 +1,93 @@
+import { ApiError, quote, sessionNotFound } from '../http/errors.ts';
+import type { Scope } from '../http/gateway.ts';
+import type { Session } from './session.ts';
+
+/** All sessions, by tenant and call. Whoever looks one up says whose they may see. */
+export class SessionTable {
+  /** By callId, then by tenant: two tenants may use the same callId. */
+  readonly #byCall = new Map<string, Map<string, Session>>();
+  readonly #byId = new Map<string, Session>();
+  readonly #openByTenant = new Map<string, number>();
+  #open = 0;
+
+  /** Sessions that are being created, go on, or are ending. */
+  get openCount(): number {
+    return this.#open;
+  }
+
+  openCountOf(tenantId: string): number {
+    return this.#openByTenant.get(tenantId) ?? 0;
+  }
+
+  get(tenantId: string, callId: string): Session | undefined {
+    return this.#byCall.get(callId)?.get(tenantId);
+  }
+
+  byId(id: string): Session | undefined {
+    return this.#byId.get(id);
+  }
+
+  /**
+   * The session a request means.
+   * @throws {ApiError} `session_not_found`, also for another tenant's; `ambiguous_call_id` when several tenants have it
+   */
+  find(scope: Scope, callId: string): Session {
+    const candidates = this.#byCall.get(callId);
+    if (scope.tenantId !== undefined) {
+      const session = candidates?.get(scope.tenantId);
+      if (!session) throw sessionNotFound(callId);
+      return session;
+    }
+    if (!candidates || candidates.size === 0) throw sessionNotFound(callId);
+    if (candidates.size > 1) {
+      throw new ApiError(
+        'ambiguous_call_id',
+        `callId is ${quote(callId)}, which ${candidates.size} tenants use: say which with X-Tenant-ID`,
+      );
+    }
+    const [session] = candidates.values();
+    return session!;
+  }
+
+  /** Sessions that a scope may see, oldest first. */
+  list(scope: Scope): Session[] {
+    return [...this.#byId.values()].filter(
+      (session) => scope.tenantId === undefined || session.setup.tenantId === scope.tenantId,
+    );
+  }
+
+  all(): Iterable<Session> {
+    return this.#byId.values();
+  }
+
+  /** Adds a session in the place of an earlier one of the same call. */
+  add(session: Session): void {
+    const { tenantId, body } = session.setup;
+    const previous = this.get(tenantId, body.callId);
+    if (previous) this.#byId.delete(previous.id);
+    const tenants = this.#byCall.get(body.callId) ?? new Map<string, Session>();
+    this.#byCall.set(body.callId, tenants.set(tenantId, session));
+    this.#byId.set(session.id, session);
+    this.#open += 1;
+    this.#openByTenant.set(tenantId, this.openCountOf(tenantId) + 1);
+  }
+
+  /** The session no longer counts against the limits. To be called once a session. */
+  markOver(session: Session): void {
+    const { tenantId } = session.setup;
+    this.#open -= 1;
+    const left = this.openCountOf(tenantId) - 1;
+    if (left > 0) this.#openByTenant.set(tenantId, left);
+    else this.#openByTenant.delete(tenantId);
+  }
+
+  /** Forgets a session, unless another has taken its place. */
+  remove(session: Session): void {
+    const { tenantId, body } = session.setup;
+    this.#byId.delete(session.id);
+    const tenants = this.#byCall.get(body.callId);
+    if (tenants?.get(tenantId) !== session) return;
+    tenants.delete(tenantId);
+    if (tenants.size === 0) this.#byCall.delete(body.callId);
+  }
+}

@@ -1,0 +1,490 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { AgentProfile } from '../backend/agent-profile.ts';
+import type { CallValues } from '../backend/instructions.ts';
+import { sessionNotFound } from '../http/errors.ts';
+import type { CallSession, Delivery, DeliveryKind, IncomingChunk } from '../http/gateway.ts';
+import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
+import { hrNowMs } from '../metrics/clock.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { UpstreamTarget } from '../realtime/connection.ts';
+import type { ReplayItem } from '../realtime/conversation.ts';
+import type { InterruptVerdict, OpenItem, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
+import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
+import type { AudioPool } from './audio-pool.ts';
+import { CallRecord } from './call-record.ts';
+import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './call-settings.ts';
+import { CallTimeline } from './call-timeline.ts';
+import { CallTools } from './call-tools.ts';
+import { Deliveries } from './delivery.ts';
+import { Downlink, type ReplyFrame } from './downlink.ts';
+import { type AudioEntry, type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
+import { PlaybackLedger } from './playback-ledger.ts';
+import { type CallLimits, SessionClock } from './session-clock.ts';
+import type { SessionWorkers } from './session-workers.ts';
+import { Uplink } from './uplink.ts';
+import { toCreateError, UpstreamCall } from './upstream-call.ts';
+import { UpstreamEvents } from './upstream-events.ts';
+
+/** Most reply audio a call may have queued; past that the reply is cancelled. */
+const MAX_OUTBOX_MS = 300_000;
+
+/** What all sessions of a gateway share. */
+export interface SessionDeps {
+  readonly pool: AudioPool;
+  readonly workers: SessionWorkers;
+  readonly metrics: Metrics;
+  readonly reconnect: ReconnectPolicy;
+  readonly limits: CallLimits;
+  readonly defaultModel: string;
+  /** Whether a session whose worker died goes on with another. */
+  readonly survivesWorkerLoss: boolean;
+}
+
+/** What makes one session. */
+export interface SessionSetup {
+  readonly tenantId: string;
+  readonly aiAgentRef: string;
+  readonly body: CreateBody;
+  readonly profile: AgentProfile;
+  readonly formats: CallFormats;
+  readonly target: UpstreamTarget;
+  readonly log: Logger;
+  /** Called once, when the session has its summary. */
+  readonly onConcluded: (session: Session) => void;
+}
+
+/** `creating`: no upstream yet. `ending`: over, what is queued is still delivered. `ended`: only the summary is left. */
+export type SessionState = 'creating' | 'active' | 'ending' | 'ended';
+
+/** One call: what its client sends goes up, what the AI says comes down, until one of them ends it. */
+export class Session implements CallSession {
+  /** Unique among all sessions ever; two calls with the same `callId` differ in it. */
+  readonly id = randomUUID();
+  readonly setup: SessionSetup;
+  readonly createdAt = new Date();
+  readonly timeline = new CallTimeline(hrNowMs);
+  readonly record: CallRecord;
+  readonly #deps: SessionDeps;
+  readonly #outbox: Outbox;
+  readonly #ledger = new PlaybackLedger();
+  readonly #uplink: Uplink;
+  readonly #downlink: Downlink;
+  readonly #upstream: UpstreamCall;
+  readonly #events: UpstreamEvents;
+  readonly #tools: CallTools;
+  readonly #deliveries: Deliveries;
+  readonly #clock: SessionClock;
+  #state: SessionState = 'creating';
+  #endReason: EndReason | undefined;
+  #error: string | undefined;
+  #endedAt: Date | undefined;
+  #summary: Summary | undefined;
+  #transferred: CallAction | undefined;
+
+  constructor(setup: SessionSetup, deps: SessionDeps) {
+    this.setup = setup;
+    this.#deps = deps;
+    const { metrics, pool } = deps;
+    const { formats, log, profile } = setup;
+    this.#outbox = new Outbox(
+      (entry) => this.#onDelivered(entry),
+      () => this.#deliveries.wake(),
+    );
+    this.record = new CallRecord(this.#ledger, (line) => this.#outbox.pushTranscript(line));
+    this.#uplink = new Uplink({
+      lane: pool.uplinkLane({
+        kind: 'up',
+        call: formats.call,
+        upstream: formats.upstream,
+        measureVoice: (profile.minInterruptionMs ?? 0) > 0,
+      }),
+      keepAudioMs: deps.reconnect.keepAudioMs,
+      onDtmf: (digits) => this.#onDtmf(digits),
+      onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      onRejected: (reason) => this.#onRejected(reason),
+      onSkipped: (count) => {
+        metrics.audioRejected.inc({ reason: 'missing' }, count);
+        this.timeline.add('chunks_missing', { count });
+      },
+    });
+    this.#downlink = new Downlink({
+      newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
+      onReceived: (itemId, audioMs) => this.#ledger.received(itemId, audioMs),
+      onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
+      onComplete: (itemId) => {
+        this.#ledger.completed(itemId);
+        this.record.replies.settle(itemId);
+      },
+      onRejected: (reason, message) => {
+        metrics.audioRejected.inc({ reason: `upstream_${reason}` });
+        log.error({ reason, message }, 'reply audio dropped');
+      },
+    });
+    this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
+    this.#events = new UpstreamEvents({
+      record: this.record,
+      timeline: this.timeline,
+      metrics,
+      log,
+      clock: this.#clock,
+      onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
+    });
+    this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
+      onEvent: (event: SessionEvent) => this.#events.handle(event),
+      onAudio: (audio) => this.#downlink.accept(audio),
+      onWorkerLost: (error) => void this.#onWorkerLost(error),
+    });
+    this.#tools = new CallTools({
+      profile,
+      values: this.#values,
+      record: this.record,
+      log,
+      queueAction: async (action, toolCallId) => {
+        await this.#downlink.said(toolCallId);
+        this.#outbox.pushAction(action);
+      },
+      onFinished: (name, outcome, durationMs) => {
+        metrics.toolCalls.inc({ outcome });
+        this.timeline.add('tool', { name, outcome, durationMs });
+        log.info({ tool: name, outcome, durationMs }, 'tool called');
+      },
+    });
+    this.#deliveries = new Deliveries({
+      outbox: this.#outbox,
+      standing: () => ({ isOver: this.isOver, endReason: this.#endReason, error: this.#error }),
+      onAudio: (entries) => this.#onHandedOver(entries),
+      onLastAnswer: () => this.#conclude(),
+    });
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'ending' || this.#state === 'ended';
+  }
+
+  get generation(): number {
+    return this.#outbox.generation;
+  }
+
+  get nextChunkSeq(): number {
+    return this.#uplink.nextChunkSeq;
+  }
+
+  /** Milliseconds of reply audio not yet known to have arrived. */
+  get queuedAudioMs(): number {
+    return this.#outbox.queuedAudioMs;
+  }
+
+  /** The action that handed the call on, if one did. */
+  get transferred(): CallAction | undefined {
+    return this.#transferred;
+  }
+
+  get endedAt(): Date | undefined {
+    return this.#endedAt;
+  }
+
+  get summary(): Summary | undefined {
+    return this.#summary;
+  }
+
+  /**
+   * Connects to the upstream.
+   * @throws {ApiError} `upstream_refused`, `upstream_timeout`
+   */
+  async open(timeoutMs: number): Promise<void> {
+    try {
+      await this.#connect(timeoutMs);
+    } catch (error) {
+      this.#state = 'ended';
+      this.#uplink.close();
+      throw toCreateError(error, timeoutMs);
+    }
+    if (this.#state === 'creating') this.#state = 'active';
+  }
+
+  // What the client asks for
+
+  async stream(chunk: IncomingChunk): Promise<void> {
+    if (this.#state === 'ended') throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+    this.#clock.onRequest(hrNowMs());
+    if (this.#state === 'ending') return;
+    await this.#uplink.accept(chunk);
+  }
+
+  deliver(kind: DeliveryKind, query: DeliveryQuery): Delivery {
+    this.#clock.onRequest(hrNowMs());
+    return this.#deliveries.now(kind, query);
+  }
+
+  async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
+    this.#clock.onRequest(hrNowMs());
+    const delivery = await this.#deliveries.poll(query, timeoutMs, signal);
+    this.#clock.onRequest(hrNowMs());
+    return delivery;
+  }
+
+  reportPlayed(generation: number | undefined, playedMs: number): void {
+    if (generation === this.generation) this.#ledger.report(playedMs, hrNowMs());
+  }
+
+  takeInterrupted(kind: DeliveryKind): boolean {
+    return this.#deliveries.takeInterrupted(kind);
+  }
+
+  async end(): Promise<EndAnswer> {
+    this.finish('completed');
+    this.#conclude();
+    return { status: 'ended', summary: this.#summary! };
+  }
+
+  info(): SessionInfo {
+    const { body, tenantId, aiAgentRef, formats } = this.setup;
+    return {
+      callId: body.callId,
+      tenantId,
+      status: this.#state,
+      createdAt: this.createdAt.toISOString(),
+      lastActivity: new Date(Date.now() - this.#clock.idleMs(hrNowMs())).toISOString(),
+      transcriptCount: this.record.lineCount,
+      actionsCount: this.record.actions.length,
+      aiAgentRef,
+      encoding: formats.call.encoding,
+      sampleRate: formats.call.sampleRateHz,
+      generation: this.generation,
+      queuedAudioMs: Math.round(this.queuedAudioMs),
+      ...(this.#endReason ? { endReason: this.#endReason } : {}),
+    };
+  }
+
+  // What the session's worker asks for
+
+  /** Whether the caller is being played something that may be interrupted. */
+  isPlaying(items: readonly OpenItem[]): boolean {
+    const nowMs = hrNowMs();
+    return items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs));
+  }
+
+  /** Stops playback of what is unheard of these items, unless one of them is protected. */
+  interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
+    const nowMs = hrNowMs();
+    const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
+    const heard = items.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);
+    if (unheard.length === 0 || unheard.some(({ isProtected }) => isProtected)) return { cuts: [], heard };
+    const cuts = unheard.map(({ itemId }) => ({
+      itemId,
+      heardMs: this.#ledger.playback(itemId, nowMs).heardMs,
+    }));
+    for (const { itemId, heardMs } of cuts) {
+      this.#downlink.cut(itemId);
+      this.record.replies.cut(itemId, heardMs);
+    }
+    this.#ledger.interrupt(nowMs);
+    const withdrawn = this.#outbox.interrupt((action) => !this.#tools.isUnderWay(action.id));
+    for (const { id } of withdrawn) this.#tools.settleAction(id, false);
+    this.#deliveries.interrupted();
+    const reactionMs = hrNowMs() - startedAtMs;
+    this.#deps.metrics.bargeInReaction.observe(reactionMs / 1000);
+    this.#deps.metrics.interruptions.inc();
+    this.timeline.add('interrupted', { generation: this.generation, reactionMs, cuts });
+    this.setup.log.info(
+      { generation: this.generation, heardMs: cuts.map((cut) => Math.round(cut.heardMs)) },
+      'interrupted',
+    );
+    return { cuts, heard };
+  }
+
+  runTool(call: ToolCall): Promise<ToolResult> {
+    return this.#tools.run(call);
+  }
+
+  history(): readonly ReplayItem[] {
+    return this.record.conversation.replay();
+  }
+
+  // The end
+
+  /**
+   * Ends the session; what is queued for the client is still delivered. Idempotent.
+   * @param error a sentence for the client, where the call could not go on
+   */
+  finish(reason: EndReason, error?: string): void {
+    if (this.isOver) return;
+    this.#state = 'ending';
+    this.#endReason = reason;
+    this.#error = error;
+    this.#endedAt = new Date();
+    this.timeline.add('ended', { reason, ...(error ? { error } : {}) });
+    this.#uplink.close();
+    this.#tools.close();
+    this.#clock.onEnded(hrNowMs());
+    void this.#upstream.close();
+    void this.#handOver(reason);
+  }
+
+  /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
+  tick(nowMs: number): void {
+    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) this.#conclude();
+    if (this.#state !== 'active') return;
+    const due = this.#clock.due(nowMs, this.#ledger.remainingMs(nowMs) > 0 || !this.#outbox.isEmpty);
+    if (due === undefined) return;
+    if (due.type === 'prompt') {
+      this.timeline.add('no_input', { prompt: due.count });
+      this.#upstream.command({ type: 'prompt', instructions: due.instructions });
+    } else {
+      this.setup.log.info({ reason: due.reason }, due.why);
+      this.finish(due.reason, due.why);
+    }
+  }
+
+  /** Sends the call to its fallback where there is one, and concludes where nothing is left to deliver. */
+  async #handOver(reason: EndReason): Promise<void> {
+    this.#downlink.endAll();
+    await this.#downlink.drained();
+    if (this.#state !== 'ending') return;
+    const { fallbackExtension } = this.setup.profile;
+    if (reason === 'upstream_failed' && fallbackExtension !== undefined) {
+      const action: CallAction = {
+        id: randomUUID(),
+        type: 'transfer',
+        extension: fallbackExtension,
+        reason: 'the AI is not available',
+      };
+      this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
+      this.#transferred = action;
+      this.#outbox.pushAction(action);
+    }
+    this.#deliveries.wake();
+    if (this.#outbox.isEmpty) this.#conclude();
+  }
+
+  #conclude(): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    const nowMs = hrNowMs();
+    this.record.replies.settleAll(nowMs);
+    const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
+    this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
+    this.#outbox.clear();
+    this.#clock.onEnded(nowMs);
+    this.setup.onConcluded(this);
+  }
+
+  /** Whether an ended session has been kept long enough. */
+  isForgotten(nowMs: number): boolean {
+    return this.#state === 'ended' && this.#clock.isSummaryExpired(nowMs);
+  }
+
+  #whyOver(): string {
+    return `its session has ended (${this.#endReason ?? 'completed'}${this.#error ? `: ${this.#error}` : ''})`;
+  }
+
+  // Inside
+
+  get #values(): CallValues {
+    const { body, tenantId, aiAgentRef } = this.setup;
+    const { callId, storeId, callerNumber, did } = body;
+    return { callId, tenantId, aiAgentRef, storeId, callerNumber, did };
+  }
+
+  #connect(timeoutMs: number, replay?: readonly ReplayItem[]): Promise<void> {
+    const { profile, formats, target } = this.setup;
+    return this.#upstream.open(
+      {
+        target,
+        settings: realtimeSettings(profile, this.#deps.defaultModel, formats.upstreamType, this.#values),
+        policy: this.#deps.reconnect,
+        greeting: greetingOf(profile, this.#values),
+        minInterruptionMs: profile.minInterruptionMs ?? 0,
+        replay,
+        silenceFrame: silenceFrame(formats.upstream),
+      },
+      timeoutMs,
+    );
+  }
+
+  async #onWorkerLost(error: Error): Promise<void> {
+    this.setup.log.error({ err: error }, 'session worker lost');
+    this.timeline.add('worker_lost', { error: error.message });
+    if (this.isOver) return;
+    this.#downlink.endAll();
+    if (!this.#deps.survivesWorkerLoss) {
+      this.finish('upstream_failed', 'the session worker of this call died');
+      return;
+    }
+    this.#deps.metrics.upstreamReconnects.inc({ reason: 'worker_lost' });
+    const { connectTimeoutMs } = this.#deps.reconnect;
+    try {
+      await this.#connect(connectTimeoutMs, this.history());
+    } catch (cause) {
+      this.finish('upstream_failed', toCreateError(cause, connectTimeoutMs).message);
+    }
+  }
+
+  #onCallerAudio(audioMs: number): void {
+    this.#deps.metrics.audioSeconds.inc({ direction: 'up' }, audioMs / 1000);
+    if (this.#clock.onCallerAudio()) this.timeline.add('first_chunk');
+  }
+
+  #onRejected(reason: string): void {
+    this.#deps.metrics.audioRejected.inc({ reason });
+    this.timeline.add('chunk_rejected', { reason });
+  }
+
+  #onDtmf(digits: string): void {
+    this.timeline.add('dtmf', { count: digits.length });
+    this.#clock.onCallerActive(hrNowMs());
+    this.#upstream.command({ type: 'dtmf', digits });
+  }
+
+  #onFrames(itemId: string, frames: ReplyFrame[], receivedAtMs: number | undefined): void {
+    const nowMs = hrNowMs();
+    this.#outbox.pushAudio(itemId, frames, nowMs);
+    if (receivedAtMs !== undefined) this.#deps.metrics.downlinkLatency.observe((nowMs - receivedAtMs) / 1000);
+    if (this.#outbox.queuedAudioMs <= MAX_OUTBOX_MS) return;
+    // Nobody listens to five minutes of backlog.
+    this.#downlink.cut(itemId);
+    this.#upstream.command({ type: 'cancel_reply' });
+    this.#deps.metrics.audioRejected.inc({ reason: 'outbox_full' });
+    this.timeline.add('reply_cancelled', { reason: 'outbox_full' });
+    this.setup.log.warn({ queuedMs: this.#outbox.queuedAudioMs }, 'outbox full, reply cancelled');
+  }
+
+  /** An answer with audio is being handed to the client. */
+  #onHandedOver(entries: readonly AudioEntry[]): void {
+    const nowMs = hrNowMs();
+    const first = entries[0]!;
+    this.#deps.metrics.outboxWait.observe((nowMs - first.queuedAtMs) / 1000);
+    this.#events.onReplyHandedOver(entries, nowMs);
+  }
+
+  #onDelivered(entry: OutboxEntry): void {
+    const nowMs = hrNowMs();
+    switch (entry.kind) {
+      case 'audio':
+        this.#ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, nowMs);
+        this.#deps.metrics.audioSeconds.inc({ direction: 'down' }, entry.audioMs / 1000);
+        this.record.replies.settle(entry.itemId);
+        break;
+      case 'action':
+        this.#onActionDelivered(entry.action);
+        break;
+    }
+  }
+
+  #onActionDelivered(action: CallAction): void {
+    if (action.type === 'transfer') this.#transferred = action;
+    this.#tools.settleAction(action.id, true);
+    this.timeline.add('action', { action: action.type });
+    this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
+  }
+
+  #isUnheard({ itemId, receivedMs }: OpenItem, nowMs: number): boolean {
+    // A millisecond is the resolution of the upstream's own cut.
+    return this.#ledger.playback(itemId, nowMs).heardMs < receivedMs - 1;
+  }
+}

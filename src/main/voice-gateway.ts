@@ -1,0 +1,331 @@
+import type { Logger } from 'pino';
+import type { AgentProfile } from '../backend/agent-profile.ts';
+import type { Implementation } from '../bus/index.ts';
+import { ApiError, quote } from '../http/errors.ts';
+import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo } from '../http/schemas.ts';
+import { hrNowMs } from '../metrics/clock.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/upstream-link.ts';
+import type { GatewayService } from '../workers/session-service.ts';
+import { AudioPool } from './audio-pool.ts';
+import { callerHash, callFormats, maskNumber } from './call-settings.ts';
+import { ConnectGovernor } from './connect-governor.ts';
+import { Session } from './session.ts';
+import { SessionTable } from './session-table.ts';
+import { SessionWorkers } from './session-workers.ts';
+
+const TICK_MS = 1_000;
+const OUTBOX_KEPT_MS = 60_000;
+const SUMMARY_KEPT_MS = 600_000;
+
+export interface VoiceGatewayOptions {
+  readonly version: string;
+  readonly upstream: 'openai' | 'simulator';
+  readonly upstreamUrl: string;
+  readonly upstreamApiKey: string | undefined;
+  readonly callerHashKey: string;
+  readonly defaultModel: string;
+  readonly defaultTenantId: string;
+  readonly defaultAgentRef: string;
+  readonly sessionWorkers: 'dedicated' | number;
+  readonly spareSessionWorkers: number;
+  readonly audioThreads: number;
+  readonly maxSessions: number;
+  readonly maxSessionsPerTenant: number | undefined;
+  readonly createTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly firstAudioTimeoutMs: number;
+  readonly connectsPerSecond: number;
+  readonly reconnect?: Partial<ReconnectPolicy> | undefined;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** The profile of an agent; undefined: nobody knows it. */
+  readonly agentProfile: (ref: string, tenantId: string) => Promise<AgentProfile | undefined>;
+  /** Call summaries that wait for the backend. */
+  readonly summariesPending?: () => number;
+  /** Given each session that has ended, with its summary. */
+  readonly onConcluded?: (session: Session) => void;
+  /** Why new calls are to be refused at the moment, if they are. */
+  readonly overload?: () => string | undefined;
+}
+
+/** The calls of one daemon: takes new ones, finds running ones, ends them all. Whoever creates it closes it. */
+export class VoiceGateway implements CallGateway {
+  readonly #options: VoiceGatewayOptions;
+  readonly #sessions = new SessionTable();
+  /** Creations under way, by session, so that concurrent duplicates open one session. */
+  readonly #opening = new Map<Session, Promise<void>>();
+  readonly #pool: AudioPool;
+  readonly #workers: SessionWorkers;
+  readonly #governor: ConnectGovernor;
+  readonly #reconnect: ReconnectPolicy;
+  readonly #startedAtMs = hrNowMs();
+  readonly #ticker: NodeJS.Timeout;
+  #draining = false;
+
+  constructor(options: VoiceGatewayOptions) {
+    this.#options = options;
+    const { metrics, log } = options;
+    this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
+    this.#governor = new ConnectGovernor({ perSecond: options.connectsPerSecond });
+    this.#pool = new AudioPool({
+      threads: options.audioThreads,
+      onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds),
+    });
+    this.#workers = new SessionWorkers({
+      mode: options.sessionWorkers,
+      spares: options.spareSessionWorkers,
+      gateway: this.#gatewayService(),
+      onBusCall: (method, code, durationMs) => {
+        metrics.busCalls.inc({ method, code });
+        metrics.busCall.observe({ method }, durationMs / 1000);
+      },
+      onWorkerLost: (workerId, error) => log.error({ workerId, err: error }, 'session worker died'),
+    });
+    metrics.observe({
+      sessionsActive: () => this.#sessions.openCount,
+      sessionWorkers: () => this.#workers.counts,
+      audioPoolQueueDepth: () => this.#pool.queueDepth,
+      outboxAudioSeconds: () => {
+        let totalMs = 0;
+        for (const session of this.#sessions.all()) totalMs += session.queuedAudioMs;
+        return totalMs / 1000;
+      },
+      summariesPending: options.summariesPending ?? (() => 0),
+    });
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  async createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer> {
+    const tenantId = this.#tenantOf(scope, body);
+    const existing = this.#sessions.get(tenantId, body.callId);
+    if (existing && !existing.isOver) {
+      await this.#opening.get(existing);
+      return this.#created(existing, 'existing');
+    }
+    const startedAtMs = hrNowMs();
+    const formats = callFormats(body);
+    this.#checkCapacity(tenantId);
+    const aiAgentRef = body.aiAgentRef ?? this.#options.defaultAgentRef;
+    const profile = await this.#options.agentProfile(aiAgentRef, tenantId);
+    if (!profile) {
+      throw new ApiError('agent_not_found', `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`);
+    }
+    // While the profile was fetched, a duplicate of this request may have come as far.
+    const rival = this.#sessions.get(tenantId, body.callId);
+    if (rival && !rival.isOver) {
+      await this.#opening.get(rival);
+      return this.#created(rival, 'existing');
+    }
+    this.#checkCapacity(tenantId);
+    // What an earlier call of this name has not delivered yet, nobody will ask for any more.
+    if (rival?.state === 'ending') await rival.end();
+    const log = this.#options.log.child({ callId: body.callId, tenantId });
+    const session = new Session(
+      {
+        tenantId,
+        aiAgentRef,
+        body,
+        profile,
+        formats,
+        log,
+        target: {
+          url: this.#options.upstreamUrl,
+          apiKey: this.#options.upstreamApiKey,
+          safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
+        },
+        onConcluded: (concluded) => this.#onConcluded(concluded),
+      },
+      {
+        pool: this.#pool,
+        workers: this.#workers,
+        metrics: this.#options.metrics,
+        reconnect: this.#reconnect,
+        defaultModel: this.#options.defaultModel,
+        survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
+        limits: {
+          idleTimeoutMs: this.#options.idleTimeoutMs,
+          firstAudioTimeoutMs: this.#options.firstAudioTimeoutMs,
+          outboxKeptMs: OUTBOX_KEPT_MS,
+          summaryKeptMs: SUMMARY_KEPT_MS,
+        },
+      },
+    );
+    log.info(
+      {
+        requestId,
+        sessionId: session.id,
+        aiAgentRef,
+        did: body.did,
+        callerNumber: maskNumber(body.callerNumber),
+        encoding: formats.call.encoding,
+        sampleRateHz: formats.call.sampleRateHz,
+      },
+      'call started',
+    );
+    this.#sessions.add(session);
+    const opening = session.open(this.#options.createTimeoutMs);
+    this.#opening.set(session, opening);
+    try {
+      await opening;
+    } catch (error) {
+      this.#sessions.markOver(session);
+      this.#sessions.remove(session);
+      this.#options.metrics.sessions.inc({ outcome: (error as ApiError).code });
+      log.warn({ err: error }, 'call could not be started');
+      throw error;
+    } finally {
+      this.#opening.delete(session);
+    }
+    const setupMs = hrNowMs() - startedAtMs;
+    this.#options.metrics.sessionSetup.observe(setupMs / 1000);
+    log.info({ setupMs: Math.round(setupMs) }, 'ready');
+    return this.#created(session, 'created');
+  }
+
+  findSession(scope: Scope, callId: string): CallSession {
+    return this.#sessions.find(scope, callId);
+  }
+
+  listSessions(scope: Scope): SessionInfo[] {
+    return this.#sessions
+      .list(scope)
+      .filter((session) => session.state !== 'ended')
+      .map((session) => session.info());
+  }
+
+  health(): Health {
+    const { version, upstream } = this.#options;
+    return {
+      status: this.#draining ? 'draining' : 'ok',
+      version,
+      uptimeSeconds: Math.round((hrNowMs() - this.#startedAtMs) / 1000),
+      upstream,
+      sessions: this.#sessions.openCount,
+    };
+  }
+
+  readiness(): Readiness {
+    const reason = this.#refusal()?.message;
+    return reason === undefined ? { ready: true } : { ready: false, reason };
+  }
+
+  async metrics(): Promise<{ contentType: string; text: string }> {
+    const { registry } = this.#options.metrics;
+    return { contentType: registry.contentType, text: await registry.metrics() };
+  }
+
+  /** Takes no more calls, waits up to `graceMs` for those that run to end, then ends them (`shutdown`). */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true;
+    const endsAtMs = hrNowMs() + graceMs;
+    while (this.#sessions.openCount > 0 && hrNowMs() < endsAtMs) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    for (const session of this.#sessions.all()) {
+      if (session.state === 'ended') continue;
+      session.finish('shutdown');
+      await session.end();
+    }
+  }
+
+  /** Ends every call and every thread. Idempotent. */
+  async close(): Promise<void> {
+    await this.drain(0);
+    clearInterval(this.#ticker);
+    this.#governor.close();
+    await Promise.all([this.#workers.close(), this.#pool.close()]);
+  }
+
+  #created(session: Session, status: CreateAnswer['status']): CreateAnswer {
+    return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
+  }
+
+  #tenantOf(scope: Scope, body: CreateBody): string {
+    if (scope.tenantId !== undefined && body.tenantId !== undefined && body.tenantId !== scope.tenantId) {
+      throw new ApiError('forbidden', `tenantId is ${quote(body.tenantId)}, but the request speaks for another tenant`);
+    }
+    return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
+  }
+
+  #checkCapacity(tenantId: string): void {
+    const refusal = this.#refusal();
+    if (refusal) {
+      this.#options.metrics.sessions.inc({ outcome: refusal.code });
+      throw refusal;
+    }
+    const { maxSessionsPerTenant } = this.#options;
+    if (maxSessionsPerTenant !== undefined && this.#sessions.openCountOf(tenantId) >= maxSessionsPerTenant) {
+      this.#options.metrics.sessions.inc({ outcome: 'tenant_full' });
+      throw new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
+        retryAfterSeconds: 5,
+      });
+    }
+  }
+
+  /** Why no tenant may start a call at the moment. */
+  #refusal(): ApiError | undefined {
+    const { maxSessions, overload } = this.#options;
+    if (this.#draining) {
+      return new ApiError('draining', 'the gateway is shutting down: send the call elsewhere', {
+        retryAfterSeconds: 5,
+      });
+    }
+    if (this.#sessions.openCount >= maxSessions) {
+      return new ApiError('gateway_full', `the gateway has ${maxSessions} calls already, its limit`, {
+        retryAfterSeconds: 5,
+      });
+    }
+    const overloaded = overload?.();
+    return overloaded === undefined ? undefined : new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
+  }
+
+  #onConcluded(session: Session): void {
+    this.#sessions.markOver(session);
+    const { summary, setup } = session;
+    const { metrics, onConcluded } = this.#options;
+    if (!summary) return;
+    metrics.sessions.inc({ outcome: summary.endReason });
+    metrics.sessionDuration.observe(summary.duration / 1000);
+    setup.log.info(
+      {
+        endReason: summary.endReason,
+        durationMs: summary.duration,
+        lines: summary.transcript.length,
+        actions: summary.actions.length,
+      },
+      'call ended',
+    );
+    onConcluded?.(session);
+  }
+
+  #tick(): void {
+    const nowMs = hrNowMs();
+    for (const session of this.#sessions.all()) {
+      session.tick(nowMs);
+      if (session.isForgotten(nowMs)) this.#sessions.remove(session);
+    }
+  }
+
+  #gatewayService(): Implementation<(typeof GatewayService)['methods']> {
+    const { metrics } = this.#options;
+    return {
+      isPlaying: ({ sessionKey, items }) => this.#sessions.byId(sessionKey)?.isPlaying(items) ?? false,
+      interrupt: ({ sessionKey, items, startedAtMs }) =>
+        this.#sessions.byId(sessionKey)?.interrupt(items, startedAtMs) ?? { cuts: [], heard: [] },
+      runTool: ({ sessionKey, call }) =>
+        this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
+      history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
+      connectPermit: () => this.#governor.permit(),
+      connectResult: ({ result }) => this.#governor.result(result),
+      report: ({ uplinkLatency }) => metrics.uplinkLatency.merge(uplinkLatency),
+    };
+  }
+}
+
+function taskOf(jobs: readonly { kind: 'up' | 'down' }[]): string {
+  const hasUp = jobs.some(({ kind }) => kind === 'up');
+  const hasDown = jobs.some(({ kind }) => kind === 'down');
+  return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
+}
