@@ -2,7 +2,7 @@
  * Compiles the resampler's kernel, `assembly/resampler.ts`, to WebAssembly and writes it into
  * `src/audio/kernel-wasm.ts`. That file is committed, so neither building nor running the gateway needs the compiler.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
@@ -27,13 +27,14 @@ const COMPILER_OPTIONS = [
  */
 export async function compileKernel(): Promise<Uint8Array> {
   let bytes: Uint8Array | undefined;
-  const { error, stderr } = await asc.main([SOURCE, '--baseDir', root, '--outFile', 'kernel.wasm', ...COMPILER_OPTIONS], {
-    readFile: (name) => readFileIn(root, name),
-    writeFile: (_name, contents) => {
-      bytes = typeof contents === 'string' ? Buffer.from(contents) : contents;
+  const { error, stderr } = await asc.main(
+    [SOURCE, '--baseDir', root, '--outFile', 'kernel.wasm', ...COMPILER_OPTIONS],
+    {
+      writeFile: (_name, contents) => {
+        bytes = typeof contents === 'string' ? Buffer.from(contents) : contents;
+      },
     },
-    listFiles: () => [],
-  });
+  );
   if (error !== null || bytes === undefined) {
     throw new Error(`${SOURCE} does not compile:\n${stderr.toString()}`, { cause: error });
   }
@@ -48,14 +49,6 @@ export function renderKernelModule(bytes: Uint8Array): string {
 export const KERNEL_WASM =
   '${Buffer.from(bytes).toString('base64')}';
 `;
-}
-
-function readFileIn(folder: string, name: string): string | null {
-  try {
-    return readFileSync(new URL(name, `file://${folder}`), 'utf8');
-  } catch {
-    return null;
-  }
 }
 
 if (import.meta.main) {

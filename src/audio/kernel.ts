@@ -1,127 +1,117 @@
 import type { PolyphaseBank } from './filter.ts';
+import { KERNEL_WASM } from './kernel-wasm.ts';
 
-/** The most input samples {@link convolve} takes at once. */
-export const MAX_BLOCK = 4096;
+/** The most input samples {@link convolve} takes at once: 100 ms at the highest sample rate. */
+export const MAX_BLOCK = 4800;
 
-/** Room for a block, the longest history (287 samples), and what is lost where lanes have different lengths. */
-const window = new Float64Array(MAX_BLOCK + 512);
+/** Bits of the fine part of a tap; see `assembly/resampler.ts`. */
+const FINE_BITS = 11;
+
+/** The most phases a bank has, the most input samples in a period, and the longest history, over all pairs of rates. */
+const MAX_PHASES = 6;
+const MAX_STEP = 6;
+const MAX_HISTORY = 287;
+
+/**
+ * The memory's layout, in bytes. Taps of all banks come first: twelve pairs of rates, of which none has more than 288
+ * taps of four bytes. The window and the output have room behind them for what the kernel takes four at a time.
+ */
+const SAMPLES_AT = 12 * 288 * 4;
+const OUTPUT_AT = SAMPLES_AT + 2 * (MAX_HISTORY + MAX_BLOCK + 3 * MAX_STEP);
+const MEMORY_BYTES = OUTPUT_AT + 2 * (MAX_BLOCK + 3) * MAX_PHASES;
+
+/** The same places as indexes of samples. */
+const WINDOW = SAMPLES_AT / 2;
+const OUTPUT = OUTPUT_AT / 2;
+
+interface KernelExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  /** Documented in `assembly/resampler.ts`. */
+  convolve(
+    taps: number,
+    samples: number,
+    output: number,
+    tapCount: number,
+    phases: number,
+    step: number,
+    ticks: number,
+    count: number,
+  ): void;
+}
+
+/** The part used here of what Node's types leave out. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+};
+
+class Kernel {
+  readonly convolve: KernelExports['convolve'];
+  /** The whole memory. */
+  readonly heap: Int16Array<ArrayBuffer>;
+  readonly #tapsAt = new Map<PolyphaseBank, number>();
+  #nextTapsAt = 0;
+
+  constructor() {
+    const module = new WebAssembly.Module(Buffer.from(KERNEL_WASM, 'base64'));
+    const { convolve, memory } = new WebAssembly.Instance(module).exports as KernelExports;
+    if (memory.buffer.byteLength < MEMORY_BYTES) throw new RangeError('the kernel has too little memory');
+    this.convolve = convolve;
+    this.heap = new Int16Array(memory.buffer);
+  }
+
+  /** The address of a bank's taps. */
+  tapsAt(bank: PolyphaseBank): number {
+    return this.#tapsAt.get(bank) ?? this.#place(bank);
+  }
+
+  /** Splits each tap into its coarse and its fine part, and lays out eight of each in turn. */
+  #place(bank: PolyphaseBank): number {
+    const { coefficients } = bank;
+    const address = this.#nextTapsAt;
+    const end = address + 4 * coefficients.length;
+    if (end > SAMPLES_AT) throw new RangeError('the kernel has no room for another filter bank');
+    for (let i = 0; i < coefficients.length; i++) {
+      const tap = coefficients[i]!;
+      const coarse = (tap + (1 << (FINE_BITS - 1))) >> FINE_BITS;
+      const at = address / 2 + 16 * (i >> 3) + (i & 7);
+      this.heap[at] = coarse;
+      this.heap[at + 8] = tap - (coarse << FINE_BITS);
+    }
+    this.#tapsAt.set(bank, address);
+    this.#nextTapsAt = end;
+    return address;
+  }
+}
+
+/** This thread's, made at first use. */
+let kernel: Kernel | undefined;
 
 /**
  * Computes output samples from a block of input: the resampler's inner loop, and the one place where its time goes.
  *
- * Samples `r, r + L, r + 2L …` of the output belong to the same phase, and their windows start M input samples apart.
- * With the window split into M lanes (lane j holds the samples j, j + M, j + 2M …) each lane is an ordinary
- * convolution: the windows of neighbouring outputs are one sample apart. So four outputs are computed at a time, and a
- * tap or a sample once loaded serves all four.
+ * Each is the exact sum of its phase's taps times the samples they meet, rounded to the nearest (halves upwards) and
+ * saturated at the ends of the range. How a signal is cut into blocks therefore does not change a bit of it.
  *
- * Each output sample is summed in the order of its phase's taps, whatever its place in the block. How a signal is cut
- * into blocks therefore does not change a bit of it.
- *
- * @param history the `taps − 1` input samples before the block.
+ * @param history the `taps − 1` input samples before the block. Moved on to be those before the next block.
  * @param input the block; at most {@link MAX_BLOCK} samples.
  * @param ticks where the first output sample lies: its newest input sample is number `⌊ticks / L⌋` of the block.
- * @param output filled with consecutive output samples; the last one's newest input sample must be in the block.
+ * @param count how many consecutive output samples to compute; the last one's newest input sample must be in the block.
+ * @returns the samples, in memory of their own.
  */
 export function convolve(
   bank: PolyphaseBank,
   history: Int16Array,
   input: Int16Array,
   ticks: number,
-  output: Int16Array,
-): void {
-  const { phases, step, taps, coefficients } = bank;
-  const stride = Math.ceil((history.length + input.length) / step);
-  fillLanes(history, input, step, stride);
-  const laneTaps = (taps / step) | 0;
-  const count = output.length;
-  for (let r = 0; r < phases && r < count; r++) {
-    const tick = ticks + r * step;
-    const phase = tick % phases;
-    const start = (tick - phase) / phases;
-    const firstTap = phase * taps;
-    let at = r;
-    let shift = 0;
-    for (; at + 3 * phases < count; at += 4 * phases, shift += 4) {
-      let sum0 = 0;
-      let sum1 = 0;
-      let sum2 = 0;
-      let sum3 = 0;
-      for (let lane = 0; lane < step; lane++) {
-        const from = (start + lane) % step;
-        // `| 0` tells the compiler that indexes stay 32-bit integers: without overflow checks the loop is a fifth faster.
-        const w = (from * stride + (start + lane - from) / step + shift) | 0;
-        const c = (firstTap + lane * laneTaps) | 0;
-        let x0 = window[w]!;
-        let x1 = window[w + 1]!;
-        let x2 = window[w + 2]!;
-        for (let g = 0; g < laneTaps; g += 4) {
-          const cg = (c + g) | 0;
-          const wg = (w + g) | 0;
-          const c0 = coefficients[cg]!;
-          const x3 = window[(wg + 3) | 0]!;
-          sum0 += c0 * x0;
-          sum1 += c0 * x1;
-          sum2 += c0 * x2;
-          sum3 += c0 * x3;
-          const c1 = coefficients[(cg + 1) | 0]!;
-          const x4 = window[(wg + 4) | 0]!;
-          sum0 += c1 * x1;
-          sum1 += c1 * x2;
-          sum2 += c1 * x3;
-          sum3 += c1 * x4;
-          const c2 = coefficients[(cg + 2) | 0]!;
-          const x5 = window[(wg + 5) | 0]!;
-          sum0 += c2 * x2;
-          sum1 += c2 * x3;
-          sum2 += c2 * x4;
-          sum3 += c2 * x5;
-          const c3 = coefficients[(cg + 3) | 0]!;
-          const x6 = window[(wg + 6) | 0]!;
-          sum0 += c3 * x3;
-          sum1 += c3 * x4;
-          sum2 += c3 * x5;
-          sum3 += c3 * x6;
-          x0 = x4;
-          x1 = x5;
-          x2 = x6;
-        }
-      }
-      output[at] = toInt16(sum0);
-      output[at + phases] = toInt16(sum1);
-      output[at + 2 * phases] = toInt16(sum2);
-      output[at + 3 * phases] = toInt16(sum3);
-    }
-    for (; at < count; at += phases, shift++) {
-      let sum = 0;
-      for (let lane = 0; lane < step; lane++) {
-        const from = (start + lane) % step;
-        const w = from * stride + (start + lane - from) / step + shift;
-        const c = firstTap + lane * laneTaps;
-        for (let g = 0; g < laneTaps; g++) sum += coefficients[c + g]! * window[w + g]!;
-      }
-      output[at] = toInt16(sum);
-    }
-  }
-}
-
-/** Splits history and input into `step` lanes, `stride` apart. */
-function fillLanes(history: Int16Array, input: Int16Array, step: number, stride: number): void {
-  if (step === 1) {
-    window.set(history);
-    window.set(input, history.length);
-    return;
-  }
-  for (let lane = 0; lane < step; lane++) {
-    let at = lane * stride;
-    let i = lane;
-    for (; i < history.length; i += step) window[at++] = history[i]!;
-    for (i -= history.length; i < input.length; i += step) window[at++] = input[i]!;
-  }
-}
-
-/** Rounds to the nearest sample value (halves upwards); what is beyond the range becomes its nearest end. */
-function toInt16(value: number): number {
-  if (value >= 32767) return 32767;
-  if (value <= -32768) return -32768;
-  return Math.floor(value + 0.5);
+  count: number,
+): Int16Array<ArrayBuffer> {
+  kernel ??= new Kernel();
+  const { heap } = kernel;
+  heap.set(history, WINDOW);
+  heap.set(input, WINDOW + history.length);
+  kernel.convolve(kernel.tapsAt(bank), SAMPLES_AT, OUTPUT_AT, bank.taps, bank.phases, bank.step, ticks, count);
+  const next = WINDOW + input.length;
+  for (let i = 0; i < history.length; i++) history[i] = heap[next + i]!;
+  return heap.slice(OUTPUT, OUTPUT + count);
 }

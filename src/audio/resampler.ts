@@ -1,6 +1,9 @@
-import { polyphaseBank } from './filter.ts';
+import { type PolyphaseBank, polyphaseBank } from './filter.ts';
 import type { SampleRateHz } from './format.ts';
 import { convolve, MAX_BLOCK } from './kernel.ts';
+
+/** Chunks of 100 ms that {@link warmUpResamplers} converts for each pair of rates. */
+const WARM_UP_CHUNKS = 10;
 
 /**
  * Where a stream's conversion from one sample rate to another stands. Opaque plain data that belongs to the stream, not
@@ -41,10 +44,8 @@ export function createResamplerState(fromHz: SampleRateHz, toHz: SampleRateHz): 
  */
 export function resample(state: ResamplerState, input: Int16Array): Int16Array {
   if (state.fromHz === state.toHz) return new Int16Array(input);
-  const { phases, step } = polyphaseBank(state.fromHz, state.toHz);
-  const output = new Int16Array(Math.max(0, Math.ceil((input.length * phases - state.ticks) / step)));
-  advance(state, input, output);
-  return output;
+  const bank = polyphaseBank(state.fromHz, state.toHz);
+  return advance(state, bank, input, knownSamples(state, bank, input.length));
 }
 
 /**
@@ -53,41 +54,54 @@ export function resample(state: ResamplerState, input: Int16Array): Int16Array {
  */
 export function flushResampler(state: ResamplerState): Int16Array {
   if (state.fromHz === state.toHz) return new Int16Array(0);
-  const { phases, step, delayTicks } = polyphaseBank(state.fromHz, state.toHz);
-  const output = new Int16Array(Math.max(0, Math.ceil((delayTicks - state.ticks) / step)));
-  if (output.length > 0) {
-    const lastTick = state.ticks + (output.length - 1) * step;
-    advance(state, new Int16Array(Math.floor(lastTick / phases) + 1), output);
-  }
+  const bank = polyphaseBank(state.fromHz, state.toHz);
+  const count = Math.max(0, Math.ceil((bank.delayTicks - state.ticks) / bank.step));
+  const lastTick = state.ticks + (count - 1) * bank.step;
+  const silence = new Int16Array(count === 0 ? 0 : Math.floor(lastTick / bank.phases) + 1);
+  const output = advance(state, bank, silence, count);
   state.history.fill(0);
-  state.ticks = delayTicks;
+  state.ticks = bank.delayTicks;
   return output;
 }
 
-/** Moves the stream on by `input`, and fills `output` with as many of the samples this makes known. */
-function advance(state: ResamplerState, input: Int16Array, output: Int16Array): void {
-  const bank = polyphaseBank(state.fromHz, state.toHz);
-  let made = 0;
-  for (let taken = 0; taken < input.length; taken += MAX_BLOCK) {
-    const block = input.length <= MAX_BLOCK ? input : input.subarray(taken, taken + MAX_BLOCK);
-    const known = Math.max(0, Math.ceil((block.length * bank.phases - state.ticks) / bank.step));
-    const count = Math.min(known, output.length - made);
-    if (count > 0) {
-      convolve(bank, state.history, block, state.ticks, output.subarray(made, made + count));
-      made += count;
+/**
+ * Makes a thread ready: compiles the kernel, builds the filters between the rates calls have (8, 16 and 48 kHz) and the
+ * upstream's 24 kHz, and converts enough silence for the code to be optimised. Takes a few milliseconds; without it
+ * the first chunk takes one, and the next twenty several times as long as later ones.
+ */
+export function warmUpResamplers(): void {
+  for (const rateHz of [8000, 16000, 48000] as const) {
+    for (const [fromHz, toHz] of [
+      [rateHz, 24000],
+      [24000, rateHz],
+    ] as const) {
+      const state = createResamplerState(fromHz, toHz);
+      const silence = new Int16Array(fromHz / 10);
+      for (let chunk = 0; chunk < WARM_UP_CHUNKS; chunk++) resample(state, silence);
+      flushResampler(state);
     }
-    state.ticks += count * bank.step - block.length * bank.phases;
-    remember(state.history, block);
   }
 }
 
-/** Appends samples to the history, which keeps its length by forgetting the oldest. */
-function remember(history: Int16Array, samples: Int16Array): void {
-  const kept = history.length - samples.length;
-  if (kept <= 0) {
-    history.set(samples.subarray(-kept));
-    return;
+/** How many output samples become known with `length` more samples of input. */
+function knownSamples(state: ResamplerState, { phases, step }: PolyphaseBank, length: number): number {
+  return Math.max(0, Math.ceil((length * phases - state.ticks) / step));
+}
+
+/** Moves the stream on by `input`, and returns the first `count` of the samples this makes known. */
+function advance(state: ResamplerState, bank: PolyphaseBank, input: Int16Array, count: number): Int16Array {
+  if (input.length <= MAX_BLOCK) {
+    const samples = convolve(bank, state.history, input, state.ticks, count);
+    state.ticks += count * bank.step - input.length * bank.phases;
+    return samples;
   }
-  history.copyWithin(0, samples.length);
-  history.set(samples, kept);
+  const output = new Int16Array(count);
+  let made = 0;
+  for (let taken = 0; taken < input.length; taken += MAX_BLOCK) {
+    const block = input.subarray(taken, taken + MAX_BLOCK);
+    const samples = advance(state, bank, block, knownSamples(state, bank, block.length));
+    output.set(samples, made);
+    made += samples.length;
+  }
+  return output;
 }

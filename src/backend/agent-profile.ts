@@ -22,7 +22,7 @@ const HttpTool = Type.Object(
     }),
     headers: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
-        description: 'May hold {{callId}}-like placeholders, and ${WEBHOOK_NAME}: an environment variable',
+        description: `May hold {{callId}}-like placeholders, and environment variables: \${WEBHOOK_NAME}`,
       }),
     ),
     timeoutMs: Type.Optional(

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 const FILE_NAME = /^summaries-(\d{4}-\d{2}-\d{2})-(\d{8})\.jsonl$/;
 const CHECKPOINT = 'checkpoint';
+/** Ends the names of files that are being made and do not count yet. */
+export const TEMPORARY = '.tmp';
 const DAY_MS = 86_400_000;
 
 /** A file of a journal. */
@@ -10,6 +12,8 @@ export interface JournalFile {
   readonly name: string;
   /** Rises by one from file to file. */
   readonly number: number;
+  /** UTC, `YYYY-MM-DD`. */
+  readonly day: string;
   /** Milliseconds since the epoch at which the last of its records is at least this old: the end of its UTC day. */
   readonly dayEndMs: number;
 }
@@ -22,16 +26,16 @@ export function dayOf(timeMs: number): string {
 export function journalFile(timeMs: number, number: number): JournalFile {
   const day = dayOf(timeMs);
   const name = `summaries-${day}-${String(number).padStart(8, '0')}.jsonl`;
-  return { name, number, dayEndMs: Date.parse(day) + DAY_MS };
+  return { name, number, day, dayEndMs: Date.parse(day) + DAY_MS };
 }
 
 /** The journal's files, oldest first. What else is in the directory is left alone. */
 export async function listJournalFiles(directory: string): Promise<JournalFile[]> {
   const files: JournalFile[] = [];
   for (const name of await readdir(directory)) {
-    const [, day, number] = FILE_NAME.exec(name) ?? [];
-    const dayMs = Date.parse(day ?? '');
-    if (!Number.isNaN(dayMs)) files.push({ name, number: Number(number), dayEndMs: dayMs + DAY_MS });
+    const [, day = '', number] = FILE_NAME.exec(name) ?? [];
+    const dayMs = Date.parse(day);
+    if (!Number.isNaN(dayMs)) files.push({ name, number: Number(number), day, dayEndMs: dayMs + DAY_MS });
   }
   return files.sort((a, b) => a.number - b.number);
 }
@@ -70,9 +74,16 @@ export async function readCheckpoint(directory: string): Promise<number> {
 }
 
 export async function writeCheckpoint(directory: string, number: number): Promise<void> {
-  const temporary = join(directory, `${CHECKPOINT}.tmp`);
+  const temporary = join(directory, CHECKPOINT + TEMPORARY);
   await writeFile(temporary, `${number}\n`, { mode: 0o600 });
   await rename(temporary, join(directory, CHECKPOINT));
+}
+
+/** Removes what a crash left of files that were being made. */
+export async function removeTemporaryFiles(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.endsWith(TEMPORARY)) await unlink(join(directory, name));
+  }
 }
 
 /** Removes files in the order given; one that is gone already does not matter. */

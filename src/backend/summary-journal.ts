@@ -1,20 +1,24 @@
-import { chmod, type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmod, mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SummaryRecord } from './call-summary.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import {
-  dayOf,
   type JournalFile,
   journalFile,
   listJournalFiles,
   readCheckpoint,
   removeFiles,
-  splitLines,
+  removeTemporaryFiles,
   syncDirectory,
+  TEMPORARY,
   writeCheckpoint,
 } from './journal-files.ts';
 import { markLine, parseLine, recordLine, type SummaryMark } from './journal-line.ts';
+import { type Place, recoverJournal } from './journal-recovery.ts';
+import { JournalError, JournalWriter } from './journal-writer.ts';
 import type { BackendLog } from './log.ts';
+
+export { JournalError } from './journal-writer.ts';
 
 const SUBDIRECTORY = 'summaries';
 const LOCK_FILE = 'lock';
@@ -34,29 +38,12 @@ export interface SummaryJournalOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** The journal cannot take what it was given. */
-export class JournalError extends Error {
-  readonly code: 'journal_closed' | 'journal_write_failed';
-  constructor(code: JournalError['code'], message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'JournalError';
-    this.code = code;
-  }
-}
-
-/** A record that is still to be delivered, and where it is. */
-interface Place {
-  readonly file: JournalFile;
-  readonly offset: number;
-  readonly byteCount: number;
-}
-
 interface Write {
   readonly line: Buffer;
-  /** Set for records: their id and whether they are to be delivered. */
-  readonly record?: { readonly id: string; readonly isForBackend: boolean };
+  /** Set for records; `pendingId` where the record is to be delivered. */
+  readonly record?: { readonly pendingId: string | undefined };
   readonly done: () => void;
-  readonly failed: (error: JournalError) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -68,36 +55,43 @@ interface Write {
 export class SummaryJournal {
   readonly #directory: string;
   readonly #retentionDays: number;
-  readonly #maxFileBytes: number;
   readonly #log: BackendLog;
   readonly #now: () => number;
-  #lock: DirectoryLock | undefined;
+  readonly #writer: JournalWriter;
+  readonly #lock: DirectoryLock;
+  readonly #sweepTimer: NodeJS.Timeout;
 
-  /** Oldest first; the last is the one being written while `#handle` is open. */
-  #files: JournalFile[] = [];
-  #nextNumber = 1;
-  #handle: FileHandle | undefined;
-  #handleDay = '';
-  #byteCount = 0;
-  readonly #pending = new Map<string, Place>();
+  /** Oldest first. */
+  #files: JournalFile[];
+  #pending = new Map<string, Place>();
   /** Refused because of the configuration: nothing to do until the next start, but not to be lost either. */
   readonly #parked = new Map<string, Place>();
-  /** Records that need not be kept, where none is kept longer than needed. */
+  /** Whether the files have something that is not to be delivered (any longer). */
   #hasSettled = false;
 
   #writes: Write[] = [];
   #isFlushScheduled = false;
   /** Everything that touches the files goes one after the other. */
   #lastTask: Promise<unknown> = Promise.resolve();
-  #sweepTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: SummaryJournalOptions) {
-    this.#directory = join(options.directory, SUBDIRECTORY);
+  private constructor(directory: string, options: SummaryJournalOptions, lock: DirectoryLock, files: JournalFile[]) {
+    this.#directory = directory;
     this.#retentionDays = options.retentionDays;
-    this.#maxFileBytes = options.maxFileBytes ?? DEFAULT_MAX_FILE_BYTES;
     this.#log = options.log;
     this.#now = options.now ?? Date.now;
+    this.#lock = lock;
+    this.#files = files;
+    this.#writer = new JournalWriter({
+      directory,
+      maxFileBytes: options.maxFileBytes ?? DEFAULT_MAX_FILE_BYTES,
+      now: this.#now,
+      firstNumber: (files.at(-1)?.number ?? 0) + 1,
+    });
+    this.#sweepTimer = setInterval(() => {
+      this.sweep().catch((err) => this.#log.error({ err }, 'journal of call summaries cannot be cleaned up'));
+    }, SWEEP_INTERVAL_MS);
+    this.#sweepTimer.unref();
   }
 
   /**
@@ -106,23 +100,26 @@ export class SummaryJournal {
    * @throws {Error} of the file system
    */
   static async open(options: SummaryJournalOptions): Promise<SummaryJournal> {
-    const journal = new SummaryJournal(options);
-    await mkdir(journal.#directory, { recursive: true, mode: 0o700 });
+    const directory = join(options.directory, SUBDIRECTORY);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     // It may have been there with more rights. The directory around it may be anyone's, and is left alone.
-    await chmod(journal.#directory, 0o700);
-    journal.#lock = await DirectoryLock.acquire(join(journal.#directory, LOCK_FILE));
+    await chmod(directory, 0o700);
+    const lock = await DirectoryLock.acquire(join(directory, LOCK_FILE));
+    let journal: SummaryJournal | undefined;
     try {
-      await journal.#recover();
+      await removeTemporaryFiles(directory);
+      journal = new SummaryJournal(directory, options, lock, await listJournalFiles(directory));
+      const checkpoint = await readCheckpoint(directory);
+      const { pending, hasSettled } = await recoverJournal(directory, journal.#files, checkpoint, options.log);
+      journal.#pending = pending;
+      journal.#hasSettled = hasSettled;
       await journal.#clean();
+      return journal;
     } catch (error) {
-      await journal.#lock.release();
+      if (journal) clearInterval(journal.#sweepTimer);
+      await lock.release();
       throw error;
     }
-    journal.#sweepTimer = setInterval(() => {
-      journal.sweep().catch((err) => journal.#log.error({ err }, 'journal of call summaries cannot be cleaned up'));
-    }, SWEEP_INTERVAL_MS);
-    journal.#sweepTimer.unref();
-    return journal;
   }
 
   /** Idempotency keys of the records that are still to be delivered, oldest first. */
@@ -142,7 +139,7 @@ export class SummaryJournal {
   append(record: SummaryRecord, isForBackend: boolean): Promise<void> {
     if (!isForBackend && this.#retentionDays === 0) return Promise.resolve();
     const line = recordLine(record, isForBackend, new Date(this.#now()));
-    return this.#write(line, { id: record.idempotencyKey, isForBackend });
+    return this.#write(line, { pendingId: isForBackend ? record.idempotencyKey : undefined });
   }
 
   /**
@@ -162,7 +159,10 @@ export class SummaryJournal {
     }
   }
 
-  /** A pending record, as it was written; undefined when it is not pending or can no longer be read. */
+  /**
+   * A pending record, as it was written; undefined when it is not pending, or damaged.
+   * @throws {Error} of the file system
+   */
   read(id: string): Promise<SummaryRecord | undefined> {
     return this.#exclusively(async () => {
       const place = this.#pending.get(id);
@@ -170,10 +170,11 @@ export class SummaryJournal {
     });
   }
 
-  /** Begins a new file on a new day, and removes what need not be kept any longer. Runs by itself every minute. */
+  /** Ends the file of a day that is over, and removes what need not be kept any longer. Runs by itself every minute. */
   sweep(): Promise<void> {
     return this.#exclusively(async () => {
-      if (this.#handle && this.#handleDay !== dayOf(this.#now())) await this.#endFile();
+      if (this.#closing) return;
+      if (this.#writer.isOfPastDay) await this.#writer.endFile();
       await this.#clean();
     });
   }
@@ -189,11 +190,12 @@ export class SummaryJournal {
     try {
       await this.#exclusively(async () => {
         await this.#flush();
-        await this.#endFile();
+        await this.#writer.endFile();
+        await this.#noteCheckpoint();
         await this.#clean();
       });
     } finally {
-      await this.#lock?.release();
+      await this.#lock.release();
     }
   }
 
@@ -214,133 +216,66 @@ export class SummaryJournal {
     return promise;
   }
 
-  /** Writes what has gathered since the last time, with one sync for all of it. */
+  /** Writes what has gathered since the last time, with one sync for all of it. Never rejects. */
   async #flush(): Promise<void> {
     this.#isFlushScheduled = false;
     const writes = this.#writes;
     this.#writes = [];
     if (writes.length === 0) return;
     try {
-      const handle = await this.#writableFile();
-      const file = this.#files.at(-1)!;
-      await handle.appendFile(Buffer.concat(writes.map(({ line }) => line)));
       // A mark that is lost costs one request with a key the backend knows: not worth a sync.
-      if (writes.some(({ record }) => record)) await handle.datasync();
-      for (const { line, record, done } of writes) {
-        if (record?.isForBackend) {
-          this.#pending.set(record.id, { file, offset: this.#byteCount, byteCount: line.length - 1 });
-        }
-        this.#byteCount += line.length;
-        done();
+      const isDurable = writes.some(({ record }) => record);
+      const { file, offset } = await this.#writer.write(Buffer.concat(writes.map(({ line }) => line)), isDurable);
+      this.#register(writes, file, offset);
+      if (this.#files.at(-1) !== file) {
+        this.#files.push(file);
+        await this.#noteCheckpoint();
       }
-    } catch (cause) {
-      await this.#dropTornWrite();
-      const error = new JournalError(
-        'journal_write_failed',
-        `call summaries cannot be written to ${this.#directory}: ${(cause as Error).message}`,
-        { cause },
-      );
+    } catch (error) {
       for (const { failed } of writes) failed(error);
       return;
     }
-    if (this.#retentionDays === 0 && this.#pending.size === 0 && this.#hasSettled) await this.#cleanOrWarn();
+    for (const { done } of writes) done();
+    if (this.#retentionDays !== 0 || this.#pending.size > 0) return;
+    await this.#clean().catch((err) => this.#log.error({ err }, 'journal of call summaries cannot be cleaned up'));
   }
 
-  async #writableFile(): Promise<FileHandle> {
-    const nowMs = this.#now();
-    if (this.#handle && (this.#handleDay !== dayOf(nowMs) || this.#byteCount >= this.#maxFileBytes)) {
-      await this.#endFile();
-    }
-    if (!this.#handle) {
-      const file = journalFile(nowMs, this.#nextNumber);
-      this.#handle = await open(join(this.#directory, file.name), 'ax', 0o600);
-      this.#nextNumber += 1;
-      this.#files.push(file);
-      this.#handleDay = dayOf(nowMs);
-      this.#byteCount = 0;
-      await syncDirectory(this.#directory);
-    }
-    return this.#handle;
-  }
-
-  /** After a failed write a part of it may be in the file: what follows must not be appended to that. */
-  async #dropTornWrite(): Promise<void> {
-    try {
-      await this.#handle?.truncate(this.#byteCount);
-    } catch {
-      await this.#endFile();
+  #register(writes: readonly Write[], file: JournalFile, firstOffset: number): void {
+    let offset = firstOffset;
+    for (const { line, record } of writes) {
+      const id = record?.pendingId;
+      if (id !== undefined) this.#pending.set(id, { file, offset, byteCount: line.length - 1 });
+      offset += line.length;
     }
   }
 
-  async #endFile(): Promise<void> {
-    const handle = this.#handle;
-    if (!handle) return;
-    this.#handle = undefined;
-    await handle.close();
+  async #noteCheckpoint(): Promise<void> {
+    const newest = this.#files.at(-1)?.number ?? 0;
     const places = [...this.#pending.values(), ...this.#parked.values()];
-    const oldest = places.reduce((number, { file }) => Math.min(number, file.number), this.#nextNumber);
+    const oldest = places.reduce((number, { file }) => Math.min(number, file.number), newest);
     await writeCheckpoint(this.#directory, oldest).catch((err) => {
-      this.#log.warn({ err }, 'the next start will read the whole journal of call summaries');
+      this.#log.warn({ err }, 'the next start will read more of the journal of call summaries than it needs to');
     });
   }
 
   async #readPlace(id: string, { file, offset, byteCount }: Place): Promise<SummaryRecord | undefined> {
-    try {
-      await using handle = await open(join(this.#directory, file.name), 'r');
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(byteCount), 0, byteCount, offset);
-      const line = parseLine(buffer.toString('utf8', 0, bytesRead));
-      if (line?.kind === 'record' && line.record.idempotencyKey === id) return line.record;
-      this.#log.error({ file: file.name, offset }, 'call summary is damaged and cannot be delivered');
-    } catch (err) {
-      this.#log.error({ err, file: file.name }, 'call summary cannot be read');
-    }
+    await using handle = await open(join(this.#directory, file.name), 'r');
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(byteCount), 0, byteCount, offset);
+    const line = parseLine(buffer.toString('utf8', 0, bytesRead));
+    if (line?.kind === 'record' && line.record.idempotencyKey === id) return line.record;
+    this.#log.error({ file: file.name, offset }, 'call summary is damaged: it is no longer what was written');
     return undefined;
   }
 
-  async #recover(): Promise<void> {
-    this.#files = await listJournalFiles(this.#directory);
-    this.#nextNumber = (this.#files.at(-1)?.number ?? 0) + 1;
-    const checkpoint = await readCheckpoint(this.#directory);
-    for (const file of this.#files) {
-      if (file.number >= checkpoint) await this.#recoverFile(file);
-      else this.#hasSettled = true;
-    }
-  }
-
-  async #recoverFile(file: JournalFile): Promise<void> {
-    const content = await readFile(join(this.#directory, file.name));
-    for (const { text, offset, byteCount, isWhole } of splitLines(content)) {
-      const line = parseLine(text);
-      if (!line) {
-        const what = isWhole ? 'a damaged line was skipped' : 'a line torn by a crash was skipped';
-        this.#log.warn({ file: file.name, offset, byteCount }, `journal of call summaries: ${what}`);
-      } else if (line.kind === 'record') {
-        if (line.isForBackend) this.#pending.set(line.record.idempotencyKey, { file, offset, byteCount });
-        else this.#hasSettled = true;
-      } else if (line.mark.kind === 'delivered' || line.mark.isFinal) {
-        this.#pending.delete(line.id);
-        this.#hasSettled = true;
-      }
-    }
-  }
-
-  async #cleanOrWarn(): Promise<void> {
-    try {
-      await this.#clean();
-    } catch (err) {
-      this.#log.error({ err }, 'journal of call summaries cannot be cleaned up');
-    }
-  }
-
   async #clean(): Promise<void> {
-    if (this.#retentionDays === 0) await this.#removeSettled();
-    else await this.#removeExpired();
+    if (this.#retentionDays > 0) await this.#removeExpired();
+    // What is about to be written belongs to what would be removed.
+    else if (this.#hasSettled && this.#writes.length === 0) await this.#removeSettled();
   }
 
   async #removeExpired(): Promise<void> {
-    const isExpired = ({ dayEndMs }: JournalFile) => dayEndMs + this.#retentionDays * DAY_MS <= this.#now();
-    // The file being written is ended first, by the day it is of.
-    const expired = this.#files.filter((file) => isExpired(file) && !(this.#handle && file === this.#files.at(-1)));
+    const keepMs = this.#retentionDays * DAY_MS;
+    const expired = this.#files.filter((file) => file !== this.#writer.file && file.dayEndMs + keepMs <= this.#now());
     if (expired.length === 0) return;
     let lostCount = 0;
     for (const places of [this.#pending, this.#parked]) {
@@ -353,38 +288,41 @@ export class SummaryJournal {
     this.#files = this.#files.filter((file) => !expired.includes(file));
   }
 
-  /** Leaves nothing but what is still to be delivered: the files are replaced by one that has only that. */
+  /** Leaves nothing but what is still to be delivered: a file that has only that takes the place of all others. */
   async #removeSettled(): Promise<void> {
-    if (!this.#hasSettled || this.#writes.length > 0) return;
-    await this.#endFile();
+    await this.#writer.endFile();
     const old = this.#files;
-    const moved: [Map<string, Place>, string, Place][] = [];
-    let kept: JournalFile[] = [];
-    if (this.#pending.size + this.#parked.size > 0) {
-      const file = journalFile(this.#now(), this.#nextNumber++);
-      const temporary = join(this.#directory, `${file.name}.tmp`);
-      await using handle = await open(temporary, 'w', 0o600);
-      let offset = 0;
-      for (const places of [this.#parked, this.#pending]) {
-        for (const [id, place] of places) {
-          const record = await this.#readPlace(id, place);
-          if (!record) continue;
-          const line = recordLine(record, true, new Date(this.#now()));
-          await handle.appendFile(line);
-          moved.push([places, id, { file, offset, byteCount: line.length - 1 }]);
-          offset += line.length;
-        }
-      }
-      await handle.datasync();
-      await rename(temporary, join(this.#directory, file.name));
-      await syncDirectory(this.#directory);
-      kept = [file];
-    }
-    for (const [places, id, place] of moved) places.set(id, place);
+    const kept = this.#pending.size + this.#parked.size > 0 ? [await this.#copyPending()] : [];
     this.#files = [...old, ...kept];
     // Oldest first: a record must not outlive the mark that says it was delivered.
     await removeFiles(this.#directory, old);
     this.#files = kept;
     this.#hasSettled = false;
+  }
+
+  async #copyPending(): Promise<JournalFile> {
+    const file = journalFile(this.#now(), this.#writer.takeNumber());
+    const path = join(this.#directory, file.name);
+    const moved: (() => void)[] = [];
+    {
+      await using handle = await open(path + TEMPORARY, 'wx', 0o600);
+      let offset = 0;
+      for (const places of [this.#parked, this.#pending]) {
+        for (const [id, place] of places) {
+          const record = await this.#readPlace(id, place);
+          if (!record) throw new Error('a call summary that is to be kept is damaged: nothing is removed');
+          const line = recordLine(record, true, new Date(this.#now()));
+          await handle.appendFile(line);
+          const to = { file, offset, byteCount: line.length - 1 };
+          moved.push(() => places.set(id, to));
+          offset += line.length;
+        }
+      }
+      await handle.datasync();
+    }
+    await rename(path + TEMPORARY, path);
+    await syncDirectory(this.#directory);
+    for (const move of moved) move();
+    return file;
   }
 }

@@ -29,7 +29,7 @@ export class Deadline {
   }
 
   #fired(): void {
-    // Timers count from the start of the event loop's turn, so after a long turn they fire early.
+    // Timers count whole milliseconds and so may fire a fraction of one early; and this one may have been cut short.
     if (this.atMs > monotonicNowMs()) this.#arm();
     else this.#passed();
   }

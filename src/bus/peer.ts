@@ -178,7 +178,6 @@ export class BusPeer {
   }
 
   readonly #onMessage = (message: unknown): void => {
-    if (this.isClosed) return;
     if (!isFrame(message)) {
       this.#malformedMessages += 1;
       return;

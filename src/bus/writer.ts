@@ -101,7 +101,6 @@ export class ItemWriter implements Sink<unknown> {
 
   /** The reader has consumed this much more. */
   grant(credit: number): void {
-    if (this.#closed) return;
     this.#credit += credit;
     while (this.#credit > 0) {
       const queued = this.#queue.shift();

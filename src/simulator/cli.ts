@@ -128,6 +128,6 @@ try {
   await main();
 } catch (error) {
   const { message, cause } = error as Error;
-  console.error(cause instanceof Error ? `${message}: ${cause.message}` : message);
+  process.stderr.write(`${cause instanceof Error ? `${message}: ${cause.message}` : message}\n`);
   process.exitCode = 1;
 }

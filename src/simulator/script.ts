@@ -49,10 +49,8 @@ export interface Script {
 
 /** The folder's manifest and script. @throws Error when one is missing or not JSON, naming the file */
 export async function readScript(fixturesDir: string): Promise<{ manifest: Manifest; script: Script }> {
-  const [manifest, script] = await Promise.all([
-    readJson<Manifest>(join(fixturesDir, 'manifest.json')),
-    readJson<Script>(join(fixturesDir, 'agent', 'script.json')),
-  ]);
+  const manifest = await readJson<Manifest>(join(fixturesDir, 'manifest.json'));
+  const script = await readJson<Script>(join(fixturesDir, 'agent', 'script.json'));
   return { manifest, script };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { designLowPass } from '../../src/audio/minimax.ts';
+import { designLowPass } from '../../scripts/minimax.ts';
 import { gainAt } from '../support/reference-resampler.ts';
 
 test('the error is as large in the stop band as the weight says, and alternates as often as it can', () => {

@@ -182,6 +182,18 @@ describe('cancelling', () => {
     expect([left.pendingCalls, right.servedCalls]).toEqual([0, 0]);
   });
 
+  it('makes writing pointless: nothing is sent, and nothing thrown', async () => {
+    const { client, settled, right } = serveOpen();
+    const call = client.up();
+    await settled();
+    call.cancel();
+    expect(call.sink.write(1)).toBe(false);
+    call.sink.end();
+    call.sink.fail(new Error('too late'));
+    await settled();
+    expect(right.lateFrames).toBe(0);
+  });
+
   it('happens when a loop over the items is left early', async () => {
     const { client, contexts, left, settled } = serveOpen();
     for await (const n of client.down()) if (n === 2) break;

@@ -189,6 +189,7 @@ describe('a closed peer', () => {
       both() {},
     });
     const closed = once(port, 'close');
+    port.start(); // or it never hears of it
     server.close();
     await closed;
   });

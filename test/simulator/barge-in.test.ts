@@ -129,7 +129,7 @@ describe('variants of the interruption', () => {
   });
 
   it('goes on as if the caller had not spoken', async () => {
-    const client = await greeting({ speedup: 20 }, { bargeIn: 'ignored' });
+    const client = await greeting({ speedup: 4 }, { bargeIn: 'ignored' });
     await client.next('response.output_audio.delta');
     client.stream(interruption);
     await client.next('input_audio_buffer.committed');

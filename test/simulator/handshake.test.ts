@@ -83,7 +83,7 @@ describe('the upgrade', () => {
 
   it('keeps its time on demand', async () => {
     await listen();
-    simulator.nextConnection({ handshakeDelayMs: 60 });
+    simulator.nextConnection({ handshakeDelayMs: 700 });
     const client = new TestClient(simulator.url);
     const other = await TestClient.connect(simulator.url);
     expect(client.types).toEqual([]);

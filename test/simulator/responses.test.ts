@@ -355,7 +355,7 @@ describe('response.cancel', () => {
   });
 
   it('cuts a function call short with the arguments it had', async () => {
-    const slow = await RealtimeSimulator.listen({ ...INSTANT, speedup: 2 });
+    const slow = await RealtimeSimulator.listen({ ...INSTANT, speedup: 0.5 });
     client = await TestClient.connect(slow.url);
     await client.update({ tools: [TRANSFER] });
     client.send(user('operator'));
