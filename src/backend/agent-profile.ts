@@ -153,6 +153,11 @@ export type ProfileTool = NonNullable<AgentProfile['tools']>[number];
 export type WebhookTool = Extract<ProfileTool, { type: 'webhook' }>;
 
 const compiled = Compile(AgentProfileSchema);
+const toolChecks = new Map<unknown, ReturnType<typeof Compile>>([
+  ['webhook', Compile(HttpTool)],
+  ['transfer_to_extension', Compile(TransferTool)],
+  ['end_call', Compile(EndCallTool)],
+]);
 
 /** A profile that cannot be used. The message says which field is wrong, and where the profile came from. */
 export class AgentProfileError extends Error {
@@ -170,7 +175,7 @@ export class AgentProfileError extends Error {
  */
 export function checkAgentProfile(value: unknown, source: string): AgentProfile {
   if (!compiled.Check(value)) {
-    throw new AgentProfileError(source, schemaProblem(compiled.Errors(value), 'the profile'));
+    throw new AgentProfileError(source, problemOf(value));
   }
   const profile = value as AgentProfile;
   if (profile.greeting && (profile.greeting.say === undefined) === (profile.greeting.instructions === undefined)) {
@@ -193,6 +198,16 @@ export function checkAgentProfile(value: unknown, source: string): AgentProfile 
     if (problem !== undefined) throw new AgentProfileError(source, `tools.${name} ${problem}`);
   }
   return profile;
+}
+
+function problemOf(value: unknown): string {
+  const { tools } = (value ?? {}) as { tools?: unknown };
+  // A tool is looked at as what it says it is: against all kinds at once there is more wrong than gets reported.
+  for (const [index, tool] of Array.isArray(tools) ? tools.entries() : []) {
+    const check = toolChecks.get((tool as { type?: unknown } | null)?.type);
+    if (check && !check.Check(tool)) return schemaProblem(check.Errors(tool), `tools.${index}`);
+  }
+  return schemaProblem(compiled.Errors(value), '');
 }
 
 /** Why a webhook could never run, as the end of a sentence; undefined when it can. */

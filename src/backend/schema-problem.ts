@@ -1,12 +1,13 @@
 import type { TLocalizedValidationError } from 'typebox/error';
 
+const WHOLE = 'the profile';
 const UNION_BRANCH = /^.*\/anyOf\/\d+/;
 
 /**
  * What a validator found, in one sentence that names the field: `speed must be <= 1.5`.
- * @param root what the value as a whole is called
+ * @param path of the value that was checked, in the profile; empty: it is the profile
  */
-export function schemaProblem(errors: readonly TLocalizedValidationError[], root: string): string {
+export function schemaProblem(errors: readonly TLocalizedValidationError[], path: string): string {
   const choices = errors.filter(isChoice);
   // The branches of a union whose constant (a discriminator, mostly) did not match say nothing about the others.
   const ruledOut = choices
@@ -21,15 +22,15 @@ export function schemaProblem(errors: readonly TLocalizedValidationError[], root
   );
   if (telling) {
     const problem = telling.keyword === 'boolean' ? 'is not a field that exists' : telling.message;
-    return `${fieldName(telling, root)} ${problem}`;
+    return `${fieldName(telling, path)} ${problem}`;
   }
   const groups = Map.groupBy(choices, ({ instancePath }) => instancePath);
   const [group] = [...groups.values()].sort((a, b) => b.length - a.length);
-  if (!group?.[0]) return `${root} is not valid`;
+  if (!group?.[0]) return `${path || WHOLE} is not valid`;
   const allowed = group.map((error) =>
     error.keyword === 'const' ? JSON.stringify(error.params.allowedValue) : 'null',
   );
-  return `${fieldName(group[0], root)} must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`;
+  return `${fieldName(group[0], path)} must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`;
 }
 
 /** An error that says which single value was expected. */
@@ -40,6 +41,6 @@ function isChoice({ keyword, schemaPath, params }: TLocalizedValidationError): b
   );
 }
 
-function fieldName({ instancePath }: TLocalizedValidationError, root: string): string {
-  return instancePath.slice(1).replaceAll('/', '.') || root;
+function fieldName({ instancePath }: TLocalizedValidationError, path: string): string {
+  return (path + instancePath).replace(/^\//, '').replaceAll('/', '.') || WHOLE;
 }

@@ -9,30 +9,30 @@ export interface CallOptions {
    * Milliseconds until both ends give up with DEADLINE_EXCEEDED. Absent or `Infinity`: no deadline, and no timer. 0 or
    * less: the call fails without being sent.
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Cancels the call when it aborts, with its reason as the error's `cause`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * The call on whose behalf this one is made, as a handler that calls back passes its own context: this call is over no
    * later than that one. The earlier deadline wins, and a cancelled parent cancels this call.
    */
-  parent?: Pick<CallContext, 'deadline' | 'signal'>;
+  parent?: Pick<CallContext, 'deadline' | 'signal'> | undefined;
   /** What moves to the server with the request instead of being copied. */
-  transfer?: readonly Transferable[];
+  transfer?: readonly Transferable[] | undefined;
 }
 
 /** Options of a call that streams in one direction. */
 export interface StreamCallOptions extends CallOptions {
   /** This call's window in place of the definition's: see `FlowControl`. */
-  window?: number;
+  window?: number | undefined;
 }
 
 /** Options of a call that streams in both directions. */
 export interface BidiCallOptions extends CallOptions {
   /** Client to server, in place of the definition's window. */
-  upWindow?: number;
+  upWindow?: number | undefined;
   /** Server to client, in place of the definition's window. */
-  downWindow?: number;
+  downWindow?: number | undefined;
 }
 
 /** A call that can be given up. */

@@ -29,7 +29,7 @@ export interface CallEnd {
 
 export interface BusPeerOptions {
   /** Told of every call that ends here, whether made or served; for metrics. Unset, nothing is timed. */
-  onCallEnd?: (end: CallEnd) => void;
+  onCallEnd?: ((end: CallEnd) => void) | undefined;
 }
 
 /**

@@ -12,7 +12,7 @@ import { type ItemFrame, Tag } from './wire.ts';
 import { ItemWriter, type WriterHost } from './writer.ts';
 
 /** The options of every kind of stream; which of the windows apply depends on the kind. */
-export type AnyStreamOptions = BidiCallOptions & { window?: number };
+export type AnyStreamOptions = BidiCallOptions & { window?: number | undefined };
 
 /**
  * A call that streams, one way or both. Its caller sees it through the interface of its kind: `ServerStreamCall`,

@@ -37,7 +37,7 @@ export interface Sink<Item> {
   end(): void;
   /**
    * Ends the call with an error, at once: what is queued is dropped. A server's error reaches the caller as the call's
-   * outcome; a client's settles its own call and cancels it at the server. Without effect once the call is over.
+   * outcome; a client's settles its own call and cancels it at the server. Without effect once {@link closed}.
    */
   fail(reason: unknown): void;
   /** Whether writing has become pointless: the call is over, or {@link end} has been carried out. */

@@ -84,15 +84,15 @@ export class ItemWriter implements Sink<unknown> {
     const discarded = this.#queue.length;
     this.#queue.clear();
     this.#bufferedWeight = 0;
-    if (discarded > 0) this.#finishIfDrained();
+    this.#finishIfDrained();
     return discarded;
   }
 
   end(): void {
     if (this.#ending || this.#closed) return;
     this.#ending = true;
+    this.#rejectWaiters();
     this.#finishIfDrained();
-    if (!this.#closed) this.#rejectWaiters();
   }
 
   fail(reason: unknown): void {
@@ -134,7 +134,6 @@ export class ItemWriter implements Sink<unknown> {
   #finishIfDrained(): void {
     if (!this.#ending || this.#closed || this.#queue.length > 0) return;
     this.#closed = true;
-    this.#rejectWaiters();
     this.#host.sendEnd();
   }
 

@@ -49,7 +49,11 @@ export class CallRecord {
       callId,
       duration: Math.round(durationMs),
       transcript: this.conversation.lines(),
-      actions: this.actions.map((action) => ({ ...action })),
+      // What still ran when the call ended was given up with it.
+      actions: this.actions.map((action) => ({
+        ...action,
+        outcome: action.outcome === 'running' ? 'cancelled' : action.outcome,
+      })),
       endReason,
     };
   }

@@ -70,18 +70,25 @@ export class CallTools {
       durationMs: 0,
     };
     record.actions.push(action);
+    const finish = (settled: RecordedAction['outcome']) => {
+      action.outcome = settled;
+      action.durationMs = Math.round(performance.now() - startedAtMs);
+    };
     record.conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
-    const { outcome, output, respond } = await this.#outcome(call, args).catch(
+    const { outcome, output, respond } = await this.#outcome(call, args, (settled) => finish(settled)).catch(
       (error: Error): Outcome => ({ outcome: 'failed', output: told({ error: error.message }), respond: true }),
     );
-    action.outcome = outcome;
-    action.durationMs = Math.round(performance.now() - startedAtMs);
+    if (action.outcome === 'running') finish(outcome);
     record.conversation.setToolOutput(call.toolCallId, output);
     onFinished(call.name, outcome, action.durationMs);
     return { output, respond };
   }
 
-  async #outcome({ name, toolCallId }: ToolCall, args: Record<string, unknown> | undefined): Promise<Outcome> {
+  async #outcome(
+    { name, toolCallId }: ToolCall,
+    args: Record<string, unknown> | undefined,
+    onSettled: (outcome: RecordedAction['outcome']) => void,
+  ): Promise<Outcome> {
     const { profile, values, log } = this.#options;
     const tool = profile.tools?.find((candidate) =>
       candidate.type === 'webhook' ? candidate.name === name : candidate.type === name,
@@ -102,17 +109,27 @@ export class CallTools {
         if (!profile.transferExtensions?.includes(extension)) {
           return refused(`calls cannot be transferred to extension ${JSON.stringify(extension)}`);
         }
-        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, toolCallId);
+        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, toolCallId, onSettled);
       }
       case 'end_call':
-        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId);
+        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId, onSettled);
     }
   }
 
-  /** Queues an action and waits until the client has it, or the caller prevents it. */
-  async #act(action: CallAction, toolCallId: string): Promise<Outcome> {
+  /**
+   * Queues an action and waits until the client has it, or the caller prevents it.
+   * @param onSettled told at once which, because the call's summary may be made in the same turn
+   */
+  async #act(
+    action: CallAction,
+    toolCallId: string,
+    onSettled: (outcome: RecordedAction['outcome']) => void,
+  ): Promise<Outcome> {
     const settled = new Promise<boolean>((resolve) => {
-      this.#underWay.set(action.id, resolve);
+      this.#underWay.set(action.id, (delivered) => {
+        onSettled(delivered ? 'ok' : 'cancelled');
+        resolve(delivered);
+      });
     });
     await this.#options.queueAction(action, toolCallId);
     if (await settled) return { outcome: 'ok', output: told({ ok: true }), respond: false };

@@ -139,6 +139,11 @@ export class Outbox {
     return removed;
   }
 
+  /** Takes it that whatever was written arrived, as when the client says goodbye without acknowledging it. */
+  acceptWritten(): void {
+    this.#settle((slot) => slot.state === 'written');
+  }
+
   /** Forgets everything that is left. */
   clear(): void {
     this.#slots = [];

@@ -237,6 +237,7 @@ export class Session implements CallSession {
   }
 
   async end(): Promise<EndAnswer> {
+    this.#outbox.acceptWritten();
     this.finish('completed');
     this.#conclude();
     return { status: 'ended', summary: this.#summary! };

@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { AgentProfileError, checkAgentProfile } from '../../src/backend/agent-profile.ts';
+
+const webhook = {
+  type: 'webhook',
+  name: 'look_up',
+  description: 'Finds an order',
+  parameters: { type: 'object' },
+  url: 'https://shop.example/orders/{{id}}',
+};
+const profile = { instructions: 'Help.', tools: [webhook], webhookHosts: ['shop.example'] };
+const withTool = (fields: object) => ({ ...profile, tools: [{ ...webhook, ...fields }] });
+
+test('the profile that ships is good', async () => {
+  const path = new URL('../../agents/customer-care-voice.json', import.meta.url);
+  expect(checkAgentProfile(JSON.parse(await readFile(path, 'utf8')), 'it')).toHaveProperty('greeting.say');
+});
+
+describe('says which field is wrong', () => {
+  test.each([
+    ['instructions', {}],
+    ['the profile must be object', 'hello'],
+    ['voic is not a field that exists', { ...profile, voic: 'marin' }],
+    ['speed must be <= 1.5', { ...profile, speed: 3 }],
+    ['noiseReduction must be one of "near_field", "far_field", null', { ...profile, noiseReduction: 'far' }],
+    ['turnDetection.threshold', { ...profile, turnDetection: { type: 'server_vad', threshold: 2 } }],
+    ['turnDetection.eagerness must be one of', { ...profile, turnDetection: { type: 'semantic_vad', eagerness: 'x' } }],
+    ['turnDetection.type must be one of', { ...profile, turnDetection: { type: 'vad' } }],
+    ['tools.0.type must be one of', { ...profile, tools: [{ type: 'end_cal' }] }],
+    ['tools.0.method must be one of', withTool({ method: 'PATCH' })],
+    ['tools.0.name', withTool({ name: 'look up' })],
+    ['webhookHosts.0', { ...profile, webhookHosts: ['https://shop.example'] }],
+    ['greeting needs either', { ...profile, greeting: {} }],
+    ['greeting needs either', { ...profile, greeting: { say: 'a', instructions: 'b' } }],
+    ['transferExtensions is empty', { instructions: 'x', tools: [{ type: 'transfer_to_extension' }] }],
+    ['fallbackExtension is "200"', { instructions: 'x', fallbackExtension: '200', transferExtensions: ['201'] }],
+    ['two tools named look_up', { ...profile, tools: [webhook, webhook] }],
+    ['two tools named end_call', { ...profile, tools: [{ type: 'end_call' }, { ...webhook, name: 'end_call' }] }],
+    ['tools.look_up calls', withTool({ url: 'https://shop.example:8443/' })],
+    ['tools.look_up calls', withTool({ url: 'http://127.0.0.1/' })],
+    ['placeholder in its host', withTool({ url: 'https://{{host}}.example/' })],
+    ['user name', withTool({ url: 'https://user:pass@shop.example/' })],
+    ['tools.look_up headers', withTool({ headers: { Host: 'x' } })],
+    ['tools.look_up headers', withTool({ headers: { 'x y': 'x' } })],
+    ['tools.look_up headers', withTool({ headers: { x: 'a\nb' } })],
+    ['OPENAI_API_KEY', withTool({ headers: { x: '${'.concat('OPENAI_API_KEY}') } })],
+  ])('%s', (problem, value) => {
+    expect(() => checkAgentProfile(value, 'care.json')).toThrow(AgentProfileError);
+    expect(() => checkAgentProfile(value, 'care.json')).toThrow(/^agent profile care\.json: /);
+    expect(() => checkAgentProfile(value, 'care.json')).toThrow(problem);
+  });
+});
+
+test.each([
+  ['https://shop.example:443/', 'shop.example'],
+  ['https://SHOP.example/', 'Shop.Example'],
+  ['http://shop.example/', 'shop.example:80'],
+  ['https://shop.example:8443/{{x}}?y={{y}}', 'shop.example:8443'],
+  ['http://[::1]:8080/', '[::1]:8080'],
+])('%s is at the allowed host %s', (url, host) => {
+  expect(checkAgentProfile({ ...withTool({ url }), webhookHosts: [host] }, 'it')).toBeDefined();
+});
