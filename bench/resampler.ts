@@ -31,6 +31,7 @@ export interface ResamplerReport {
   readonly missing: readonly { readonly resampler: string; readonly reason: string }[];
 }
 
+/** What calls have, to the upstream's 24 kHz and back. */
 const PAIRS: readonly (readonly [SampleRateHz, SampleRateHz])[] = [
   [16_000, 24_000],
   [24_000, 16_000],
@@ -44,7 +45,7 @@ const CHUNKS_PER_ROUND = 20;
 const WARM_UP_ROUNDS = 10;
 const ROUNDS = 41;
 
-/** Runs the benchmark; takes about a minute. */
+/** Runs the benchmark; takes about half a minute. */
 export async function benchResampler(): Promise<ResamplerReport> {
   const soxr = openNativeSoxr(CHUNKS_PER_ROUND);
   try {

@@ -16,7 +16,10 @@ export interface Conversion {
    * @returns what has come out so far, joined; the stream's end may be missing.
    */
   convert(chunks: readonly Int16Array[]): Promise<Int16Array>;
-  /** Converts a chunk `count` times over; resolves to the microseconds that one took, on average. */
+  /**
+   * Converts a chunk `count` times over; resolves to the microseconds that one took, on average. Half as many come
+   * before and are not counted: caches are cold after the others' turn.
+   */
   time(chunk: Int16Array, count: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -26,6 +29,7 @@ export function conversionOf(push: (chunk: Int16Array) => Int16Array, close: () 
   return {
     convert: async (chunks) => joinSamples(chunks.map((chunk) => new Int16Array(push(chunk)))),
     time: async (chunk, count) => {
+      for (let i = 0; i < count / 2; i++) push(chunk);
       const start = process.hrtime.bigint();
       for (let i = 0; i < count; i++) push(chunk);
       return Number(process.hrtime.bigint() - start) / 1000 / count;

@@ -9,6 +9,8 @@ import type { W3ApiOptions } from './w3-api.ts';
 
 const MAX_CONCURRENT_POSTS = 4;
 const DEFAULT_TIMEOUT_MS = 5_000;
+/** Longest pause while someone waits for everything to be sent. */
+const MAX_PAUSE_IN_FLUSH_MS = 1_000;
 const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 300_000 };
 
 /** One attempt to post a summary, for metrics. */
@@ -122,7 +124,10 @@ export class SummaryDelivery {
     this.#pump();
   }
 
-  /** Tries to send everything now, pauses or not; resolves when it is sent, or after `timeoutMs` at the latest. */
+  /**
+   * Tries to send everything now, whatever pause was on, and every second from then on; resolves when all is sent, or
+   * after `timeoutMs`.
+   */
   async flush(timeoutMs: number): Promise<void> {
     if (!this.#remote || this.#closing || this.pending === 0) return;
     this.#pausedUntilMs = 0;
@@ -237,8 +242,12 @@ export class SummaryDelivery {
 
   #putOff(id: string, retryAfterMs: number): void {
     const failureCount = (this.#retries.get(id)?.failureCount ?? 0) + 1;
+    this.#retries.set(id, { failureCount, notBeforeMs: performance.now() + this.#pauseMs(failureCount, retryAfterMs) });
+  }
+
+  #pauseMs(failureCount: number, retryAfterMs: number): number {
     const pauseMs = Math.max(retryAfterMs, backoffMs(failureCount, this.#backoff));
-    this.#retries.set(id, { failureCount, notBeforeMs: performance.now() + pauseMs });
+    return this.#waitingForEmpty.size > 0 ? Math.min(pauseMs, MAX_PAUSE_IN_FLUSH_MS) : pauseMs;
   }
 
   #backendFailed(reason: string, retryAfterMs: number): void {
@@ -249,7 +258,7 @@ export class SummaryDelivery {
     if (this.#failureCount === 1) {
       this.#log.warn({ reason, pending: this.pending }, 'W3 backend takes no call summaries: they wait in the journal');
     }
-    this.#pausedUntilMs = nowMs + Math.max(retryAfterMs, backoffMs(this.#failureCount, this.#backoff));
+    this.#pausedUntilMs = nowMs + this.#pauseMs(this.#failureCount, retryAfterMs);
   }
 
   #backendAnswered(): void {

@@ -29,8 +29,10 @@ export abstract class ClientCall implements Cancellable {
     this.#startedAtMs = link.startedAtMs();
   }
 
-  /** The caller's part of the outcome, once. `answer` counts when there is no error. `remote`: it is
-   * the server's word, which comes after the items the server sent before. */
+  /**
+   * Hands the outcome to the caller, once. `answer` counts when there is no error. A `remote` outcome is the server's
+   * word, which comes after the items that the server sent before it.
+   */
   protected abstract settled(error: BusError | undefined, answer: unknown, remote: boolean): void;
 
   abstract receiveItem(item: unknown, weight: number): void;
@@ -93,7 +95,6 @@ export abstract class ClientCall implements Cancellable {
     this.#settle(error, undefined, false);
   }
 
-  /** `remote`: the outcome is the server's word, and so comes after what the server said before. */
   #settle(error: BusError | undefined, answer: unknown, remote: boolean): void {
     if (this.#settled) return;
     this.#settled = true;

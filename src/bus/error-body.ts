@@ -53,7 +53,7 @@ function describeCause(cause: unknown, left: number): CauseBody | undefined {
 }
 
 function reviveCause(body: CauseBody): Error | string {
-  if (typeof body === 'string') return body;
+  if (typeof body !== 'object' || body === null) return String(body);
   const error = new Error(body.message, body.cause === undefined ? undefined : { cause: reviveCause(body.cause) });
   Object.defineProperty(error, 'name', { value: body.name, configurable: true, writable: true });
   if (body.stack !== undefined) error.stack = body.stack;

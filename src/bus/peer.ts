@@ -230,7 +230,8 @@ export class BusPeer {
   }
 
   #serveCall(frame: CallFrame): void {
-    const [, callId, method] = frame;
+    const callId = frame[1];
+    const method = frame[2];
     // Numbers only rise, so one that does not was served before, and must not be served twice.
     if (callId <= this.#lastServedId) {
       this.#lateFrames += 1;

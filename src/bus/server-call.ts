@@ -48,11 +48,13 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
 
   /** Runs the handler, unless there is none or the call's time was up on arrival. */
   start(served: ServedMethod | undefined, frame: CallFrame): void {
-    const [, , , request, deadlineMs = 0, upWindow = DEFAULT_WINDOW, downWindow = DEFAULT_WINDOW] = frame;
     if (served === undefined) {
       this.#fail(new BusError(Status.Unimplemented, `${this.method} is not served here`));
       return;
     }
+    // By index: destructuring an array goes through its iterator.
+    const request = frame[3];
+    const deadlineMs = frame[4] ?? 0;
     if (deadlineMs > 0) {
       if (deadlineMs <= monotonicNowMs()) {
         this.#expire();
@@ -61,8 +63,8 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
       this.#deadline = new Deadline(deadlineMs, () => this.#expire());
     }
     const { spec, handler } = served;
-    if (spec.up !== undefined) this.#reader = new ItemReader(this, upWindow);
-    if (spec.down !== undefined) this.#writer = new ItemWriter(this, downWindow, spec.down.weigh);
+    if (spec.up !== undefined) this.#reader = new ItemReader(this, frame[5] ?? DEFAULT_WINDOW);
+    if (spec.down !== undefined) this.#writer = new ItemWriter(this, frame[6] ?? DEFAULT_WINDOW, spec.down.weigh);
     try {
       switch (spec.kind) {
         case 'unary':

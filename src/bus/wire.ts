@@ -17,7 +17,7 @@
  * Frames of a call that is over are dropped on arrival: they crossed its end on their way.
  */
 import type { ErrorBody } from './error-body.ts';
-import type { ErrorCode } from './status.ts';
+import { type ErrorCode, isErrorCode } from './status.ts';
 
 export const Tag = {
   Call: 1,
@@ -103,6 +103,7 @@ export function isFrame(message: unknown): message is Frame {
     case Tag.Failure:
       return typeof message[2] === 'object' && message[2] !== null;
     case Tag.Cancel:
+      return isErrorCode(message[2]) && typeof message[3] === 'string';
     case Tag.ClientEnd:
     case Tag.Answer:
     case Tag.Bye:

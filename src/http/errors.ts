@@ -1,5 +1,6 @@
 /** Every error an answer can carry, with its status. Codes are stable; sentences may change. */
 export const API_ERRORS = {
+  bad_request: 400,
   invalid_json: 400,
   invalid_field: 400,
   invalid_audio: 400,
@@ -9,10 +10,12 @@ export const API_ERRORS = {
   session_not_found: 404,
   agent_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   ambiguous_call_id: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   tenant_full: 429,
+  headers_too_large: 431,
   internal: 500,
   upstream_refused: 502,
   gateway_full: 503,

@@ -1,7 +1,6 @@
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
-import type { FastifySchemaValidationError } from 'fastify';
 import type { FastifySchemaCompiler } from 'fastify/types/schema.js';
 import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { ApiError, quote } from './errors.ts';
 
 const PARTS: Record<string, string> = {
@@ -11,50 +10,117 @@ const PARTS: Record<string, string> = {
   headers: 'the headers',
 };
 
+/** A value that does not fit its schema. */
+export class ValidationError extends ApiError {
+  /** The field that is wrong, as `a.b`; empty when it is the whole part. */
+  readonly field: string;
+  constructor(field: string, message: string) {
+    super('invalid_field', message);
+    this.field = field;
+  }
+}
+
 /**
- * Compiles a route's schemas. Bodies are checked as they are; parameters, queries and headers are converted from text
- * first. A value that does not fit becomes one sentence that names the field, the value and what is allowed.
+ * Compiles a route's schemas. Bodies are checked as they are; in parameters, queries and headers, which are text,
+ * numbers are read first: plain decimal ones only, so that `0x10`, `1e3` and nothing at all are refused. A value that
+ * does not fit becomes one sentence that names the field, the value and what is allowed.
  */
-export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   // Unencoded audio arrives as a Buffer; its schema is there for the OpenAPI document.
-  if ((route.schema as { format?: string }).format === 'binary') return () => true;
-  const validate = TypeBoxValidatorCompiler(route);
-  const part = PARTS[route.httpPart ?? ''] ?? 'the request';
+  if ((schema as { format?: string }).format === 'binary') return () => true;
+  const validator = Compile(schema);
+  const part = PARTS[httpPart ?? ''] ?? 'the request';
+  const readNumbers = httpPart === 'body' ? undefined : numberReader(schema);
   return (value: unknown) => {
-    const result = validate(value) as { value: unknown } | { error: FastifySchemaValidationError[] };
-    return 'error' in result ? { error: toApiError(result.error, part, value) } : result;
+    const converted = readNumbers ? readNumbers(value as Record<string, unknown>) : value;
+    // Without a new value Fastify keeps the one it has, which for headers spares it a copy at each look.
+    if (validator.Check(converted)) return converted === value ? true : { value: converted };
+    return { error: toError(validator.Errors(converted) as unknown as SchemaError[], part, converted, schema) };
   };
 };
 
-function toApiError(errors: FastifySchemaValidationError[], part: string, value: unknown): ApiError {
-  const error = mostTelling(errors);
+const DECIMAL = /^-?\d{1,15}(\.\d{1,15})?$/;
+
+/** Reads the fields of an object schema that are numbers, where their text is one; undefined when there are none. */
+function numberReader(schema: TSchema): ((value: Record<string, unknown>) => Record<string, unknown>) | undefined {
+  const { properties = {} } = schema as { properties?: Record<string, SchemaNode> };
+  const names = Object.keys(properties).filter((name) => isNumeric(properties[name]!));
+  if (names.length === 0) return undefined;
+  return (value) => {
+    let converted = value;
+    for (const name of names) {
+      const text = value[name];
+      if (typeof text !== 'string' || !DECIMAL.test(text)) continue;
+      if (converted === value) converted = { ...value };
+      converted[name] = Number(text);
+    }
+    return converted;
+  };
+}
+
+interface SchemaNode {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly properties?: Record<string, SchemaNode>;
+  readonly items?: SchemaNode;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+}
+
+function isNumeric({ type, anyOf }: SchemaNode): boolean {
+  return type === 'integer' || type === 'number' || (anyOf?.every(isNumeric) ?? false);
+}
+
+interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly params: { readonly requiredProperties?: readonly string[] };
+  readonly message?: string;
+}
+
+function toError(errors: readonly SchemaError[], part: string, value: unknown, schema: TSchema): ValidationError {
+  const error = errors[0]!;
   const path = error.instancePath.split('/').slice(1);
   if (error.keyword === 'required') {
-    const missing = (error.params as { requiredProperties?: string[] }).requiredProperties?.[0] ?? 'a field';
-    return new ApiError('invalid_field', `${[...path, missing].join('.')} is missing from ${part}`);
+    const field = [...path, error.params.requiredProperties?.[0] ?? 'a field'].join('.');
+    return new ValidationError(field, `${field} is missing from ${part}`);
   }
-  const found = path.reduce<unknown>((inner, name) => (inner as Record<string, unknown> | null)?.[name], value);
-  const name = path.length > 0 ? path.join('.') : part;
-  return new ApiError('invalid_field', `${name} is ${quote(found)}, but ${allowed(error, errors)}`);
+  if (path.length === 0) {
+    const found = value === undefined || value === null ? 'is missing' : `is ${quote(value)}`;
+    return new ValidationError('', `${part} ${found}, but must be a JSON object`);
+  }
+  let found = value;
+  let node: SchemaNode | undefined = schema as SchemaNode;
+  for (const name of path) {
+    found = (found as Record<string, unknown> | null)?.[name];
+    node = node?.properties?.[name] ?? node?.items;
+  }
+  const field = path.join('.');
+  return new ValidationError(field, `${field} is ${quote(found)}, but must be ${allowed(node, found, error)}`);
 }
 
-/** A `const` inside a union says less than the union; anything else is telling. */
-function mostTelling(errors: FastifySchemaValidationError[]): FastifySchemaValidationError {
-  return errors.find((error) => error.keyword !== 'const' && error.keyword !== 'anyOf') ?? errors[0]!;
-}
-
-function allowed(error: FastifySchemaValidationError, all: FastifySchemaValidationError[]): string {
-  const params = error.params as { allowedValue?: unknown; limit?: number; comparison?: string; pattern?: unknown };
-  switch (error.keyword) {
-    case 'const':
-      return `must be one of ${[
-        ...new Set(
-          all.filter((e) => e.keyword === 'const').map((e) => quote((e.params as typeof params).allowedValue)),
-        ),
-      ].join(', ')}`;
-    case 'pattern':
-      return `must match ${String(params.pattern)}`;
+/** What a field may be, from its schema. */
+function allowed(node: SchemaNode | undefined, found: unknown, error: SchemaError): string {
+  if (node?.anyOf) return `one of ${node.anyOf.map((option) => quote(option.const)).join(', ')}`;
+  switch (node?.type) {
+    case 'integer':
+    case 'number':
+      return `a ${node.type === 'integer' ? 'whole number' : 'number'}${range(node)}`;
+    case 'string':
+      if (typeof found !== 'string') return 'a string';
+      if (node.maxLength !== undefined && found.length > node.maxLength) {
+        return `at most ${node.maxLength} characters long`;
+      }
+      return node.pattern === undefined ? 'a string' : `text that matches ${node.pattern}`;
     default:
-      return error.message ?? 'is not valid';
+      return (error.message ?? 'valid').replace(/^must be /, '');
   }
+}
+
+function range({ minimum, maximum }: SchemaNode): string {
+  if (minimum === undefined) return maximum === undefined ? '' : ` up to ${maximum}`;
+  return maximum === undefined ? ` from ${minimum}` : ` from ${minimum} to ${maximum}`;
 }

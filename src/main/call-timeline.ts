@@ -9,32 +9,56 @@ export interface TimelineEvent {
 const MAX_EVENTS = 2_000;
 const KEPT_FROM_START = 200;
 
-/** What happened on one call, in order, for whoever asks afterwards. */
+/**
+ * What happened on one call, in order, for whoever asks afterwards. Nothing personal is in it: no words, no numbers, no
+ * keys that were pressed.
+ */
 export class CallTimeline {
   readonly #startedAtMs: number;
   readonly #nowMs: () => number;
   #events: TimelineEvent[] = [];
-  #dropped = 0;
+  #omitted = 0;
 
+  /** @param nowMs the clock that `atMs` of all calls below is on: `hrNowMs`, which is the same on every thread */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
     this.#startedAtMs = nowMs();
   }
 
-  add(type: string, details: Record<string, unknown> = {}): void {
+  /** @param atMs when it happened; absent: now. What other threads report happened a little before. */
+  add(type: string, details: Readonly<Record<string, unknown>> = {}, atMs = this.#nowMs()): void {
     if (this.#events.length >= MAX_EVENTS) {
       this.#events.splice(KEPT_FROM_START, 1);
-      this.#dropped += 1;
+      this.#omitted += 1;
     }
-    this.#events.push({ atMs: Math.round((this.#nowMs() - this.#startedAtMs) * 10) / 10, type, ...details });
+    this.#events.push({ atMs: this.#sinceStart(atMs), type, ...details });
   }
 
+  /**
+   * As `add`, for what may happen with every chunk: as long as nothing else happens, it is one entry that counts.
+   * @param reason told apart: another reason is another entry
+   */
+  tally(type: string, reason: string, count = 1): void {
+    const last = this.#events.at(-1);
+    if (last?.type !== type || last['reason'] !== reason) {
+      this.add(type, { reason, count });
+      return;
+    }
+    const untilMs = this.#sinceStart(this.#nowMs());
+    this.#events[this.#events.length - 1] = { ...last, count: Number(last['count']) + count, untilMs };
+  }
+
+  /** In the order of their times. */
   get events(): readonly TimelineEvent[] {
-    return this.#events;
+    return this.#events.toSorted((a, b) => a.atMs - b.atMs);
   }
 
   /** Entries that were left out of the middle. */
-  get dropped(): number {
-    return this.#dropped;
+  get omitted(): number {
+    return this.#omitted;
+  }
+
+  #sinceStart(atMs: number): number {
+    return Math.round((atMs - this.#startedAtMs) * 10) / 10;
   }
 }

@@ -7,7 +7,7 @@ import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo } from '.
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/upstream-link.ts';
-import type { GatewayService } from '../workers/session-service.ts';
+import { type GatewayService, isStream } from '../workers/session-service.ts';
 import { AudioPool } from './audio-pool.ts';
 import { callerHash, callFormats, maskNumber } from './call-settings.ts';
 import { ConnectGovernor } from './connect-governor.ts';
@@ -79,12 +79,13 @@ export class VoiceGateway implements CallGateway {
       gateway: this.#gatewayService(),
       onBusCall: (method, code, durationMs) => {
         metrics.busCalls.inc({ method, code });
-        metrics.busCall.observe({ method }, durationMs / 1000);
+        if (!isStream(method)) metrics.busCall.observe({ method }, durationMs / 1000);
       },
       onWorkerLost: (workerId, error) => log.error({ workerId, err: error }, 'session worker died'),
     });
     metrics.observe({
       sessionsActive: () => this.#sessions.openCount,
+      sessionsLimit: options.maxSessions,
       sessionWorkers: () => this.#workers.counts,
       audioPoolQueueDepth: () => this.#pool.queueDepth,
       outboxAudioSeconds: () => {
@@ -93,6 +94,12 @@ export class VoiceGateway implements CallGateway {
         return totalMs / 1000;
       },
       summariesPending: options.summariesPending ?? (() => 0),
+      info: {
+        version: options.version,
+        node: process.version,
+        upstream: options.upstream,
+        session_workers: String(options.sessionWorkers),
+      },
     });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
@@ -211,9 +218,8 @@ export class VoiceGateway implements CallGateway {
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
-  async metrics(): Promise<{ contentType: string; text: string }> {
-    const { registry } = this.#options.metrics;
-    return { contentType: registry.contentType, text: await registry.metrics() };
+  metrics(): Promise<{ contentType: string; text: string }> {
+    return this.#options.metrics.exposition();
   }
 
   /** Takes no more calls, waits up to `graceMs` for those that run to end, then ends them (`shutdown`). */
@@ -318,8 +324,14 @@ export class VoiceGateway implements CallGateway {
         this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
       history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
       connectPermit: () => this.#governor.permit(),
-      connectResult: ({ result }) => this.#governor.result(result),
-      report: ({ uplinkLatency }) => metrics.uplinkLatency.merge(uplinkLatency),
+      connectResult: ({ result }) => {
+        this.#governor.result(result);
+        if (result !== 'ok') metrics.upstreamErrors.inc({ class: `connect_${result}` });
+      },
+      report: ({ uplinkLatency, busySeconds }) => {
+        if (uplinkLatency) metrics.uplinkLatency.merge(uplinkLatency);
+        metrics.workerBusySeconds.inc(busySeconds);
+      },
     };
   }
 }

@@ -1,5 +1,23 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { CALL_BUCKETS_SECONDS, LATENCY_BUCKETS_SECONDS, WAIT_BUCKETS_SECONDS } from './buckets.ts';
+import {
+  BUS_BUCKETS_SECONDS,
+  CALL_BUCKETS_SECONDS,
+  HANDOVER_BUCKETS_SECONDS,
+  HTTP_BUCKETS_SECONDS,
+  LATENCY_BUCKETS_SECONDS,
+  REACTION_BUCKETS_SECONDS,
+  WAIT_BUCKETS_SECONDS,
+} from './buckets.ts';
+import {
+  DIRECTIONS,
+  RECONNECT_REASONS,
+  REJECTED_REASONS,
+  SESSION_OUTCOMES,
+  SUMMARY_OUTCOMES,
+  TOKEN_TYPES,
+  TOOL_OUTCOMES,
+  UPSTREAM_ERROR_CLASSES,
+} from './labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
 
 const PREFIX = 'voice_gateway_';
@@ -7,26 +25,35 @@ const PREFIX = 'voice_gateway_';
 /** What gauges read when they are scraped. */
 export interface GaugeSources {
   sessionsActive(): number;
+  /** Most sessions that are taken. */
+  readonly sessionsLimit: number;
   sessionWorkers(): { readonly busy: number; readonly spare: number };
   audioPoolQueueDepth(): number;
   /** Seconds of audio in all outboxes. */
   outboxAudioSeconds(): number;
   summariesPending(): number;
+  /** Facts of this process that do not change, as labels. */
+  readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
 }
 
-/** Every metric of the gateway. Labels are bounded: no call, caller or tenant is ever one. */
+/**
+ * Every metric of the gateway. Labels are bounded: no call, caller or tenant is ever one. What is measured on other
+ * threads is counted there and merged here.
+ */
 export class Metrics {
   readonly registry = new Registry();
 
-  readonly sessions = this.#counter('sessions_total', 'Sessions that ended or were refused, by outcome', ['outcome']);
+  readonly sessions = this.#counter('sessions_total', 'Sessions that ended or were refused, by outcome', {
+    outcome: SESSION_OUTCOMES,
+  });
   readonly sessionDuration = this.#histogram('session_duration_seconds', 'Length of calls', CALL_BUCKETS_SECONDS);
   readonly sessionSetup = this.#histogram(
     'session_setup_seconds',
     'From create to ready: agent profile, worker, upstream',
     WAIT_BUCKETS_SECONDS,
   );
-  readonly uplinkLatency = new MergedHistogram(
-    `${PREFIX}uplink_latency_seconds`,
+  readonly uplinkLatency = this.#merged(
+    'uplink_latency_seconds',
     'From a chunk read off HTTP to its frame on the upstream socket',
     LATENCY_BUCKETS_SECONDS,
   );
@@ -37,8 +64,8 @@ export class Metrics {
   );
   readonly outboxWait = this.#histogram(
     'outbox_wait_seconds',
-    'Time a reply waited in the outbox for the client to read it',
-    WAIT_BUCKETS_SECONDS,
+    'Time the oldest audio of an answer waited in the outbox for the client to read it',
+    HANDOVER_BUCKETS_SECONDS,
   );
   readonly turnLatency = this.#histogram(
     'turn_latency_seconds',
@@ -48,7 +75,7 @@ export class Metrics {
   readonly bargeInReaction = this.#histogram(
     'barge_in_reaction_seconds',
     'From the upstream reporting speech to playback being stopped',
-    LATENCY_BUCKETS_SECONDS,
+    REACTION_BUCKETS_SECONDS,
   );
   readonly interruptions = this.#counter('interruptions_total', 'Replies that the caller interrupted');
   readonly audioPoolTask = this.#histogram(
@@ -57,41 +84,71 @@ export class Metrics {
     LATENCY_BUCKETS_SECONDS,
     ['task'],
   );
-  readonly busCall = this.#histogram('bus_call_seconds', 'Calls between threads', LATENCY_BUCKETS_SECONDS, ['method']);
-  readonly busCalls = this.#counter('bus_calls_total', 'Calls between threads, by outcome', ['method', 'code']);
+  readonly busCall = this.#histogram(
+    'bus_call_seconds',
+    'Unary calls between threads, as the main thread made (session.*) or served (gateway.*) them; streams last a call',
+    BUS_BUCKETS_SECONDS,
+    ['method'],
+  );
+  readonly busCalls = this.#counter('bus_calls_total', 'Calls and streams between threads that ended, by status code', {
+    method: [],
+    code: [],
+  });
   readonly upstreamConnect = this.#histogram(
     'upstream_connect_seconds',
-    'From opening an upstream socket to its session being ready',
+    "From asking for a call's first upstream session to its being ready, waiting and further attempts included",
     WAIT_BUCKETS_SECONDS,
   );
-  readonly upstreamReconnects = this.#counter('upstream_reconnects_total', 'Upstream sockets replaced mid-call', [
-    'reason',
-  ]);
-  readonly upstreamErrors = this.#counter('upstream_errors_total', 'Errors of the upstream, by what they mean', [
-    'class',
-  ]);
-  readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', ['type']);
-  readonly audioSeconds = this.#counter('audio_seconds_total', 'Audio accepted from and delivered to callers', [
-    'direction',
-  ]);
-  readonly audioRejected = this.#counter('audio_rejected_total', 'Chunks refused or dropped, by reason', ['reason']);
+  readonly upstreamOutage = this.#histogram(
+    'upstream_outage_seconds',
+    'From losing the upstream in mid-call to going on with another',
+    WAIT_BUCKETS_SECONDS,
+  );
+  readonly upstreamReconnects = this.#counter('upstream_reconnects_total', 'Upstream sockets replaced mid-call', {
+    reason: RECONNECT_REASONS,
+  });
+  readonly upstreamErrors = this.#counter('upstream_errors_total', 'Errors of the upstream, by what they mean', {
+    class: UPSTREAM_ERROR_CLASSES,
+  });
+  readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', {
+    type: TOKEN_TYPES,
+  });
+  readonly audioSeconds = this.#counter('audio_seconds_total', 'Audio accepted from and delivered to callers', {
+    direction: DIRECTIONS,
+  });
+  readonly audioRejected = this.#counter('audio_rejected_total', 'Chunks refused, dropped or missing, by reason', {
+    reason: REJECTED_REASONS,
+  });
   readonly httpRequest = this.#histogram(
     'http_request_duration_seconds',
     'HTTP requests; polls include their wait',
-    [...LATENCY_BUCKETS_SECONDS, 2.5, 5, 10, 30, 60],
+    HTTP_BUCKETS_SECONDS,
     ['method', 'route', 'status'],
   );
-  readonly toolCalls = this.#counter('tool_calls_total', 'Functions the model called, by outcome', ['outcome']);
-  readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', ['outcome']);
+  readonly toolCalls = this.#counter('tool_calls_total', 'Functions the model called, by outcome', {
+    outcome: TOOL_OUTCOMES,
+  });
+  readonly toolCall = this.#histogram(
+    'tool_call_seconds',
+    'Functions the model called; actions include the wait until the client has them',
+    WAIT_BUCKETS_SECONDS,
+  );
+  readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', {
+    outcome: SUMMARY_OUTCOMES,
+  });
+  readonly workerBusySeconds = this.#counter(
+    'session_worker_busy_seconds_total',
+    'Time session workers were running code, over all of them',
+  );
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
-    this.registry.registerMetric(this.uplinkLatency as never);
   }
 
   /** Connects the gauges to what they show. */
   observe(sources: GaugeSources): void {
     this.#gauge('sessions_active', 'Sessions going on', (gauge) => gauge.set(sources.sessionsActive()));
+    this.#gauge('sessions_limit', 'Most sessions that are taken', (gauge) => gauge.set(sources.sessionsLimit));
     this.#gauge(
       'session_workers',
       'Session worker threads',
@@ -111,10 +168,33 @@ export class Metrics {
     this.#gauge('summaries_pending', 'Call summaries not yet taken by the W3 backend', (gauge) =>
       gauge.set(sources.summariesPending()),
     );
+    this.#gauge(
+      'info',
+      'Always 1; its labels say what runs here',
+      (gauge) => gauge.set({ ...sources.info }, 1),
+      Object.keys(sources.info),
+    );
+    this.#mainThreadBusy();
   }
 
-  #counter<Label extends string>(name: string, help: string, labelNames: Label[] = []): Counter<Label> {
-    return new Counter({ name: PREFIX + name, help, labelNames, registers: [this.registry] });
+  /** The classic Prometheus text, whatever the client would accept: OpenMetrics has other series names. */
+  async exposition(): Promise<{ contentType: string; text: string }> {
+    return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text: await this.registry.metrics() };
+  }
+
+  /** @param values the values each label is known to take; with all of them known the series start at 0 */
+  #counter<Label extends string = never>(
+    name: string,
+    help: string,
+    values = {} as Record<Label, readonly string[]>,
+  ): Counter<Label> {
+    const labelNames = Object.keys(values) as Label[];
+    const counter = new Counter({ name: PREFIX + name, help, labelNames, registers: [this.registry] });
+    const [label] = labelNames;
+    if (label !== undefined && labelNames.length === 1) {
+      for (const value of values[label]) counter.inc({ [label]: value } as Record<Label, string>, 0);
+    }
+    return counter;
   }
 
   #histogram<Label extends string>(
@@ -126,6 +206,12 @@ export class Metrics {
     return new Histogram({ name: PREFIX + name, help, buckets: [...buckets], labelNames, registers: [this.registry] });
   }
 
+  #merged(name: string, help: string, edges: readonly number[]): MergedHistogram {
+    const histogram = new MergedHistogram(PREFIX + name, help, edges);
+    this.registry.registerMetric(histogram as never);
+    return histogram;
+  }
+
   #gauge(name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []): void {
     new Gauge({
       name: PREFIX + name,
@@ -134,6 +220,21 @@ export class Metrics {
       registers: [this.registry],
       collect() {
         read(this);
+      },
+    });
+  }
+
+  /** The loop's own account of its time: a rate of it is the share of a core that the main thread is busy. */
+  #mainThreadBusy(): void {
+    let countedMs = 0;
+    new Counter({
+      name: `${PREFIX}main_thread_busy_seconds_total`,
+      help: 'Time the main thread was running code; it can use one core',
+      registers: [this.registry],
+      collect() {
+        const { active } = performance.eventLoopUtilization();
+        this.inc(Math.max(0, active - countedMs) / 1000);
+        countedMs = active;
       },
     });
   }

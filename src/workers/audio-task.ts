@@ -1,6 +1,10 @@
+import { warmUpResamplers } from '../audio/resampler.ts';
 import type { AudioJob, AudioJobResult } from './audio-jobs.ts';
 import { downlinkJob } from './downlink-job.ts';
 import { uplinkJob } from './uplink-job.ts';
+
+// No call's first chunk pays for it.
+warmUpResamplers();
 
 /** The audio pool's task: a batch of jobs, each of a call of its own. */
 export default function runAudioJobs(jobs: readonly AudioJob[]): AudioJobResult[] {

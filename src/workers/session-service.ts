@@ -49,6 +49,12 @@ export const SessionWorkerService = defineService('session', {
   close: unary<SessionRef, void>(),
 });
 
+export interface WorkerReport {
+  readonly uplinkLatency?: HistogramCounts | undefined;
+  /** Time the worker's thread was running code. */
+  readonly busySeconds: number;
+}
+
 /** What the main thread does for its session workers. */
 export const GatewayService = defineService('gateway', {
   isPlaying: unary<SessionRef & { readonly items: readonly OpenItem[] }, boolean>(),
@@ -61,6 +67,19 @@ export const GatewayService = defineService('gateway', {
   /** Answers when another upstream connection may be opened: one limit for all workers. */
   connectPermit: unary<SessionRef, void>(),
   connectResult: unary<SessionRef & { readonly result: 'ok' | UpstreamErrorClass }, void>(),
-  /** Latencies seen on the worker since its last report. */
-  report: unary<{ readonly uplinkLatency: HistogramCounts }, void>(),
+  /** What was measured on the worker since its last report. */
+  report: unary<WorkerReport, void>(),
 });
+
+const STREAMS = new Set(
+  [SessionWorkerService, GatewayService].flatMap(({ name, methods }) =>
+    Object.entries(methods)
+      .filter(([, { kind }]) => kind !== 'unary')
+      .map(([method]) => `${name}.${method}`),
+  ),
+);
+
+/** Whether a method (`service.method`) is a stream: it lasts as long as its call, which is no latency. */
+export function isStream(method: string): boolean {
+  return STREAMS.has(method);
+}

@@ -62,7 +62,7 @@ describe.each(PAIRS)('$fromHz Hz to $toHz Hz', ({ fromHz, toHz }) => {
     }
   });
 
-  test('rounds halves upwards and nothing else', () => {
+  test('is the exact sum, rounded, for any other input', () => {
     const sums = new Set<number>();
     for (let seed = 1; seed <= 400; seed++) {
       const phase = seed % phases;

@@ -4,7 +4,7 @@ import { polyphaseBank, prototypeFilter } from '../../src/audio/filter.ts';
 import { SAMPLE_RATES_HZ, type SampleRateHz } from '../../src/audio/format.ts';
 import { MAX_BLOCK } from '../../src/audio/kernel.ts';
 import { bytesFromPcm16 } from '../../src/audio/pcm16.ts';
-import { createResamplerState, flushResampler, resample } from '../../src/audio/resampler.ts';
+import { createResamplerState, flushResampler, resample, warmUpResamplers } from '../../src/audio/resampler.ts';
 import { gainAt, referenceResample } from '../support/reference-resampler.ts';
 import { fitTone, sinadDb } from '../support/sinad.ts';
 import { joinSamples, noise, tone } from '../support/tones.ts';
@@ -225,6 +225,15 @@ test('equal rates pass samples through, in memory of their own', () => {
   expect(output).toEqual(input);
   expect(output.buffer).not.toBe(input.buffer);
   expect(flushResampler(state)).toHaveLength(0);
+});
+
+test('warming up the thread leaves no trace in a stream', () => {
+  const input = noise(3200, 30_000, 3);
+  const state = createResamplerState(16_000, 24_000);
+  const before = resample(state, input.subarray(0, 1000));
+  warmUpResamplers();
+  const after = resample(state, input.subarray(1000));
+  expect(joinSamples([before, after, flushResampler(state)])).toEqual(resampleWhole(16_000, 24_000, input));
 });
 
 test('streams on one thread do not disturb each other', () => {

@@ -46,6 +46,9 @@ describe('messages that are no frames', () => {
       [Tag.ClientGrant, 1, Number.NaN],
       [Tag.ClientGrant, 1, -1],
       [Tag.ClientGrant, 1],
+      [Tag.Cancel, 1, 'TEAPOT', 'short and stout'],
+      [Tag.Cancel, 1, Status.Ok, 'fine'],
+      [Tag.Cancel, 1, Status.Cancelled, null],
       [Tag.Failure, 1, null],
       [Tag.Failure, 1, 'failed'],
       [99, 1],
@@ -101,6 +104,15 @@ describe('an answer', () => {
     const call = client.hang();
     rightPort.postMessage([Tag.Failure, 1, { code: 'TEAPOT', message: 'short and stout' }]);
     expect(await failure(call)).toMatchObject({ code: Status.Unknown, message: 'short and stout' });
+  });
+
+  it('with a cause that is none still arrives', async () => {
+    const { client, rightPort } = connect(Echo, implementation);
+    for (const [index, cause] of [null, 42, {}].entries()) {
+      const call = client.hang();
+      rightPort.postMessage([Tag.Failure, index + 1, { code: Status.Internal, message: 'failed', cause }]);
+      expect(await failure(call)).toMatchObject({ code: Status.Internal, message: 'failed' });
+    }
   });
 
   it('that comes twice counts once', async () => {

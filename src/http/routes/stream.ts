@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { hrNowMs } from '../../metrics/clock.ts';
-import { ApiError, invalidAudio } from '../errors.ts';
+import { invalidAudio } from '../errors.ts';
 import type { CallGateway, Delivery } from '../gateway.ts';
 import { declaredAudio, installAudioParsers } from '../media-types.ts';
 import {
@@ -66,7 +66,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
         dtmf: body.dtmf,
         chunkSeq: raw ? request.headers['x-chunk-seq'] : body.chunkSeq,
         audio: raw
-          ? { data: raw, declared: declaredAudio(request) }
+          ? // A copy of its own: the body may be a view on a larger buffer, and posting a view posts all of it.
+            { data: new Uint8Array(raw), declared: declaredAudio(request) }
           : body.audio === undefined
             ? undefined
             : { data: body.audio },
@@ -114,10 +115,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
 /** Sends an answer and tells the outbox whether it went out whole. */
 function send(reply: FastifyReply, answer: object, delivery: Delivery): FastifyReply {
   const { raw } = reply;
-  if (raw.destroyed) {
-    delivery.aborted();
-    throw new ApiError('internal', 'the client is gone');
-  }
-  raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
+  // The client may have gone while the answer was made.
+  if (raw.destroyed) delivery.aborted();
+  else raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
   return reply.send(answer);
 }

@@ -1,0 +1,87 @@
+/**
+ * Every value that the labels of counters take. Counters start at 0 for each of them, so that a rate over the first
+ * event is right, and a dashboard shows 0 where nothing happened yet instead of nothing.
+ */
+
+/** How a session ended, or why it was refused: end reasons and error codes of the API. */
+export const SESSION_OUTCOMES = [
+  'completed',
+  'agent_hangup',
+  'transferred',
+  'idle',
+  'max_duration',
+  'upstream_failed',
+  'shutdown',
+  'agent_not_found',
+  'tenant_full',
+  'gateway_full',
+  'draining',
+  'overloaded',
+  'upstream_refused',
+  'upstream_timeout',
+  'internal',
+] as const;
+
+/** Why an upstream socket was replaced in mid-call. */
+export const RECONNECT_REASONS = ['lost', 'rotated', 'worker_lost'] as const;
+
+/** What an error of the upstream meant; `connect_…`: an attempt to connect failed. */
+export const UPSTREAM_ERROR_CLASSES = [
+  'benign',
+  'retryable',
+  'fatal',
+  'response_failed',
+  'failed',
+  'connect_refused',
+  'connect_rate_limited',
+  'connect_unavailable',
+  'connect_timeout',
+  'connect_protocol',
+] as const;
+
+/** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */
+export const TOKEN_TYPES = [
+  'input_text',
+  'input_audio',
+  'cached_text',
+  'cached_audio',
+  'output_text',
+  'output_audio',
+] as const;
+
+export const DIRECTIONS = ['up', 'down'] as const;
+
+/**
+ * Why audio was dropped. `late`: its place had been given up; `missing`: it never came; `repeat`: it had come before;
+ * `reconnecting`: older than what is kept while there is no upstream; `upstream_…`: the upstream's own.
+ */
+export const REJECTED_REASONS = [
+  'not_base64',
+  'empty',
+  'odd_length',
+  'bad_wav',
+  'wav_on_g711',
+  'unsupported_rate',
+  'unsupported_format',
+  'upstream_busy',
+  'late',
+  'missing',
+  'repeat',
+  'reconnecting',
+  'outbox_full',
+  'internal',
+  'upstream_not_base64',
+  'upstream_odd_length',
+  'upstream_internal',
+] as const;
+
+export const TOOL_OUTCOMES = ['ok', 'failed', 'refused', 'cancelled'] as const;
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
+
+/** A request's method as a label: anybody can invent others. */
+export function methodLabel(method: string): string {
+  return METHODS.has(method) ? method : 'other';
+}
+
+export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed'] as const;
