@@ -8,8 +8,8 @@
 --
 --   session  the call's own thread, in the dialplan. It plays one FIFO for the whole call, because every start of a
 --            playback mutes 37 ms of the caller, and it never does HTTP, because a thread inside curl answers no BYE.
---   pump     reads the caller from the capture FIFO, 160 bytes every 20 ms. That is its clock: for each frame it reads,
---            it writes one frame of speech or silence into the playback FIFO. It waits for nothing else.
+--   pump     reads the caller from the capture FIFO, a frame every 20 ms. That is its clock: for each frame it reads, it
+--            writes one frame of speech or silence into the playback FIFO. It waits for nothing else.
 --   http     sends the caller's audio and receives the agent's with the same request. It may wait as long as it has to.
 --
 -- The pump and the HTTP thread are this same file, started with `luarun`. The three share a small file in /dev/shm, the
@@ -47,8 +47,11 @@ local RUN_DIR = "/dev/shm"                                 -- ai_run_dir
 -- Limits. Change them only if you know why.
 ------------------------------------------------------------------------------------------------------------------------
 
-local FRAME_BYTES = 160           -- 20 ms of G.711
+local FRAME_MS = 20
+local FRAME_BYTES = 160           -- of G.711, towards the caller
 local BYTES_PER_MS = 8
+local CAPTURE_FRAME_BYTES = 320   -- of signed 16-bit samples, from the caller
+local CAPTURE_BYTES_PER_MS = 16
 local LEAD_FRAMES = 4             -- how far the pump writes ahead of the playback; also what is left to hear of speech
                                   -- that was interrupted
 local AHEAD_MS = 3000             -- speech to keep at hand; an answer that full has 32,000 bytes, and mod_curl
@@ -102,6 +105,55 @@ local function json_decoder()
     if type(text) ~= "string" or text == "" then return nil end
     local value = (json:decode(text))
     return type(value) == "table" and value or nil
+  end
+end
+
+-- FreeSWITCH records 16-bit samples; writing `.PCMU` itself, it would write the same samples and half of them only. They
+-- were G.711 before FreeSWITCH decoded them, so encoding them again loses nothing, and the table below, filled as samples
+-- come up, has 256 entries as a rule.
+local function encode_pcmu(sample)
+  local sign = sample < 0 and 0 or 128
+  local magnitude = math.min(sample < 0 and -sample or sample, 32635) + 132
+  local exponent = 7
+  while exponent > 0 and magnitude < 2 ^ (exponent + 7) do exponent = exponent - 1 end
+  local mantissa = math.floor(magnitude / 2 ^ (exponent + 3)) % 16
+  return sign + 127 - (exponent * 16 + mantissa)
+end
+
+local function encode_pcma(sample)
+  local sign = sample < 0 and 0 or 128
+  local magnitude = sample < 0 and -sample - 1 or sample
+  local code = math.floor(magnitude / 16)
+  if magnitude >= 256 then
+    local segment = 1
+    while segment < 7 and magnitude >= 2 ^ (segment + 8) do segment = segment + 1 end
+    code = segment * 16 + math.floor(magnitude / 2 ^ (segment + 3)) % 16
+  end
+  -- Every second bit is inverted: bits 0, 2, 4 and 6.
+  local inverted = 0
+  for _, bit in ipairs({ 1, 4, 16, 64 }) do
+    inverted = inverted + (math.floor(code / bit) % 2 == 0 and bit or -bit)
+  end
+  return sign + code + inverted
+end
+
+local function g711_encoder(codec)
+  local encode = codec == "PCMA" and encode_pcma or encode_pcmu
+  local code_of = {}
+  return function(samples)
+    local out, n = {}, 0
+    for i = 1, #samples, 2 do
+      local low, high = samples:byte(i, i + 1)
+      local word = high * 256 + low
+      local code = code_of[word]
+      if not code then
+        code = string.char(encode(word < 32768 and word or word - 65536))
+        code_of[word] = code
+      end
+      n = n + 1
+      out[n] = code
+    end
+    return table.concat(out)
   end
 end
 
@@ -185,8 +237,8 @@ local CELL_BYTES = 32
 local TEXT = { settings = 1024, outcome = 6144 }
 local RING = {
   keys = { cell = CELL.keys, offset = 7168, size = 1024 },
-  up = { cell = CELL.up, offset = 8192, size = 65536 },
-  down = { cell = CELL.down, offset = 73728, size = 131072 },
+  up = { cell = CELL.up, offset = 8192, size = 131072 },
+  down = { cell = CELL.down, offset = 139264, size = 131072 },
 }
 
 local Exchange = {}
@@ -281,9 +333,10 @@ local function unpack_settings(text)
   return settings
 end
 
--- A call's files. The extension of the FIFOs tells FreeSWITCH to read and write them as the call's own G.711.
+-- A call's files. Their extensions tell FreeSWITCH to write 16-bit samples into the one FIFO, and to read the other as the
+-- call's own G.711, frame by frame.
 local function files_of(base, codec)
-  return { exchange = base .. ".x", capture = base .. "-in." .. codec, playback = base .. "-out." .. codec }
+  return { exchange = base .. ".x", capture = base .. ".raw", playback = base .. "." .. codec }
 end
 
 local function remove_files(files)
@@ -415,14 +468,14 @@ local function run_pump(base)
     end
 
     local function report()
-      local text = string.format("%d %d %d", speech.generation, speech.heard * 20, math.floor(speech.queued / BYTES_PER_MS))
+      local text = string.format("%d %d %d", speech.generation, speech.heard * FRAME_MS, math.floor(speech.queued / BYTES_PER_MS))
       if text ~= reported then exchange:set(CELL.played, text) end
       reported = text
     end
 
     while true do
-      local frame = capture:read(FRAME_BYTES)
-      if not frame or #frame < FRAME_BYTES then break end
+      local frame = capture:read(CAPTURE_FRAME_BYTES)
+      if not frame or #frame < CAPTURE_FRAME_BYTES then break end
       up_total = exchange:put(RING.up, up_total, frame)
       frames = frames + 1
       if exchange:number(CELL.down) > down_read then receive() end
@@ -504,6 +557,7 @@ function Http.new(base, exchange)
     settings = settings,
     files = files_of(base, settings.codec),
     log = logger(settings.call_id or "?", "http"),
+    to_g711 = g711_encoder(settings.codec),
     encode = base64_encoder(),
     decode = base64_decoder(),
     up_read = 0,                -- position in the caller's audio
@@ -624,25 +678,25 @@ function Http:create()
   return false
 end
 
--- Waits until a chunk is full and returns its bytes; nil when the call is over.
+-- Waits until a chunk is full and returns it as G.711; nil when the call is over.
 function Http:next_chunk()
-  local wanted = self.settings.chunk_ms * BYTES_PER_MS
+  local wanted = self.settings.chunk_ms * CAPTURE_BYTES_PER_MS
   local total = self.exchange:number(CELL.up)
   while total - self.up_read < wanted do
     if self:is_over() or self.exchange:get(CELL.pump) == "done" then return nil end
     self:wait(10)
     total = self.exchange:number(CELL.up)
   end
-  local late = total - self.up_read - BACKLOG_MS * BYTES_PER_MS
+  local late = total - self.up_read - BACKLOG_MS * CAPTURE_BYTES_PER_MS
   if late > 0 then
-    late = math.ceil(late / FRAME_BYTES) * FRAME_BYTES
+    late = math.ceil(late / CAPTURE_FRAME_BYTES) * CAPTURE_FRAME_BYTES
     self.up_read = self.up_read + late
-    self.count.dropped_ms = self.count.dropped_ms + late / BYTES_PER_MS
+    self.count.dropped_ms = self.count.dropped_ms + late / CAPTURE_BYTES_PER_MS
   end
-  local length = math.min(total - self.up_read, math.max(wanted, MAX_CHUNK_MS * BYTES_PER_MS))
-  local bytes = self.exchange:peek(RING.up, self.up_read, length)
+  local length = math.min(total - self.up_read, MAX_CHUNK_MS * CAPTURE_BYTES_PER_MS)
+  local samples = self.exchange:peek(RING.up, self.up_read, length)
   self.up_read = self.up_read + length
-  return bytes
+  return self.to_g711(samples)
 end
 
 -- Digits pressed since the last chunk, or nil.
@@ -743,7 +797,7 @@ function Http:send(bytes)
     self:wait(RETRY_PAUSE_MS)
     if self:is_over() then return end
     -- The caller's audio is the clock of its own age.
-    if (self.exchange:number(CELL.up) - chunk_end) / BYTES_PER_MS > RETRY_CHUNK_MS then
+    if (self.exchange:number(CELL.up) - chunk_end) / CAPTURE_BYTES_PER_MS > RETRY_CHUNK_MS then
       if number_used then self.seq = self.seq + 1 end
       self.count.lost_ms = self.count.lost_ms + #bytes / BYTES_PER_MS
       return
@@ -835,7 +889,7 @@ local function read_settings(uuid)
     agent_ref = setting("ai_agent_ref", AI_AGENT_REF, "^[%w._-]*$"),
     did = tostring(session:getVariable("destination_number") or ""):sub(1, 64),
     caller = tostring(session:getVariable("caller_id_number") or ""):sub(1, 64),
-    chunk_ms = math.max(20, math.min(1000, chunk_ms - chunk_ms % 20)),
+    chunk_ms = math.max(FRAME_MS, math.min(MAX_CHUNK_MS, chunk_ms - chunk_ms % FRAME_MS)),
   }
   return settings
 end
@@ -895,7 +949,7 @@ local function start(call)
   if not are_ready then error("the threads of the call did not start; the log above says why") end
   -- Without these, the recording is held back for seconds.
   session:execute("record_session", call.files.capture
-    .. " {enable_file_write_buffering=false,RECORD_READ_ONLY=true,RECORD_STEREO=false,RECORD_PRE_BUFFER_FRAMES=0}")
+    .. " {enable_file_write_buffering=false,RECORD_READ_ONLY=true,RECORD_STEREO=false,record_sample_rate=8000,RECORD_PRE_BUFFER_FRAMES=0}")
   -- The recording has it open now, and it alone must: its end is the end of the file.
   call.hold:close()
   call.hold = nil

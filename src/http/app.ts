@@ -1,19 +1,26 @@
-import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
+import { answerClientError } from './client-errors.ts';
 import { docsPlugin } from './docs.ts';
-import { installErrorHandling } from './error-handler.ts';
+import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
+import { ApiError, quote } from './errors.ts';
 import type { CallGateway } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
+import { requestIdOf } from './request-id.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { MAX_POLL_TIMEOUT_MS } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Largest body that is read. */
-export const MAX_BODY_BYTES = 10_000_000;
+/** Largest body that is read: 10 MB, as generously as that is counted. */
+export const MAX_BODY_BYTES = 10 * 1024 * 1024;
+/** Longest a request may take to arrive: 10 MB at 0.7 Mbit/s. It does not bound how long its answer takes. */
+const REQUEST_TIMEOUT_MS = 120_000;
+/** How long a connection may be silent before the network is asked whether its other end is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
 
 export interface AppOptions {
   readonly gateway: CallGateway;
@@ -31,25 +38,39 @@ export interface AppOptions {
 /** The HTTP side of the daemon. The caller listens and closes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { gateway, keys, logger, openMetrics, onRequestEnd } = options;
+  const tcpKeepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
   const app = fastify({
     loggerInstance: logger,
     // A line a request would be ten lines a second and call; what happens on a call is logged by the call.
-    disableRequestLogging: true,
-    genReqId: () => randomUUID(),
-    requestIdHeader: 'x-request-id',
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: (request) => requestIdOf(request),
     bodyLimit: MAX_BODY_BYTES,
-    routerOptions: { maxParamLength: 512 },
+    // A path is bounded by the header size already; a callId nobody knows is not found, however long.
+    routerOptions: { maxParamLength: 16_384 },
     trustProxy: options.trustProxy ?? false,
     // Longer than the longest poll, so that a connection outlives it; proxies in front keep theirs shorter.
     keepAliveTimeout: MAX_POLL_TIMEOUT_MS + 12_000,
-    requestTimeout: 30_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // A poll is a connection on which nothing happens for a minute.
+    connectionTimeout: 0,
     forceCloseConnections: true,
     return503OnClosing: false,
-    ...(options.tls ? { https: options.tls } : {}),
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
+    ...(options.tls ? { https: { ...options.tls, ...tcpKeepAlive } } : { http: tcpKeepAlive }),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as FastifyInstance;
 
   app.setValidatorCompiler(validatorCompiler as never);
-  installErrorHandling(app);
+  const allowed = new AllowedMethods();
+  allowed.observe(app);
+  installErrorHandling(app, allowed);
+  // Text is none of the bodies the API takes.
+  app.removeContentTypeParser('text/plain');
+  app.addHook('onRequest', async ({ headers, is404 }) => {
+    const encoding = headers['content-encoding'];
+    if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return;
+    throw new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
+  });
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });

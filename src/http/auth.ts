@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin';
 import { ApiError, quote } from './errors.ts';
 import type { Scope } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
+import { TENANT_ID_PATTERN } from './schemas.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -12,6 +13,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that answers without a key. */
     public?: boolean;
+    /** A route that takes unencoded audio beside JSON. */
+    takesAudio?: boolean;
   }
 }
 
@@ -27,20 +30,28 @@ export const authPlugin = fastifyPlugin<{ keys: KeyRing }>(async (app, { keys })
   });
 });
 
+const TENANT_ID = new RegExp(TENANT_ID_PATTERN);
+
 function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
-  const wanted = headerOf(request, 'x-tenant-id');
-  if (keys.isOpen) return { tenantId: wanted };
+  if (keys.isOpen) return { tenantId: wantedTenant(request) };
   const key = presentedKey(request);
   if (key === undefined) {
     throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
   }
   const holder = keys.find(key);
   if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
+  const wanted = wantedTenant(request);
   if (holder.tenantId === undefined) return { tenantId: wanted };
   if (wanted !== undefined && wanted !== holder.tenantId) {
     throw new ApiError('forbidden', `X-Tenant-ID is ${quote(wanted)}, but the API key belongs to another tenant`);
   }
   return { tenantId: holder.tenantId };
+}
+
+function wantedTenant(request: FastifyRequest): string | undefined {
+  const wanted = headerOf(request, 'x-tenant-id');
+  if (wanted === undefined || TENANT_ID.test(wanted)) return wanted;
+  throw new ApiError('invalid_field', `X-Tenant-ID is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`);
 }
 
 function presentedKey(request: FastifyRequest): string | undefined {

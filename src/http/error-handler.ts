@@ -1,24 +1,47 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AllowedMethods } from './allowed-methods.ts';
 import { ApiError, quote } from './errors.ts';
+import { RAW_AUDIO_TYPES } from './schemas.ts';
 
 /** Makes every failure an answer of one shape, and lets nothing internal out. */
-export function installErrorHandling(app: FastifyInstance): void {
+export function installErrorHandling(app: FastifyInstance, allowed: AllowedMethods): void {
   app.setErrorHandler((error: FastifyError | ApiError, request, reply) => {
+    // Of a path that does not exist, what else is wrong with the request does not matter.
+    if (request.is404) return sendNotFound(reply, request, allowed);
     const apiError = error instanceof ApiError ? error : fromFastify(error, request);
     if (apiError.code === 'internal') request.log.error({ err: error }, 'request failed');
     else if (apiError.statusCode >= 500) request.log.warn({ err: error }, 'request refused');
+    else if (apiError.statusCode === 401 || apiError.statusCode === 403) {
+      request.log.info({ code: apiError.code, clientAddress: request.ip, url: pathOf(request) }, 'access refused');
+    }
     return sendError(reply, request, apiError);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      request,
-      new ApiError('not_found', `there is no ${request.method} ${quote(request.url.split('?')[0])}; see /docs`),
-    ),
-  );
+  app.setNotFoundHandler((request, reply) => sendNotFound(reply, request, allowed));
+}
+
+/** Answers a request that failed before it found its route. */
+export function answerFrameworkError(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  sendError(reply, request, new ApiError('bad_request', `the path is ${quote(pathOf(request))}, which is no valid URL`));
+}
+
+function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: AllowedMethods): FastifyReply {
+  const path = pathOf(request);
+  const methods = allowed.of(path);
+  if (methods.length === 0) {
+    return sendError(reply, request, new ApiError('not_found', `there is no ${quote(path)}; see /docs`));
+  }
+  const names = methods.join(', ');
+  reply.header('allow', names);
+  const sentence = `the method is ${request.method}, but ${quote(path)} takes ${names}; see /docs`;
+  return sendError(reply, request, new ApiError('method_not_allowed', sentence));
+}
+
+function pathOf({ url }: FastifyRequest): string {
+  return url.split('?', 1)[0] ?? url;
 }
 
 function sendError(reply: FastifyReply, request: FastifyRequest, error: ApiError): FastifyReply {
+  if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   return reply
     .code(error.statusCode)
@@ -30,24 +53,28 @@ function sendError(reply: FastifyReply, request: FastifyRequest, error: ApiError
 function fromFastify(error: FastifyError, request: FastifyRequest): ApiError {
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new ApiError('body_too_large', 'the body is larger than 10 MB', { cause: error });
+      return new ApiError('body_too_large', `the body is larger than 10 MB (${request.server.initialConfig.bodyLimit} bytes)`, {
+        cause: error,
+      });
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new ApiError(
-        'unsupported_media_type',
-        `Content-Type is ${quote(request.headers['content-type'])}, but must be application/json or an audio type of /docs`,
-        { cause: error },
-      );
+      return new ApiError('unsupported_media_type', mediaTypeSentence(request), { cause: error });
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new ApiError('invalid_json', 'the body is empty, but must be JSON', { cause: error });
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new ApiError('invalid_json', 'the body is not valid JSON', { cause: error });
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return new ApiError('invalid_field', 'Content-Length does not match the body', { cause: error });
+      return new ApiError('bad_request', 'Content-Length does not match the body', { cause: error });
   }
   const status = error.statusCode ?? 500;
-  if (error instanceof SyntaxError || error.name === 'SyntaxError') {
-    return new ApiError('invalid_json', `the body is not JSON: ${error.message}`, { cause: error });
-  }
-  if (status >= 400 && status < 500) return new ApiError('invalid_field', error.message, { cause: error });
+  if (status >= 400 && status < 500) return new ApiError('bad_request', error.message, { cause: error });
   return new ApiError('internal', 'the gateway failed to answer; its log has the reason under this requestId', {
     cause: error,
   });
+}
+
+function mediaTypeSentence({ headers, routeOptions }: FastifyRequest): string {
+  const type = headers['content-type'];
+  const found = type === undefined ? 'Content-Type is missing' : `Content-Type is ${quote(type)}`;
+  const audio = routeOptions.config.takesAudio ? `, or for unencoded audio one of ${RAW_AUDIO_TYPES.join(', ')}` : '';
+  return `${found}, but must be application/json${audio}`;
 }

@@ -1,3 +1,4 @@
+import type { CallEvents } from './event-schemas.ts';
 import type {
   CreateAnswer,
   CreateBody,
@@ -69,6 +70,8 @@ export interface CallSession {
   /** Ends the call, or repeats the summary of an ended one. */
   end(): Promise<EndAnswer>;
   info(): SessionInfo;
+  /** What happened on the call so far; nothing personal is in it. */
+  events(): CallEvents;
 }
 
 /** The gateway, as the routes see it. */

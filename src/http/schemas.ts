@@ -1,4 +1,16 @@
 import { type Static, Type } from 'typebox';
+import {
+  CREATE_ANSWER_EXAMPLES,
+  CREATE_EXAMPLES,
+  END_ANSWER_EXAMPLES,
+  EXAMPLE_CALL_ID,
+  HEALTH_EXAMPLES,
+  LIST_EXAMPLES,
+  POLL_ANSWER_EXAMPLES,
+  SESSION_EXAMPLES,
+  STREAM_ANSWER_EXAMPLES,
+  STREAM_EXAMPLES,
+} from './examples.ts';
 
 /**
  * The HTTP contract: one schema a message, from which validation, types and the OpenAPI document come.
@@ -8,12 +20,23 @@ import { type Static, Type } from 'typebox';
 const text = (description: string, maxLength = 256) => Type.String({ maxLength, description });
 
 export const CALL_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~@:+=*!-]{0,127}$';
+/** What names of tenants look like, wherever they come from. */
+export const TENANT_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
+/** What names of agent profiles look like. */
+export const AGENT_REF_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
 /** Longest `timeout` of a poll. */
 export const MAX_POLL_TIMEOUT_MS = 60_000;
 export const DEFAULT_POLL_TIMEOUT_MS = 5_000;
+/** Largest number of a chunk: at ten chunks a second, six years. */
+const MAX_CHUNK_SEQ = 2_147_483_647;
+const MAX_SEQ = Number.MAX_SAFE_INTEGER;
+const DAY_MS = 86_400_000;
 
 export const CallParams = Type.Object({
-  callId: Type.String({ description: 'The `callId` the session was created with', examples: ['call-1'] }),
+  callId: Type.String({
+    description: 'The `callId` the session was created with; percent-encoded where that is needed',
+    examples: [EXAMPLE_CALL_ID],
+  }),
 });
 
 export const CreateBody = Type.Object(
@@ -24,7 +47,7 @@ export const CreateBody = Type.Object(
     }),
     tenantId: Type.Optional(
       Type.String({
-        pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
+        pattern: TENANT_ID_PATTERN,
         description: "Default: the key's tenant, else `DEFAULT_TENANT_ID`",
       }),
     ),
@@ -33,7 +56,7 @@ export const CreateBody = Type.Object(
     callerNumber: Type.Optional(text('Number of the caller; never logged in full', 64)),
     aiAgentRef: Type.Optional(
       Type.String({
-        pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
+        pattern: AGENT_REF_PATTERN,
         description: 'Agent profile; default: `DEFAULT_AGENT_REF`',
       }),
     ),
@@ -48,36 +71,29 @@ export const CreateBody = Type.Object(
       }),
     ),
   },
-  {
-    description: 'Only `callId` is required.',
-    examples: [
-      {
-        callId: 'unique-call-id',
-        tenantId: '00000000-0000-0000-0000-000000000001',
-        storeId: '50000000-0000-0000-0000-000000000010',
-        did: '5406594427',
-        callerNumber: '393297626144',
-        aiAgentRef: 'customer-care-voice',
-      },
-    ],
-  },
+  { description: 'Only `callId` is required.', 'x-examples': CREATE_EXAMPLES },
 );
 export type CreateBody = Static<typeof CreateBody>;
 
-export const CreateAnswer = Type.Object({
+export const CreateAnswer = Type.Object(
+  {
   sessionId: Type.String({ description: 'Equals `callId`' }),
-  status: Type.Union([Type.Literal('created'), Type.Literal('existing')]),
+  status: Type.Union([Type.Literal('created'), Type.Literal('existing')], {
+    description: '`existing`: the call has a session already, and keeps it',
+  }),
   nextChunkSeq: Type.Integer({
     description: 'The `chunkSeq` the next chunk is to carry, for clients that number them',
   }),
-});
+  },
+  { description: 'The session is ready for audio', 'x-examples': CREATE_ANSWER_EXAMPLES },
+);
 export type CreateAnswer = Static<typeof CreateAnswer>;
 
 const Action = Type.Object({
   id: Type.String({ description: 'Carry an action out once for each `id`' }),
-  type: Type.Union([Type.Literal('transfer'), Type.Literal('hangup')]),
-  extension: Type.Optional(Type.String({ description: 'Where to transfer to' })),
-  reason: Type.Optional(Type.String()),
+  type: Type.Union([Type.Literal('transfer'), Type.Literal('hangup')], { description: 'What to do with the call' }),
+  extension: Type.Optional(Type.String({ description: 'Where to transfer to; absent for `hangup`' })),
+  reason: Type.Optional(Type.String({ description: 'Why, in the words of the AI or of the gateway' })),
 });
 
 export const EndReason = Type.Union(
@@ -116,24 +132,33 @@ const endFields = {
   error: Type.Optional(Type.String({ description: 'Why the call could not go on, where it could not' })),
 };
 
-export const PollAnswer = Type.Object({
+export const PollAnswer = Type.Object(
+  {
   ...deliveryFields,
   hasMore: Type.Boolean({ description: '`false` once the session has ended and everything was delivered: hang up' }),
   ...endFields,
-});
+  },
+  { description: 'What was queued, or nothing', 'x-examples': POLL_ANSWER_EXAMPLES },
+);
 export type PollAnswer = Static<typeof PollAnswer>;
 
 const deliveryQuery = {
   ack: Type.Optional(
-    Type.Integer({ minimum: -1, description: 'Everything up to this `seq` arrived; the rest is delivered again' }),
+    Type.Integer({ minimum: -1, maximum: MAX_SEQ, description: 'Everything up to this `seq` arrived; the rest is delivered again' }),
   ),
   maxMs: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 600_000, description: 'Most milliseconds of audio in the answer' }),
   ),
   playedMs: Type.Optional(
-    Type.Number({ minimum: 0, description: "Milliseconds of `generation`'s audio that the caller has heard" }),
+    Type.Number({ minimum: 0, maximum: DAY_MS, description: "Milliseconds of `generation`'s audio that the caller has heard" }),
   ),
-  generation: Type.Optional(Type.Integer({ minimum: 0, description: 'The generation that `playedMs` speaks of' })),
+  generation: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: MAX_SEQ,
+      description: 'The generation that `playedMs` speaks of; without the present one `playedMs` is ignored',
+    }),
+  ),
 };
 export const DeliveryQuery = Type.Object(deliveryQuery);
 export type DeliveryQuery = Static<typeof DeliveryQuery>;
@@ -165,7 +190,11 @@ export const StreamBody = Type.Object(
       Type.String({ description: "Base64 of raw samples in the call's encoding, or of a whole PCM16 WAV file" }),
     ),
     chunkSeq: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'Number of this chunk, from 0; a repeat is recognised' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: MAX_CHUNK_SEQ,
+        description: 'Number of this chunk, from 0; a repeat is recognised. A call numbers all its chunks or none',
+      }),
     ),
     dtmf: Type.Optional(
       Type.String({ pattern: '^[0-9A-Da-d*#]{1,64}$', description: 'Keys the caller pressed: 0-9 * # A-D' }),
@@ -173,19 +202,34 @@ export const StreamBody = Type.Object(
     playedMs: deliveryQuery.playedMs,
     generation: deliveryQuery.generation,
   },
-  { examples: [{ audio: 'AAAAAAAAAAAAAAAA', chunkSeq: 0 }] },
+  { description: 'At least one of `audio` and `dtmf`.', 'x-examples': STREAM_EXAMPLES },
 );
 export type StreamBody = Static<typeof StreamBody>;
 
 /** Media types of unencoded audio bodies. */
-export const RAW_AUDIO_TYPES = ['audio/wav', 'audio/pcm', 'audio/l16', 'audio/pcmu', 'audio/pcma'] as const;
+export const RAW_AUDIO_TYPES = [
+  'audio/wav',
+  'audio/x-wav',
+  'audio/wave',
+  'audio/pcm',
+  'audio/l16',
+  'audio/pcmu',
+  'audio/pcma',
+] as const;
 
 export const ChunkHeaders = Type.Object({
-  'x-chunk-seq': Type.Optional(Type.Integer({ minimum: 0, description: '`chunkSeq` of a body without encoding' })),
+  'x-chunk-seq': Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: MAX_CHUNK_SEQ,
+      description: '`chunkSeq` of a body that is bare audio, or of one without it',
+    }),
+  ),
 });
 
-export const StreamAnswer = Type.Object({
-  status: Type.Literal('streamed'),
+export const StreamAnswer = Type.Object(
+  {
+  status: Type.Literal('streamed', { description: 'Always `streamed`' }),
   generation: deliveryFields.generation,
   interrupted: deliveryFields.interrupted,
   audio: deliveryFields.audio,
@@ -194,49 +238,66 @@ export const StreamAnswer = Type.Object({
   seq: Type.Optional(deliveryFields.seq),
   hasMore: Type.Optional(Type.Boolean({ description: 'With `poll=1` only' })),
   ...endFields,
-});
+  },
+  { description: 'The audio was taken', 'x-examples': STREAM_ANSWER_EXAMPLES },
+);
 export type StreamAnswer = Static<typeof StreamAnswer>;
 
 const SummaryAction = Type.Object(
   {
-    name: Type.String(),
-    arguments: Type.Optional(Type.Unknown()),
-    outcome: Type.String(),
-    durationMs: Type.Number(),
+    name: Type.String({ description: 'Function that the AI called' }),
+    arguments: Type.Optional(Type.Unknown({ description: 'As the AI gave them' })),
+    outcome: Type.String({ description: '`ok`, `failed`, `refused`, `cancelled`, or `running` when the call ended' }),
+    durationMs: Type.Number({ description: 'Milliseconds from the call of the function to its result' }),
   },
   { additionalProperties: true },
 );
 
 export const Summary = Type.Object({
-  callId: Type.String(),
+  callId: Type.String({ description: 'The call' }),
   duration: Type.Integer({ description: 'Milliseconds from creation to end' }),
-  transcript: Type.Array(Type.String(), { description: 'In the order of the conversation' }),
-  actions: Type.Array(SummaryAction),
+  transcript: Type.Array(Type.String(), { description: '`[User]: …` and `[AI]: …`, in the order of the conversation' }),
+  actions: Type.Array(SummaryAction, { description: 'What the AI did beside speaking, in order' }),
   endReason: EndReason,
 });
 export type Summary = Static<typeof Summary>;
 
-export const EndAnswer = Type.Object({ status: Type.Literal('ended'), summary: Summary });
+export const EndAnswer = Type.Object(
+  { status: Type.Literal('ended', { description: 'Always `ended`' }), summary: Summary },
+  { description: 'The call is over', 'x-examples': END_ANSWER_EXAMPLES },
+);
 export type EndAnswer = Static<typeof EndAnswer>;
 
-export const SessionInfo = Type.Object({
-  callId: Type.String(),
-  tenantId: Type.String(),
-  status: Type.Union([Type.Literal('creating'), Type.Literal('active'), Type.Literal('ending'), Type.Literal('ended')]),
-  createdAt: Type.String({ format: 'date-time' }),
-  lastActivity: Type.String({ format: 'date-time' }),
-  transcriptCount: Type.Integer(),
-  actionsCount: Type.Integer(),
-  aiAgentRef: Type.String(),
-  encoding: Type.String(),
-  sampleRate: Type.Integer(),
-  generation: Type.Integer(),
-  queuedAudioMs: Type.Integer({ description: 'Audio not yet known to have arrived at the client' }),
+export const SessionInfo = Type.Object(
+  {
+  callId: Type.String({ description: 'The call' }),
+  tenantId: Type.String({ description: 'The tenant it belongs to' }),
+  status: Type.Union(
+    [Type.Literal('creating'), Type.Literal('active'), Type.Literal('ending'), Type.Literal('ended')],
+    { description: '`ending`: over, but what was said last is still to be fetched' },
+  ),
+  createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
+  lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
+  transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
+  actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
+  aiAgentRef: Type.String({ description: 'Agent profile' }),
+  encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
+  sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),
+  generation: Type.Integer({ description: 'How often the caller has interrupted' }),
+  queuedAudioMs: Type.Integer({ description: 'Milliseconds of audio not yet known to have arrived at the client' }),
   endReason: Type.Optional(EndReason),
-});
+  },
+  { description: 'How the call stands', 'x-examples': SESSION_EXAMPLES },
+);
 export type SessionInfo = Static<typeof SessionInfo>;
 
-export const SessionList = Type.Object({ sessions: Type.Array(SessionInfo), count: Type.Integer() });
+export const SessionList = Type.Object(
+  {
+  sessions: Type.Array(SessionInfo, { description: 'Sessions that have not ended, oldest first' }),
+  count: Type.Integer({ description: 'How many there are, also beyond `limit`' }),
+  },
+  { description: 'The calls that the key may see', 'x-examples': LIST_EXAMPLES },
+);
 export const ListQuery = Type.Object({
   limit: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 100_000, description: 'Most sessions in the answer; `count` is of them all' }),
@@ -248,20 +309,29 @@ export const ErrorAnswer = Type.Object({
   code: Type.String({ description: 'Stable, for programs' }),
   requestId: Type.String({ description: 'Also in the log and in the `x-request-id` header' }),
   status: Type.Optional(Type.String({ description: 'The status word of the call, where it has one' })),
-  hasMore: Type.Optional(Type.Literal(false)),
+  hasMore: Type.Optional(
+    Type.Literal(false, { description: 'With `session_not_found`, for clients that only look at this' }),
+  ),
 });
 
-export const Health = Type.Object({
-  status: Type.Union([Type.Literal('ok'), Type.Literal('draining')]),
-  version: Type.String(),
-  uptimeSeconds: Type.Number(),
-  upstream: Type.Union([Type.Literal('openai'), Type.Literal('simulator')]),
-  sessions: Type.Integer(),
-});
+export const Health = Type.Object(
+  {
+  status: Type.Union([Type.Literal('ok'), Type.Literal('draining')], {
+    description: '`draining`: shutting down, running calls go on',
+  }),
+  version: Type.String({ description: 'Version of the gateway' }),
+  uptimeSeconds: Type.Number({ description: 'Seconds since it started' }),
+  upstream: Type.Union([Type.Literal('openai'), Type.Literal('simulator')], {
+    description: 'Who answers the calls: a Realtime API, or the embedded simulator',
+  }),
+  sessions: Type.Integer({ description: 'Calls at the moment' }),
+  },
+  { description: 'Alive', 'x-examples': HEALTH_EXAMPLES },
+);
 export type Health = Static<typeof Health>;
 
 export const Readiness = Type.Object({
-  ready: Type.Boolean(),
+  ready: Type.Boolean({ description: 'Whether a new call would be taken now' }),
   reason: Type.Optional(Type.String({ description: 'Why new calls are refused' })),
 });
 export type Readiness = Static<typeof Readiness>;

@@ -17,7 +17,7 @@ export interface FiguresSnapshot {
   readonly medianTurnMs?: number;
   readonly tokens: Readonly<Record<TokenType, number>>;
   readonly audioSeconds: { readonly up: number; readonly down: number };
-  /** Chunks refused, missing, late, or sent twice. */
+  /** Chunks that were refused, or never came in time. */
   readonly droppedChunks: number;
   /** Caller audio that was too old when the upstream came back. */
   readonly droppedAudioMs: number;
@@ -66,8 +66,9 @@ export class CallFigures {
 export function tokensByType(usage: TokenUsage): Record<TokenType, number> {
   const { inputText, inputAudio, cachedText, cachedAudio, outputText, outputAudio } = usage;
   return {
-    input_text: inputText - cachedText,
-    input_audio: inputAudio - cachedAudio,
+    // A server that counts otherwise must not make a counter fall.
+    input_text: Math.max(0, inputText - cachedText),
+    input_audio: Math.max(0, inputAudio - cachedAudio),
     cached_text: cachedText,
     cached_audio: cachedAudio,
     output_text: outputText,

@@ -40,12 +40,12 @@ export class CallTimeline {
    */
   tally(type: string, reason: string, count = 1): void {
     const last = this.#events.at(-1);
-    if (last?.type !== type || last['reason'] !== reason) {
+    if (last?.type !== type || last.reason !== reason) {
       this.add(type, { reason, count });
       return;
     }
     const untilMs = this.#sinceStart(this.#nowMs());
-    this.#events[this.#events.length - 1] = { ...last, count: Number(last['count']) + count, untilMs };
+    this.#events[this.#events.length - 1] = { ...last, count: Number(last.count) + count, untilMs };
   }
 
   /** In the order of their times. */

@@ -44,7 +44,8 @@ export function turnsOf(events: readonly TimelineEvent[]): Turn[] {
   let speechStartedAtMs: number | undefined;
   for (const event of events) {
     const { type, atMs } = event;
-    const trigger = TRIGGERS[type];
+    // A call that goes on with another worker is `ready` a second time.
+    const trigger = type === 'ready' && turns.length > 0 ? undefined : TRIGGERS[type];
     if (trigger !== undefined) {
       turn = { turn: 0, trigger, atMs, hops: [] };
       turns.push(turn);
@@ -62,17 +63,17 @@ export function turnsOf(events: readonly TimelineEvent[]): Turn[] {
         hop: type,
         atMs,
         tookMs: tenths(atMs - lastAtMs),
-        ...(type === 'tool' ? { tool: String(event['name']) } : {}),
+        ...(type === 'tool' ? { tool: String(event.name) } : {}),
       });
       lastAtMs = atMs;
       if (type === 'handed_over') turn.latencyMs ??= tenths(atMs - turn.atMs);
     } else if (turn && type === 'response_done') {
-      turn.status = String(event['status']);
+      turn.status = String(event.status);
     } else if (turn && type === 'interrupted') {
       turn.interrupted = {
         atMs,
-        reactionMs: Number(event['reactionMs']),
-        heardMs: Number(event['heardMs']),
+        reactionMs: Number(event.reactionMs),
+        heardMs: Number(event.heardMs),
       };
     }
   }

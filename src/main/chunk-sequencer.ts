@@ -2,6 +2,8 @@
 export const REORDER_WINDOW_CHUNKS = 16;
 /** How long an early chunk waits for the missing one. */
 export const REORDER_WAIT_MS = 300;
+/** Numbers given up that are remembered, to tell a late chunk from one sent twice. */
+const REMEMBERED_HOLES = 64;
 
 /** What became of an offered chunk. */
 export type Placement =
@@ -20,6 +22,7 @@ export type Placement =
 export class ChunkSequencer<Chunk> {
   #next = 0;
   #held = new Map<number, Chunk>();
+  #givenUp = new Set<number>();
   #release: (chunk: Chunk) => void;
   #onSkipped: (count: number) => void;
 
@@ -47,6 +50,11 @@ export class ChunkSequencer<Chunk> {
     return seq < this.#next || this.#held.has(seq);
   }
 
+  /** Whether a repeat is in truth a chunk that came after its place was given up. */
+  isLate(seq: number): boolean {
+    return this.#givenUp.has(seq);
+  }
+
   offer(seq: number, chunk: Chunk): Placement {
     if (this.isRepeat(seq)) return { kind: 'repeat' };
     if (seq === this.#next) {
@@ -68,6 +76,11 @@ export class ChunkSequencer<Chunk> {
     if (this.#held.size === 0) return;
     const earliest = Math.min(...this.#held.keys());
     this.#onSkipped(earliest - this.#next);
+    for (let seq = Math.max(this.#next, earliest - REMEMBERED_HOLES); seq < earliest; seq++) this.#givenUp.add(seq);
+    for (const seq of this.#givenUp) {
+      if (this.#givenUp.size <= REMEMBERED_HOLES) break;
+      this.#givenUp.delete(seq);
+    }
     this.#next = earliest;
     this.#drain();
   }

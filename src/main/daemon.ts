@@ -4,17 +4,22 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/agent-profiles.ts';
+import { SummaryDelivery } from '../backend/summary-delivery.ts';
 import { buildApp } from '../http/app.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import { type Config, isLoopback } from './config.ts';
+import { summaryRecord } from './summary-record.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
 /** Upstream connections opened a second, over all calls. */
 const CONNECTS_PER_SECOND = 50;
+
+/** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the journal. */
+const SUMMARY_FLUSH_MS = 3_000;
 
 /** A running daemon. Whoever starts it stops it. */
 export interface Daemon {
@@ -47,11 +52,16 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     if (!profiles.localRefs.includes(env.DEFAULT_AGENT_REF) && env.W3_API_URL === undefined) {
       throw new Error(`DEFAULT_AGENT_REF is "${env.DEFAULT_AGENT_REF}", but "${env.AGENTS_DIR}" has no such profile`);
     }
+    const metrics = new Metrics();
+    const summaries = await openSummaries(config, log, metrics);
+    closers.push(async () => {
+      await summaries.flush(SUMMARY_FLUSH_MS);
+      await summaries.close();
+    });
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
-    const metrics = new Metrics();
     const gateway = new VoiceGateway({
       version,
       metrics,
@@ -74,6 +84,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       connectsPerSecond: overrides.connectsPerSecond ?? CONNECTS_PER_SECOND,
       reconnect: overrides.reconnect,
       agentProfile: (ref, tenantId) => profiles.get(ref, tenantId),
+      summariesPending: () => summaries.pending,
+      onConcluded: (session, summary) => summaries.record(summaryRecord(session, summary)),
     });
     closers.push(() => gateway.close());
     const tls = readTls(config);
@@ -127,6 +139,17 @@ function openProfiles({ env }: Config, log: Logger): Promise<AgentProfiles> {
     ...(env.W3_API_URL === undefined
       ? {}
       : { remote: { url: env.W3_API_URL, apiKey, defaultRef: env.DEFAULT_AGENT_REF } }),
+  });
+}
+
+function openSummaries({ env }: Config, log: Logger, metrics: Metrics): Promise<SummaryDelivery> {
+  const apiKey = env.W3_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY;
+  return SummaryDelivery.open({
+    directory: env.DATA_DIR,
+    retentionDays: env.JOURNAL_RETENTION_DAYS,
+    log,
+    onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
+    ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
   });
 }
 

@@ -17,8 +17,8 @@ export interface ReplyFrame {
 export interface DownlinkOptions {
   /** A lane for a new reply item. */
   readonly newLane: () => AudioLane<string | null, DownlinkOutput>;
-  /** Audio of an item came off the socket. */
-  readonly onReceived: (itemId: string, audioMs: number) => void;
+  /** Audio of an item came off the socket, at `receivedAtMs`. */
+  readonly onReceived: (itemId: string, audioMs: number, receivedAtMs: number) => void;
   /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
   readonly onFrames: (itemId: string, frames: ReplyFrame[], receivedAtMs: number | undefined) => void;
   /** All frames of an item are out. */
@@ -44,7 +44,7 @@ export class Downlink {
     switch (audio.kind) {
       case 'delta': {
         if (this.#cut.has(audio.itemId)) return undefined;
-        this.#options.onReceived(audio.itemId, audio.audioMs);
+        this.#options.onReceived(audio.itemId, audio.audioMs, audio.receivedAtMs);
         return this.#push(audio.itemId, audio.base64, audio.receivedAtMs);
       }
       case 'end':

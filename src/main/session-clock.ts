@@ -47,11 +47,8 @@ export class SessionClock {
     this.#lastRequestAtMs = nowMs;
   }
 
-  /** Returns whether this was the first audio of the call. */
-  onCallerAudio(): boolean {
-    const isFirst = !this.#hasAudio;
+  onCallerAudio(): void {
     this.#hasAudio = true;
-    return isFirst;
   }
 
   onSpeech(isSpeaking: boolean, nowMs: number): void {

@@ -8,11 +8,11 @@ export class SessionTable {
   readonly #byCall = new Map<string, Map<string, Session>>();
   readonly #byId = new Map<string, Session>();
   readonly #openByTenant = new Map<string, number>();
-  #open = 0;
+  readonly #open = new Set<Session>();
 
   /** Sessions that are being created, go on, or are ending. */
   get openCount(): number {
-    return this.#open;
+    return this.#open.size;
   }
 
   openCountOf(tenantId: string): number {
@@ -68,14 +68,14 @@ export class SessionTable {
     const tenants = this.#byCall.get(body.callId) ?? new Map<string, Session>();
     this.#byCall.set(body.callId, tenants.set(tenantId, session));
     this.#byId.set(session.id, session);
-    this.#open += 1;
+    this.#open.add(session);
     this.#openByTenant.set(tenantId, this.openCountOf(tenantId) + 1);
   }
 
-  /** The session no longer counts against the limits. To be called once a session. */
+  /** The session no longer counts against the limits. Idempotent. */
   markOver(session: Session): void {
     const { tenantId } = session.setup;
-    this.#open -= 1;
+    if (!this.#open.delete(session)) return;
     const left = this.openCountOf(tenantId) - 1;
     if (left > 0) this.#openByTenant.set(tenantId, left);
     else this.#openByTenant.delete(tenantId);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { AgentProfile } from '../backend/agent-profile.ts';
 import type { CallValues } from '../backend/instructions.ts';
 import { sessionNotFound } from '../http/errors.ts';
+import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, Delivery, DeliveryKind, IncomingChunk } from '../http/gateway.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
@@ -12,13 +13,13 @@ import type { ReplayItem } from '../realtime/conversation.ts';
 import type { InterruptVerdict, OpenItem, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import type { AudioPool } from './audio-pool.ts';
+import { CallObserver } from './call-observer.ts';
 import { CallRecord } from './call-record.ts';
 import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './call-settings.ts';
-import { CallTimeline } from './call-timeline.ts';
 import { CallTools } from './call-tools.ts';
 import { Deliveries } from './delivery.ts';
 import { Downlink, type ReplyFrame } from './downlink.ts';
-import { type AudioEntry, type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
+import { type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
 import { PlaybackLedger } from './playback-ledger.ts';
 import { type CallLimits, SessionClock } from './session-clock.ts';
 import type { SessionWorkers } from './session-workers.ts';
@@ -50,8 +51,8 @@ export interface SessionSetup {
   readonly formats: CallFormats;
   readonly target: UpstreamTarget;
   readonly log: Logger;
-  /** Called once, when the session has its summary. */
-  readonly onConcluded: (session: Session) => void;
+  /** Called once, when the session has its summary; resolves when the summary is safe. */
+  readonly onConcluded: (session: Session) => Promise<void>;
 }
 
 /** `creating`: no upstream yet. `ending`: over, what is queued is still delivered. `ended`: only the summary is left. */
@@ -63,7 +64,7 @@ export class Session implements CallSession {
   readonly id = randomUUID();
   readonly setup: SessionSetup;
   readonly createdAt = new Date();
-  readonly timeline = new CallTimeline(hrNowMs);
+  readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
   readonly #outbox: Outbox;
@@ -81,12 +82,14 @@ export class Session implements CallSession {
   #endedAt: Date | undefined;
   #summary: Summary | undefined;
   #transferred: CallAction | undefined;
+  #concluded: Promise<void> = Promise.resolve();
 
   constructor(setup: SessionSetup, deps: SessionDeps) {
     this.setup = setup;
     this.#deps = deps;
-    const { metrics, pool } = deps;
+    const { pool } = deps;
     const { formats, log, profile } = setup;
+    this.observer = new CallObserver(deps.metrics, log);
     this.#outbox = new Outbox(
       (entry) => this.#onDelivered(entry),
       () => this.#deliveries.wake(),
@@ -102,31 +105,26 @@ export class Session implements CallSession {
       keepAudioMs: deps.reconnect.keepAudioMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
-      onRejected: (reason) => this.#onRejected(reason),
-      onSkipped: (count) => {
-        metrics.audioRejected.inc({ reason: 'missing' }, count);
-        this.timeline.add('chunks_missing', { count });
-      },
+      onRejected: (reason) => this.observer.chunkRejected(reason),
+      onSkipped: (count) => this.observer.chunksMissing(count),
     });
     this.#downlink = new Downlink({
       newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
-      onReceived: (itemId, audioMs) => this.#ledger.received(itemId, audioMs),
+      onReceived: (itemId, audioMs, receivedAtMs) => {
+        this.#ledger.received(itemId, audioMs);
+        this.observer.replyReceived(itemId, receivedAtMs);
+      },
       onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
       onComplete: (itemId) => {
         this.#ledger.completed(itemId);
         this.record.replies.settle(itemId);
       },
-      onRejected: (reason, message) => {
-        metrics.audioRejected.inc({ reason: `upstream_${reason}` });
-        log.error({ reason, message }, 'reply audio dropped');
-      },
+      onRejected: (reason, message) => this.observer.replyRejected(reason, message),
     });
     this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
     this.#events = new UpstreamEvents({
       record: this.record,
-      timeline: this.timeline,
-      metrics,
-      log,
+      observer: this.observer,
       clock: this.#clock,
       onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
     });
@@ -144,17 +142,13 @@ export class Session implements CallSession {
         await this.#downlink.said(toolCallId);
         this.#outbox.pushAction(action);
       },
-      onFinished: (name, outcome, durationMs) => {
-        metrics.toolCalls.inc({ outcome });
-        this.timeline.add('tool', { name, outcome, durationMs });
-        log.info({ tool: name, outcome, durationMs }, 'tool called');
-      },
+      onFinished: (name, outcome, durationMs) => this.observer.toolFinished(name, outcome, durationMs),
     });
     this.#deliveries = new Deliveries({
       outbox: this.#outbox,
       standing: () => ({ isOver: this.isOver, endReason: this.#endReason, error: this.#error }),
-      onAudio: (entries) => this.#onHandedOver(entries),
-      onLastAnswer: () => this.#conclude(),
+      onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
+      onLastAnswer: () => void this.#conclude(),
     });
   }
 
@@ -239,7 +233,7 @@ export class Session implements CallSession {
   async end(): Promise<EndAnswer> {
     this.#outbox.acceptWritten();
     this.finish('completed');
-    this.#conclude();
+    await this.#conclude();
     return { status: 'ended', summary: this.#summary! };
   }
 
@@ -259,6 +253,22 @@ export class Session implements CallSession {
       generation: this.generation,
       queuedAudioMs: Math.round(this.queuedAudioMs),
       ...(this.#endReason ? { endReason: this.#endReason } : {}),
+    };
+  }
+
+  events(): CallEvents {
+    const { callId, tenantId, aiAgentRef, encoding, sampleRate, status, createdAt, endReason } = this.info();
+    return {
+      callId,
+      tenantId,
+      sessionId: this.id,
+      aiAgentRef,
+      encoding,
+      sampleRate,
+      status,
+      createdAt,
+      ...(endReason ? { endReason } : {}),
+      ...this.observer.report,
     };
   }
 
@@ -288,13 +298,10 @@ export class Session implements CallSession {
     const withdrawn = this.#outbox.interrupt((action) => !this.#tools.isUnderWay(action.id));
     for (const { id } of withdrawn) this.#tools.settleAction(id, false);
     this.#deliveries.interrupted();
-    const reactionMs = hrNowMs() - startedAtMs;
-    this.#deps.metrics.bargeInReaction.observe(reactionMs / 1000);
-    this.#deps.metrics.interruptions.inc();
-    this.timeline.add('interrupted', { generation: this.generation, reactionMs, cuts });
-    this.setup.log.info(
-      { generation: this.generation, heardMs: cuts.map((cut) => Math.round(cut.heardMs)) },
-      'interrupted',
+    this.observer.interrupted(
+      this.generation,
+      startedAtMs,
+      cuts.map(({ heardMs }) => heardMs),
     );
     return { cuts, heard };
   }
@@ -319,7 +326,7 @@ export class Session implements CallSession {
     this.#endReason = reason;
     this.#error = error;
     this.#endedAt = new Date();
-    this.timeline.add('ended', { reason, ...(error ? { error } : {}) });
+    this.observer.ending(reason, error);
     this.#uplink.close();
     this.#tools.close();
     this.#clock.onEnded(hrNowMs());
@@ -329,15 +336,14 @@ export class Session implements CallSession {
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
-    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) this.#conclude();
+    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
     if (this.#state !== 'active') return;
     const due = this.#clock.due(nowMs, this.#ledger.remainingMs(nowMs) > 0 || !this.#outbox.isEmpty);
     if (due === undefined) return;
     if (due.type === 'prompt') {
-      this.timeline.add('no_input', { prompt: due.count });
+      this.observer.noInput(due.count);
       this.#upstream.command({ type: 'prompt', instructions: due.instructions });
     } else {
-      this.setup.log.info({ reason: due.reason }, due.why);
       this.finish(due.reason, due.why);
     }
   }
@@ -360,11 +366,12 @@ export class Session implements CallSession {
       this.#outbox.pushAction(action);
     }
     this.#deliveries.wake();
-    if (this.#outbox.isEmpty) this.#conclude();
+    if (this.#outbox.isEmpty) void this.#conclude();
   }
 
-  #conclude(): void {
-    if (this.#state === 'ended') return;
+  /** Makes the summary, once; resolves when it is safe. */
+  #conclude(): Promise<void> {
+    if (this.#state === 'ended') return this.#concluded;
     this.#state = 'ended';
     const nowMs = hrNowMs();
     this.record.replies.settleAll(nowMs);
@@ -372,7 +379,9 @@ export class Session implements CallSession {
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
     this.#outbox.clear();
     this.#clock.onEnded(nowMs);
-    this.setup.onConcluded(this);
+    this.observer.ended(this.#summary, this.#error);
+    this.#concluded = this.setup.onConcluded(this);
+    return this.#concluded;
   }
 
   /** Whether an ended session has been kept long enough. */
@@ -409,35 +418,31 @@ export class Session implements CallSession {
   }
 
   async #onWorkerLost(error: Error): Promise<void> {
-    this.setup.log.error({ err: error }, 'session worker lost');
-    this.timeline.add('worker_lost', { error: error.message });
-    if (this.isOver) return;
+    const lostAtMs = hrNowMs();
+    this.observer.workerLost(error);
+    // A session that is still being created fails with its creation.
+    if (this.isOver || this.#state === 'creating') return;
     this.#downlink.endAll();
     if (!this.#deps.survivesWorkerLoss) {
       this.finish('upstream_failed', 'the session worker of this call died');
       return;
     }
-    this.#deps.metrics.upstreamReconnects.inc({ reason: 'worker_lost' });
     const { connectTimeoutMs } = this.#deps.reconnect;
     try {
       await this.#connect(connectTimeoutMs, this.history());
+      this.observer.workerReplaced(hrNowMs() - lostAtMs);
     } catch (cause) {
       this.finish('upstream_failed', toCreateError(cause, connectTimeoutMs).message);
     }
   }
 
   #onCallerAudio(audioMs: number): void {
-    this.#deps.metrics.audioSeconds.inc({ direction: 'up' }, audioMs / 1000);
-    if (this.#clock.onCallerAudio()) this.timeline.add('first_chunk');
-  }
-
-  #onRejected(reason: string): void {
-    this.#deps.metrics.audioRejected.inc({ reason });
-    this.timeline.add('chunk_rejected', { reason });
+    this.#clock.onCallerAudio();
+    this.observer.callerAudio(audioMs);
   }
 
   #onDtmf(digits: string): void {
-    this.timeline.add('dtmf', { count: digits.length });
+    this.observer.dtmf(digits.length);
     this.#clock.onCallerActive(hrNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
   }
@@ -445,22 +450,12 @@ export class Session implements CallSession {
   #onFrames(itemId: string, frames: ReplyFrame[], receivedAtMs: number | undefined): void {
     const nowMs = hrNowMs();
     this.#outbox.pushAudio(itemId, frames, nowMs);
-    if (receivedAtMs !== undefined) this.#deps.metrics.downlinkLatency.observe((nowMs - receivedAtMs) / 1000);
+    this.observer.replyQueued(itemId, receivedAtMs, nowMs);
     if (this.#outbox.queuedAudioMs <= MAX_OUTBOX_MS) return;
     // Nobody listens to five minutes of backlog.
     this.#downlink.cut(itemId);
     this.#upstream.command({ type: 'cancel_reply' });
-    this.#deps.metrics.audioRejected.inc({ reason: 'outbox_full' });
-    this.timeline.add('reply_cancelled', { reason: 'outbox_full' });
-    this.setup.log.warn({ queuedMs: this.#outbox.queuedAudioMs }, 'outbox full, reply cancelled');
-  }
-
-  /** An answer with audio is being handed to the client. */
-  #onHandedOver(entries: readonly AudioEntry[]): void {
-    const nowMs = hrNowMs();
-    const first = entries[0]!;
-    this.#deps.metrics.outboxWait.observe((nowMs - first.queuedAtMs) / 1000);
-    this.#events.onReplyHandedOver(entries, nowMs);
+    this.observer.replyCancelled(this.#outbox.queuedAudioMs);
   }
 
   #onDelivered(entry: OutboxEntry): void {
@@ -468,7 +463,7 @@ export class Session implements CallSession {
     switch (entry.kind) {
       case 'audio':
         this.#ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, nowMs);
-        this.#deps.metrics.audioSeconds.inc({ direction: 'down' }, entry.audioMs / 1000);
+        this.observer.replyDelivered(entry.audioMs);
         this.record.replies.settle(entry.itemId);
         break;
       case 'action':
@@ -480,7 +475,7 @@ export class Session implements CallSession {
   #onActionDelivered(action: CallAction): void {
     if (action.type === 'transfer') this.#transferred = action;
     this.#tools.settleAction(action.id, true);
-    this.timeline.add('action', { action: action.type });
+    this.observer.actionDelivered(action.type);
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
   }
 

@@ -20,6 +20,7 @@ export interface UplinkOptions {
   readonly onDtmf: (digits: string) => void;
   /** Audio of the caller was accepted. */
   readonly onAudio: (audioMs: number) => void;
+  /** A chunk was refused, or dropped because it is `late` or a `repeat`. */
   readonly onRejected: (reason: string) => void;
   /** Numbers that never came. */
   readonly onSkipped: (count: number) => void;
@@ -69,7 +70,10 @@ export class Uplink {
   accept(chunk: IncomingChunk): Promise<void> {
     const { chunkSeq } = chunk;
     this.#checkNumbering(chunkSeq);
-    if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) return Promise.resolve();
+    if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) {
+      this.#options.onRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
+      return Promise.resolve();
+    }
     this.#checkRoom();
     return new Promise((resolve, reject) => {
       const placed: Placed = { chunk, done: (error) => (error ? reject(error) : resolve()) };

@@ -3,7 +3,7 @@ import type { AgentProfile } from '../backend/agent-profile.ts';
 import type { Implementation } from '../bus/index.ts';
 import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
-import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo } from '../http/schemas.ts';
+import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/upstream-link.ts';
@@ -44,8 +44,8 @@ export interface VoiceGatewayOptions {
   readonly agentProfile: (ref: string, tenantId: string) => Promise<AgentProfile | undefined>;
   /** Call summaries that wait for the backend. */
   readonly summariesPending?: () => number;
-  /** Given each session that has ended, with its summary. */
-  readonly onConcluded?: (session: Session) => void;
+  /** Given each session that has ended, with its summary; resolves when the summary is safe. */
+  readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
   /** Why new calls are to be refused at the moment, if they are. */
   readonly overload?: () => string | undefined;
 }
@@ -159,18 +159,15 @@ export class VoiceGateway implements CallGateway {
         },
       },
     );
-    log.info(
-      {
-        requestId,
-        sessionId: session.id,
-        aiAgentRef,
-        did: body.did,
-        callerNumber: maskNumber(body.callerNumber),
-        encoding: formats.call.encoding,
-        sampleRateHz: formats.call.sampleRateHz,
-      },
-      'call started',
-    );
+    session.observer.started({
+      requestId,
+      sessionId: session.id,
+      aiAgentRef,
+      did: body.did,
+      callerNumber: maskNumber(body.callerNumber),
+      encoding: formats.call.encoding,
+      sampleRateHz: formats.call.sampleRateHz,
+    });
     this.#sessions.add(session);
     const opening = session.open(this.#options.createTimeoutMs);
     this.#opening.set(session, opening);
@@ -179,15 +176,12 @@ export class VoiceGateway implements CallGateway {
     } catch (error) {
       this.#sessions.markOver(session);
       this.#sessions.remove(session);
-      this.#options.metrics.sessions.inc({ outcome: (error as ApiError).code });
-      log.warn({ err: error }, 'call could not be started');
+      session.observer.notStarted(error as ApiError);
       throw error;
     } finally {
       this.#opening.delete(session);
     }
-    const setupMs = hrNowMs() - startedAtMs;
-    this.#options.metrics.sessionSetup.observe(setupMs / 1000);
-    log.info({ setupMs: Math.round(setupMs) }, 'ready');
+    session.observer.ready(hrNowMs() - startedAtMs);
     return this.#created(session, 'created');
   }
 
@@ -287,23 +281,15 @@ export class VoiceGateway implements CallGateway {
     return overloaded === undefined ? undefined : new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
   }
 
-  #onConcluded(session: Session): void {
+  async #onConcluded(session: Session): Promise<void> {
     this.#sessions.markOver(session);
     const { summary, setup } = session;
-    const { metrics, onConcluded } = this.#options;
     if (!summary) return;
-    metrics.sessions.inc({ outcome: summary.endReason });
-    metrics.sessionDuration.observe(summary.duration / 1000);
-    setup.log.info(
-      {
-        endReason: summary.endReason,
-        durationMs: summary.duration,
-        lines: summary.transcript.length,
-        actions: summary.actions.length,
-      },
-      'call ended',
-    );
-    onConcluded?.(session);
+    try {
+      await this.#options.onConcluded?.(session, summary);
+    } catch (error) {
+      setup.log.error({ err: error }, 'the summary of this call is lost');
+    }
   }
 
   #tick(): void {

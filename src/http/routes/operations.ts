@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { CallGateway } from '../gateway.ts';
+import { NOT_READY_EXAMPLES, READY_EXAMPLES } from '../examples.ts';
+import { failures } from '../failures.ts';
 import { Health, Readiness } from '../schemas.ts';
 
 export interface OperationsOptions {
@@ -7,6 +9,11 @@ export interface OperationsOptions {
   /** Whether `/metrics` answers without a key. */
   readonly openMetrics: boolean;
 }
+
+const METRICS_EXAMPLE = `# HELP voice_gateway_sessions_active Calls at the moment
+# TYPE voice_gateway_sessions_active gauge
+voice_gateway_sessions_active 3
+`;
 
 /** What load balancers and Prometheus ask. */
 export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = async (app, { gateway, openMetrics }) => {
@@ -18,6 +25,7 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
         operationId: 'health',
         tags: ['Operations'],
         summary: 'Whether the daemon is alive',
+        security: [],
         response: { 200: Health },
       },
     },
@@ -32,7 +40,11 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
         operationId: 'ready',
         tags: ['Operations'],
         summary: 'Whether new calls are taken',
-        response: { 200: Readiness, 503: Readiness },
+        security: [],
+        response: {
+          200: { ...Readiness, description: 'New calls are taken', 'x-examples': READY_EXAMPLES },
+          503: { ...Readiness, description: 'New calls are refused; running ones go on', 'x-examples': NOT_READY_EXAMPLES },
+        },
       },
     },
     async (_request, reply) => {
@@ -45,7 +57,23 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
     '/metrics',
     {
       config: { public: openMetrics },
-      schema: { operationId: 'metrics', tags: ['Operations'], summary: 'Prometheus metrics', produces: ['text/plain'] },
+      schema: {
+        operationId: 'metrics',
+        tags: ['Operations'],
+        summary: 'Prometheus metrics',
+        ...(openMetrics ? { security: [] } : {}),
+        response: {
+          200: {
+            description: 'In the Prometheus text format',
+            content: {
+              'text/plain': {
+                schema: { type: 'string', 'x-examples': { gauge: { summary: 'One of many', value: METRICS_EXAMPLE } } },
+              },
+            },
+          },
+          ...(openMetrics ? {} : failures('unauthorized', 'forbidden')),
+        },
+      },
     },
     async (_request, reply) => {
       const { contentType, text } = await gateway.metrics();

@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { CallEvents } from '../event-schemas.ts';
 import type { CallGateway } from '../gateway.ts';
+import { CALL_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
 import {
   CallParams,
   CreateAnswer,
   CreateBody,
   EndAnswer,
-  ErrorAnswer,
   ListQuery,
   SessionInfo,
   SessionList,
@@ -25,32 +26,26 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         body: CreateBody,
         response: {
           200: CreateAnswer,
-          400: ErrorAnswer,
-          404: ErrorAnswer,
-          429: ErrorAnswer,
-          502: ErrorAnswer,
-          503: ErrorAnswer,
-          504: ErrorAnswer,
+          ...failures(
+            ...KEY_FAILURES,
+            'invalid_json',
+            'agent_not_found',
+            'body_too_large',
+            'unsupported_media_type',
+            'tenant_full',
+            'upstream_refused',
+            'gateway_full',
+            'draining',
+            'overloaded',
+            'upstream_timeout',
+          ),
         },
       },
     },
     (request) => gateway.createSession(request.scope, request.body, request.id),
   );
 
-  app.post(
-    '/api/voice/session/:callId/end',
-    {
-      schema: {
-        operationId: 'endSession',
-        tags: ['Calls'],
-        summary: 'End a session',
-        description: 'Answers with the summary of the call, and with the same summary for 10 minutes after.',
-        params: CallParams,
-        response: { 200: EndAnswer, 404: ErrorAnswer, 409: ErrorAnswer },
-      },
-    },
-    (request) => gateway.findSession(request.scope, request.params.callId).end(),
-  );
+  await app.register(endRoute, { gateway });
 
   app.get(
     '/api/voice/session/:callId',
@@ -60,10 +55,26 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         tags: ['Calls'],
         summary: 'Look at a session',
         params: CallParams,
-        response: { 200: SessionInfo, 404: ErrorAnswer, 409: ErrorAnswer },
+        response: { 200: SessionInfo, ...failures(...CALL_FAILURES) },
       },
     },
     async (request) => gateway.findSession(request.scope, request.params.callId).info(),
+  );
+
+  app.get(
+    '/api/voice/session/:callId/events',
+    {
+      schema: {
+        operationId: 'getSessionEvents',
+        tags: ['Calls'],
+        summary: 'What happened on a call',
+        description:
+          'Every turn with its hops and their milliseconds, and everything else that happened, until 10 minutes after the end. `npm run trace -- CALL_ID` prints it.',
+        params: CallParams,
+        response: { 200: CallEvents, ...failures(...CALL_FAILURES) },
+      },
+    },
+    async (request) => gateway.findSession(request.scope, request.params.callId).events(),
   );
 
   app.get(
@@ -74,12 +85,33 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         tags: ['Calls'],
         summary: 'List active sessions',
         querystring: ListQuery,
-        response: { 200: SessionList, 400: ErrorAnswer },
+        response: { 200: SessionList, ...failures(...KEY_FAILURES) },
       },
     },
     async (request) => {
       const sessions = gateway.listSessions(request.scope);
       return { sessions: sessions.slice(0, request.query.limit ?? sessions.length), count: sessions.length };
     },
+  );
+};
+
+/** Ending a call takes no body, whatever the client says it sends: mod_curl and `curl -d ''` name a type for nothing. */
+const endRoute: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));
+
+  app.post(
+    '/api/voice/session/:callId/end',
+    {
+      schema: {
+        operationId: 'endSession',
+        tags: ['Calls'],
+        summary: 'End a session',
+        description: 'Answers with the summary of the call, and with the same summary for 10 minutes after.',
+        params: CallParams,
+        response: { 200: EndAnswer, ...failures(...CALL_FAILURES) },
+      },
+    },
+    (request) => gateway.findSession(request.scope, request.params.callId).end(),
   );
 };

@@ -37,10 +37,9 @@ export class TestServer {
     });
   }
 
-  /** @param port 0: a free one */
-  static async start(answer: Answerer, port = 0): Promise<TestServer> {
+  static async start(answer: Answerer): Promise<TestServer> {
     const server = new TestServer(answer);
-    await new Promise<void>((resolve) => server.#server.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
     return server;
   }
 

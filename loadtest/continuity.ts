@@ -1,0 +1,167 @@
+import { type Reference, wrap } from './reference.ts';
+
+/** Normalised correlation from which a window counts as what was sent. */
+const ALIKE = 0.8;
+/** From which a search's find is believed. */
+const FOUND = 0.9;
+/** Windows that are gathered before the loop is searched for them. */
+const SEARCH_WINDOWS = 5;
+/** After this many windows that fit nowhere the search rests as many: it costs a millisecond each time. */
+const REST_AFTER = 5;
+
+/** What a listener made of what it heard. Everything in samples. */
+export interface ContinuityCounts {
+  /** Compared and found where it was expected, sample for sample. */
+  exact: number;
+  /** Found where it was expected by its shape. */
+  alike: number;
+  /** Sent and not heard. */
+  lost: number;
+  /** Heard and not sent there: heard twice, or put in. */
+  repeated: number;
+  /** Heard where it was expected, but it is something else. */
+  altered: number;
+  /** Times that samples were lost or repeated. */
+  breaks: number;
+}
+
+/** Called when position and expectation part: `samples` above 0 were lost, below 0 too many. */
+export type OnJump = (samples: number) => void;
+
+/**
+ * Follows audio through a known loop, window by window, and counts what is missing, doubled or different. Where the audio
+ * does not fit any more, it looks for the place in the loop where it goes on; what was between is lost or repeated.
+ */
+export class ContinuityChecker {
+  readonly counts: ContinuityCounts = { exact: 0, alike: 0, lost: 0, repeated: 0, altered: 0, breaks: 0 };
+  readonly #reference: Reference;
+  readonly #window: number;
+  readonly #onJump: OnJump;
+  /** Place in the loop of the next window; undefined: not known yet. */
+  #at: number | undefined;
+  /** Windows that did not fit, oldest first. */
+  #odd: Int16Array[] = [];
+  #fruitless = 0;
+
+  /**
+   * @param windowSamples how much is compared at a time; every array pushed is a whole number of windows
+   * @param at place in the loop of the first window, or undefined: it is looked for
+   */
+  constructor(reference: Reference, windowSamples: number, at: number | undefined, onJump: OnJump = () => {}) {
+    this.#reference = reference;
+    this.#window = windowSamples;
+    this.#at = at;
+    this.#onJump = onJump;
+  }
+
+  /** Audio follows that has nothing to do with what came before: its place is looked for. */
+  restart(): void {
+    this.#settleOdd();
+    this.#at = undefined;
+  }
+
+  push(samples: Int16Array): void {
+    for (let from = 0; from < samples.length; from += this.#window) {
+      this.#take(samples.subarray(from, from + this.#window));
+    }
+  }
+
+  /** What did not fit up to now fits nowhere. */
+  finish(): void {
+    this.#settleOdd();
+  }
+
+  /** That many samples that were expected next are known not to have been sent. */
+  skip(samples: number): void {
+    if (this.#at !== undefined) this.#at = wrap(this.#at + samples, this.#reference.length);
+  }
+
+  #take(window: Int16Array): void {
+    if (this.#at !== undefined) {
+      const at = this.#at + this.#odd.length * this.#window;
+      const fit = this.#fitAt(window, at);
+      if (fit !== undefined) {
+        this.#settleOdd();
+        this.counts[fit] += window.length;
+        this.#advance(window.length);
+        return;
+      }
+    }
+    // A copy: the caller's buffer is its own.
+    this.#odd.push(window.slice());
+    if (this.#odd.length >= SEARCH_WINDOWS && this.#fruitless % (2 * REST_AFTER) < REST_AFTER) this.#search();
+    else if (this.#odd.length >= SEARCH_WINDOWS) this.#fruitless += 1;
+    if (this.#odd.length > 2 * SEARCH_WINDOWS) this.#dropOldest();
+  }
+
+  #fitAt(window: Int16Array, at: number): 'exact' | 'alike' | undefined {
+    if (this.#reference.equalsAt(window, at)) return 'exact';
+    return this.#reference.correlationAt(window, at) >= ALIKE ? 'alike' : undefined;
+  }
+
+  #search(): void {
+    // The first odd window may be one half of each side of the break.
+    const windows = this.#odd.slice(1 - SEARCH_WINDOWS);
+    const place = this.#reference.locate(join(windows));
+    if (!place || place.correlation < FOUND) {
+      this.#fruitless += 1;
+      return;
+    }
+    this.#fruitless = 0;
+    const before = this.#odd.length - windows.length;
+    if (this.#at !== undefined) {
+      const jump = shortest(place.at - (this.#at + before * this.#window), this.#reference.length);
+      if (jump === 0) this.counts.altered += before * this.#window;
+      else this.#countJump(jump);
+    }
+    this.#odd = [];
+    this.#at = place.at;
+    for (const window of windows) {
+      this.counts[this.#fitAt(window, this.#at) ?? 'altered'] += window.length;
+      this.#advance(window.length);
+    }
+  }
+
+  #countJump(jump: number): void {
+    this.counts.breaks += 1;
+    if (jump > 0) this.counts.lost += jump;
+    else this.counts.repeated -= jump;
+    this.#onJump(jump);
+  }
+
+  /** Where nothing is found for long, what was heard is counted and time goes on. */
+  #dropOldest(): void {
+    const window = this.#odd.shift()!;
+    this.counts.altered += window.length;
+    this.#advance(window.length);
+  }
+
+  #settleOdd(): void {
+    for (const window of this.#odd) {
+      this.counts.altered += window.length;
+      this.#advance(window.length);
+    }
+    this.#odd = [];
+    this.#fruitless = 0;
+  }
+
+  #advance(samples: number): void {
+    if (this.#at !== undefined) this.#at = wrap(this.#at + samples, this.#reference.length);
+  }
+}
+
+/** The shorter way around the loop. */
+function shortest(distance: number, length: number): number {
+  const forward = wrap(distance, length);
+  return forward > length / 2 ? forward - length : forward;
+}
+
+function join(windows: readonly Int16Array[]): Int16Array {
+  const joined = new Int16Array(windows.reduce((sum, window) => sum + window.length, 0));
+  let at = 0;
+  for (const window of windows) {
+    joined.set(window, at);
+    at += window.length;
+  }
+  return joined;
+}

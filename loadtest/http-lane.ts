@@ -1,0 +1,132 @@
+import { Client } from 'undici';
+
+/** An answer, read whole. */
+export interface LaneAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** A request that got no answer. `code` is stable: `ECONNRESET`, `timeout`, … */
+export class LaneError extends Error {
+  readonly code: string;
+  constructor(code: string, cause: unknown) {
+    super(`no answer: ${code}`, { cause });
+    this.code = code;
+  }
+}
+
+export interface LaneOptions {
+  readonly origin: string;
+  /** Reuse the connection; otherwise each request opens one, as mod_curl's do. */
+  readonly keepAlive: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Longest wait for an answer beyond what the request itself asks to wait. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * One connection that carries one request at a time: a call has one for its chunks and one for its polls. Works on
+ * undici's dispatcher, below its streams and promises, because what the generator spends a request is what it cannot
+ * spend on more calls.
+ */
+export class HttpLane {
+  readonly #client: Client;
+  readonly #options: LaneOptions;
+  readonly #postHeaders: string[];
+  readonly #getHeaders: string[];
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#client = new Client(options.origin, {
+      pipelining: options.keepAlive ? 1 : 0,
+      keepAliveTimeout: 60_000,
+      connectTimeout: options.timeoutMs,
+    });
+    this.#getHeaders = Object.entries(options.headers).flat();
+    this.#postHeaders = [...this.#getHeaders, 'content-type', 'application/json'];
+  }
+
+  /**
+   * @param contentType absent: JSON
+   * @throws {LaneError}
+   */
+  post(path: string, body: Buffer | undefined, contentType?: string): Promise<LaneAnswer> {
+    const headers =
+      body === undefined
+        ? this.#getHeaders
+        : contentType === undefined
+          ? this.#postHeaders
+          : [...this.#getHeaders, 'content-type', contentType];
+    return this.#request('POST', path, headers, body, 0);
+  }
+
+  /**
+   * @param waitMs how long the gateway may hold the answer back
+   * @throws {LaneError}
+   */
+  get(path: string, waitMs = 0): Promise<LaneAnswer> {
+    return this.#request('GET', path, this.#getHeaders, undefined, waitMs);
+  }
+
+  /** Drops what is under way. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#client.destroyed) await this.#client.destroy();
+  }
+
+  #request(
+    method: 'GET' | 'POST',
+    path: string,
+    headers: string[],
+    body: Buffer | undefined,
+    waitMs: number,
+  ): Promise<LaneAnswer> {
+    const timeoutMs = this.#options.timeoutMs + waitMs;
+    return new Promise((resolve, reject) => {
+      let status = 0;
+      let first: Buffer | undefined;
+      let more: Buffer[] | undefined;
+      this.#client.dispatch(
+        {
+          method,
+          path,
+          headers,
+          body: body ?? null,
+          headersTimeout: timeoutMs,
+          bodyTimeout: timeoutMs,
+          reset: !this.#options.keepAlive,
+        },
+        {
+          onRequestStart() {},
+          onResponseStart(_controller, statusCode) {
+            status = statusCode;
+          },
+          onResponseData(_controller, chunk) {
+            if (first === undefined) first = chunk;
+            else if (more === undefined) more = [first, chunk];
+            else more.push(chunk);
+          },
+          onResponseEnd() {
+            const whole = more ? Buffer.concat(more) : first;
+            resolve({ status, body: whole?.toString('utf8') ?? '' });
+          },
+          onResponseError(_controller, error) {
+            reject(new LaneError(codeOf(error), error));
+          },
+        },
+      );
+    });
+  }
+}
+
+function codeOf(error: Error & { code?: string }): string {
+  switch (error.code) {
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+      return 'timeout';
+    case 'UND_ERR_SOCKET':
+      return 'socket_closed';
+    default:
+      return error.code ?? error.name;
+  }
+}

@@ -1,0 +1,108 @@
+import type { AudioFormat } from '../src/audio/format.ts';
+import type { HistogramSnapshot } from './histogram.ts';
+
+/** How a call listens and sends: `poll1`: the answer to each chunk carries what is queued; `longpoll`: a poll waits beside. */
+export type RequestMode = 'poll1' | 'longpoll';
+
+/** What is expected to be heard: the caller's own audio at once, a turn later, the script's lines; or nothing is known. */
+export type Expectation = 'loopback' | 'echo' | 'scripted' | 'none';
+
+/** Everything a generator process needs to know. Plain data: it is sent to it. Times are `process.hrtime` milliseconds. */
+export interface GeneratorJob {
+  readonly origin: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Numbers of the calls this process plays, of all. */
+  readonly calls: readonly number[];
+  readonly callIdPrefix: string;
+  readonly aiAgentRef: string | undefined;
+  readonly wavFiles: readonly string[];
+  readonly format: AudioFormat;
+  readonly chunkMs: number;
+  readonly mode: RequestMode;
+  readonly keepAlive: boolean;
+  readonly body: 'json' | 'raw';
+  readonly expectation: Expectation;
+  readonly rampPerSecond: number;
+  readonly startMs: number;
+  /** No call is started, and running ones end, from here on. */
+  readonly stopMs: number;
+  /** A call ends after this long and another takes its place; absent: at `stopMs`, or with its recording. */
+  readonly callLengthMs: number | undefined;
+  readonly pollTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly jitterMs: number;
+}
+
+export type ToGenerator = { readonly type: 'job'; readonly job: GeneratorJob } | { readonly type: 'stop' };
+
+export type FromGenerator =
+  | { readonly type: 'ready' }
+  | { readonly type: 'report'; readonly report: GeneratorReport }
+  | { readonly type: 'done' }
+  | { readonly type: 'failed'; readonly message: string };
+
+/** What is timed. All in milliseconds. */
+export const TIMINGS = [
+  /** POST of a chunk, from sending to answer. */
+  'stream',
+  /** POST of a chunk, from when it was due to its answer. */
+  'response',
+  /** A long poll's answer, beyond what it had to wait: only those that hold nothing, and so waited to the end. */
+  'pollOverrun',
+  'create',
+  'end',
+  /** Loopback: sample sent → same sample heard, without chunking. */
+  'e2e',
+  /** How late the generator itself sent a chunk that nothing held back. */
+  'lateness',
+  /** How late a timer of the generator ran, whatever it had to do. */
+  'loop',
+] as const;
+export type Timing = (typeof TIMINGS)[number];
+
+/** What is counted. */
+export const COUNTERS = [
+  'requests',
+  'chunks',
+  /** Chunks that went out late because the answer to the one before had not come. */
+  'heldBack',
+  /** Answers that came after the next chunk was due, or after the poll's timeout. */
+  'latePolls',
+  /** Chunks the gateway refused: they were never part of the call. */
+  'refused',
+  'callsStarted',
+  'callsEnded',
+  /** Calls that ended before they were to. */
+  'callsLost',
+  'interruptions',
+  'gaps',
+  'gapMs',
+  'heardMs',
+  'exactSamples',
+  'alikeSamples',
+  'lostSamples',
+  'repeatedSamples',
+  'alteredSamples',
+  'breaks',
+  'linesChecked',
+  'missingLines',
+  'foreignLines',
+  'unknownLines',
+] as const;
+export type Counter = (typeof COUNTERS)[number];
+
+/** One second of one generator. */
+export interface GeneratorReport {
+  /** Number of the second since the start. */
+  readonly second: number;
+  readonly activeCalls: number;
+  readonly timings: Readonly<Partial<Record<Timing, HistogramSnapshot>>>;
+  readonly counters: Readonly<Partial<Record<Counter, number>>>;
+  /** Failed requests, by what asked and what it got: `stream 503 upstream_busy`. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Sentences about what went wrong, a few. */
+  readonly notes: readonly string[];
+  /** CPU time this process has spent, in seconds. */
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+}

@@ -1,0 +1,38 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { API_ERRORS, type ApiErrorCode } from './errors.ts';
+
+/** Answers what is not HTTP, or comes too slowly, on the bare socket, in the shape of every other error. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const begun = (socket as Socket & { _httpMessage?: { headersSent: boolean } })._httpMessage?.headersSent;
+  // Behind the beginning of an answer another cannot follow.
+  if (begun || !socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const { code, sentence } = describe(error);
+  const status = API_ERRORS[code];
+  const requestId = randomUUID();
+  const body = JSON.stringify({ error: sentence, code, requestId });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${requestId}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function describe({ code }: NodeJS.ErrnoException): { code: ApiErrorCode; sentence: string } {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { code: 'headers_too_large', sentence: 'the request line and headers are larger than 16 kB' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { code: 'request_timeout', sentence: 'the request did not arrive in time' };
+    default:
+      return { code: 'bad_request', sentence: 'the request is not valid HTTP/1.1' };
+  }
+}
