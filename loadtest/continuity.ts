@@ -6,8 +6,10 @@ const ALIKE = 0.8;
 const FOUND = 0.9;
 /** Windows that are gathered before the loop is searched for them. */
 const SEARCH_WINDOWS = 5;
-/** After this many windows that fit nowhere the search rests as many: it costs a millisecond each time. */
-const REST_AFTER = 5;
+/** How many chunks or frames away audio is looked for before it is looked for everywhere. */
+const NEARBY = 40;
+/** Searches of the whole loop that a process makes in a second, at most: they cost its calls their punctuality. */
+const SEARCHES_A_SECOND = 10;
 
 /** What a listener made of what it heard. Everything in samples. */
 export interface ContinuityCounts {
@@ -25,6 +27,35 @@ export interface ContinuityCounts {
   breaks: number;
 }
 
+/** Shares out the searches of a process among its calls. */
+export class SearchBudget {
+  #second = 0;
+  #left = SEARCHES_A_SECOND;
+
+  /** Whether one more search may be made now. */
+  take(nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#left = SEARCHES_A_SECOND;
+    }
+    if (this.#left === 0) return false;
+    this.#left -= 1;
+    return true;
+  }
+}
+
+export interface ContinuityOptions {
+  readonly reference: Reference;
+  /** How much is compared at a time; every array pushed is a whole number of windows. */
+  readonly windowSamples: number;
+  /** Place in the loop of the first window, or undefined: it is looked for. */
+  readonly at: number | undefined;
+  readonly chunkSamples: number;
+  readonly budget: SearchBudget;
+  readonly onJump?: OnJump;
+}
+
 /** Called when position and expectation part: `samples` above 0 were lost, below 0 too many. */
 export type OnJump = (samples: number) => void;
 
@@ -36,26 +67,29 @@ export class ContinuityChecker {
   readonly counts: ContinuityCounts = { exact: 0, alike: 0, lost: 0, repeated: 0, altered: 0, breaks: 0 };
   readonly #reference: Reference;
   readonly #window: number;
+  readonly #steps: readonly number[];
+  readonly #budget: SearchBudget;
   readonly #onJump: OnJump;
   /** Place in the loop of the next window; undefined: not known yet. */
   #at: number | undefined;
   /** Windows that did not fit, oldest first. */
   #odd: Int16Array[] = [];
-  #fruitless = 0;
 
-  /**
-   * @param windowSamples how much is compared at a time; every array pushed is a whole number of windows
-   * @param at place in the loop of the first window, or undefined: it is looked for
-   */
-  constructor(reference: Reference, windowSamples: number, at: number | undefined, onJump: OnJump = () => {}) {
+  constructor({ reference, windowSamples, at, chunkSamples, budget, onJump = () => {} }: ContinuityOptions) {
     this.#reference = reference;
     this.#window = windowSamples;
+    this.#steps = [chunkSamples, windowSamples];
     this.#at = at;
+    this.#budget = budget;
     this.#onJump = onJump;
   }
 
-  /** Audio follows that has nothing to do with what came before: its place is looked for. */
+  /**
+   * Audio follows that has nothing to do with what came before: its place is looked for. The last window before may be
+   * filled up with silence, and is not held against anybody.
+   */
   restart(): void {
+    this.#odd.pop();
     this.#settleOdd();
     this.#at = undefined;
   }
@@ -71,11 +105,6 @@ export class ContinuityChecker {
     this.#settleOdd();
   }
 
-  /** That many samples that were expected next are known not to have been sent. */
-  skip(samples: number): void {
-    if (this.#at !== undefined) this.#at = wrap(this.#at + samples, this.#reference.length);
-  }
-
   #take(window: Int16Array): void {
     if (this.#at !== undefined) {
       const at = this.#at + this.#odd.length * this.#window;
@@ -89,8 +118,7 @@ export class ContinuityChecker {
     }
     // A copy: the caller's buffer is its own.
     this.#odd.push(window.slice());
-    if (this.#odd.length >= SEARCH_WINDOWS && this.#fruitless % (2 * REST_AFTER) < REST_AFTER) this.#search();
-    else if (this.#odd.length >= SEARCH_WINDOWS) this.#fruitless += 1;
+    if (this.#odd.length >= SEARCH_WINDOWS) this.#search();
     if (this.#odd.length > 2 * SEARCH_WINDOWS) this.#dropOldest();
   }
 
@@ -102,24 +130,32 @@ export class ContinuityChecker {
   #search(): void {
     // The first odd window may be one half of each side of the break.
     const windows = this.#odd.slice(1 - SEARCH_WINDOWS);
-    const place = this.#reference.locate(join(windows));
-    if (!place || place.correlation < FOUND) {
-      this.#fruitless += 1;
-      return;
-    }
-    this.#fruitless = 0;
     const before = this.#odd.length - windows.length;
-    if (this.#at !== undefined) {
-      const jump = shortest(place.at - (this.#at + before * this.#window), this.#reference.length);
+    const expected = this.#at === undefined ? undefined : this.#at + before * this.#window;
+    const found = this.#find(join(windows), expected);
+    if (found === undefined) return;
+    if (expected !== undefined) {
+      const jump = shortest(found - expected, this.#reference.length);
       if (jump === 0) this.counts.altered += before * this.#window;
       else this.#countJump(jump);
     }
     this.#odd = [];
-    this.#at = place.at;
+    this.#at = found;
     for (const window of windows) {
       this.counts[this.#fitAt(window, this.#at) ?? 'altered'] += window.length;
       this.#advance(window.length);
     }
+  }
+
+  /** Where the audio is, given where it was expected. */
+  #find(heard: Int16Array, expected: number | undefined): number | undefined {
+    if (expected !== undefined) {
+      const distance = this.#reference.nearby(heard, expected, this.#steps, NEARBY, FOUND);
+      if (distance !== undefined) return wrap(expected + distance, this.#reference.length);
+    }
+    if (!this.#budget.take(performance.now())) return undefined;
+    const place = this.#reference.locate(heard);
+    return place && place.correlation >= FOUND ? place.at : undefined;
   }
 
   #countJump(jump: number): void {
@@ -142,7 +178,6 @@ export class ContinuityChecker {
       this.#advance(window.length);
     }
     this.#odd = [];
-    this.#fruitless = 0;
   }
 
   #advance(samples: number): void {

@@ -7,7 +7,7 @@ export type RequestMode = 'poll1' | 'longpoll';
 /** What is expected to be heard: the caller's own audio at once, a turn later, the script's lines; or nothing is known. */
 export type Expectation = 'loopback' | 'echo' | 'scripted' | 'none';
 
-/** Everything a generator process needs to know. Plain data: it is sent to it. Times are `process.hrtime` milliseconds. */
+/** Everything a generator process needs to know. Plain data: it is sent to it. */
 export interface GeneratorJob {
   readonly origin: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -23,17 +23,21 @@ export interface GeneratorJob {
   readonly body: 'json' | 'raw';
   readonly expectation: Expectation;
   readonly rampPerSecond: number;
-  readonly startMs: number;
-  /** No call is started, and running ones end, from here on. */
-  readonly stopMs: number;
-  /** A call ends after this long and another takes its place; absent: at `stopMs`, or with its recording. */
+  /** A call ends after this long and another takes its place; absent: at the end of the run, or of its recording. */
   readonly callLengthMs: number | undefined;
   readonly pollTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly jitterMs: number;
 }
 
-export type ToGenerator = { readonly type: 'job'; readonly job: GeneratorJob } | { readonly type: 'stop' };
+/**
+ * `job` is answered by `ready`. `go` starts the calls; times are `process.hrtime` milliseconds, which all processes of a
+ * machine share. From `stopMs` on, or once told to stop, no call is started and running ones end.
+ */
+export type ToGenerator =
+  | { readonly type: 'job'; readonly job: GeneratorJob }
+  | { readonly type: 'go'; readonly startMs: number; readonly stopMs: number }
+  | { readonly type: 'stop' };
 
 export type FromGenerator =
   | { readonly type: 'ready' }
@@ -70,6 +74,8 @@ export const COUNTERS = [
   'latePolls',
   /** Chunks the gateway refused: they were never part of the call. */
   'refused',
+  /** Chunks that were not sent because they were too old by then. */
+  'dropped',
   'callsStarted',
   'callsEnded',
   /** Calls that ended before they were to. */

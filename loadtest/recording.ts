@@ -74,11 +74,13 @@ export function lookAheadMs({ encoding, sampleRateHz }: AudioFormat): number {
   return (heldBack(sampleRateHz, UPSTREAM_RATE_HZ) + heldBack(UPSTREAM_RATE_HZ, sampleRateHz)) * 1000;
 }
 
-/** A caller's bytes as samples. */
+/** A caller's bytes as samples; of PCM16 a view, where the bytes lie at an even address. */
 export function decode(bytes: Uint8Array, encoding: Encoding): Int16Array {
   switch (encoding) {
     case 'pcm16':
-      return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+      return bytes.byteOffset % 2 === 0
+        ? new Int16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 1)
+        : new Int16Array(bytes.slice().buffer);
     case 'pcmu':
       return pcm16FromMuLaw(bytes);
     case 'pcma':

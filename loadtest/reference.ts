@@ -1,9 +1,9 @@
 /** Length of an envelope's step. */
 const STEP_MS = 5;
 /** Places whose envelope fits best; each is looked at sample by sample. */
-const CANDIDATES = 8;
+const CANDIDATES = 6;
 /** Loud samples that the fine comparison takes. */
-const FINE_SAMPLES = 1_024;
+const FINE_SAMPLES = 512;
 /** The envelope of what is looked for is taken from so many beginnings within a step: the loop's fits one of them. */
 const PHASES = 4;
 /** Quieter than this (RMS, of 32767) is silence, which is alike everywhere. */
@@ -70,7 +70,27 @@ export class Reference {
   }
 
   /**
-   * Finds `heard` in the loop: first by how its loudness moves, then sample by sample where that fits best.
+   * Looks for `heard` at whole multiples of these steps before and after `at`, the nearest first: audio is lost and
+   * doubled by the chunk and by the frame.
+   * @param reach how many multiples of each step
+   * @returns the distance from `at`; undefined: it is not there
+   */
+  nearby(heard: Int16Array, at: number, steps: readonly number[], reach: number, alike: number): number | undefined {
+    const loudest = loudestStretch(heard, Math.min(FINE_SAMPLES, heard.length));
+    const stretch = heard.subarray(loudest, loudest + FINE_SAMPLES);
+    for (let multiple = 1; multiple <= reach; multiple++) {
+      for (const step of steps) {
+        for (const distance of [multiple * step, -multiple * step]) {
+          if (this.correlationAt(stretch, at + distance + loudest) < alike) continue;
+          if (this.correlationAt(heard, at + distance) >= alike) return distance;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Finds `heard` anywhere in the loop, which takes some milliseconds: first by how its loudness moves, then sample by sample where that fits best.
    * @param heard at least 100 ms
    * @returns undefined when it is too quiet to tell
    */

@@ -113,7 +113,7 @@ end
 -- come up, has 256 entries as a rule.
 local function encode_pcmu(sample)
   local sign = sample < 0 and 0 or 128
-  local magnitude = math.min(sample < 0 and -sample or sample, 32635) + 132
+  local magnitude = math.min(sample < 0 and -sample - 1 or sample, 32635) + 132
   local exponent = 7
   while exponent > 0 and magnitude < 2 ^ (exponent + 7) do exponent = exponent - 1 end
   local mantissa = math.floor(magnitude / 2 ^ (exponent + 3)) % 16
@@ -661,8 +661,8 @@ function Http:create()
     self.request = requester(urls[(start + attempt) % #urls + 1], s)
     self.exchange:set(CELL.alive, now_ms())
     local status, answer, exit_code = self.request("/api/voice/session/create", body, CREATE_TIMEOUT_S)
-    -- Without an answer the session may exist all the same.
-    if status == 200 or status == 0 then self.known = true end
+    -- Without an answer the session may exist all the same, unless there was not even a connection (6, 7).
+    if status == 200 or (status == 0 and exit_code ~= "6" and exit_code ~= "7") then self.known = true end
     if status == 200 then
       self.seq = tonumber(answer.nextChunkSeq) or 0
       self.log("info", "session %s", tostring(answer.status))

@@ -42,7 +42,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
     // A line a request would be ten lines a second and call; what happens on a call is logged by the call.
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: (request) => requestIdOf(request),
     bodyLimit: MAX_BODY_BYTES,
     // A path is bounded by the header size already; a callId nobody knows is not found, however long.
@@ -76,7 +76,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   if (onRequestEnd) {
     app.addHook('onResponse', async (request, reply) => {
-      onRequestEnd(request.method, request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
+      onRequestEnd(
+        request.method,
+        request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown'),
+        reply.statusCode,
+        reply.elapsedTime / 1000,
+      );
     });
   }
   await app.register(authPlugin, { keys });

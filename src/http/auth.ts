@@ -51,7 +51,10 @@ function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
 function wantedTenant(request: FastifyRequest): string | undefined {
   const wanted = headerOf(request, 'x-tenant-id');
   if (wanted === undefined || TENANT_ID.test(wanted)) return wanted;
-  throw new ApiError('invalid_field', `X-Tenant-ID is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`);
+  throw new ApiError(
+    'invalid_field',
+    `X-Tenant-ID is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`,
+  );
 }
 
 function presentedKey(request: FastifyRequest): string | undefined {

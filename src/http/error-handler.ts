@@ -9,9 +9,11 @@ export function installErrorHandling(app: FastifyInstance, allowed: AllowedMetho
     // Of a path that does not exist, what else is wrong with the request does not matter.
     if (request.is404) return sendNotFound(reply, request, allowed);
     const apiError = error instanceof ApiError ? error : fromFastify(error, request);
-    if (apiError.code === 'internal') request.log.error({ err: error }, 'request failed');
-    else if (apiError.statusCode >= 500) request.log.warn({ err: error }, 'request refused');
-    else if (apiError.statusCode === 401 || apiError.statusCode === 403) {
+    if (apiError.code === 'internal') request.log.error({ ...callOf(request), err: error }, 'request failed');
+    else if (apiError.statusCode >= 500) {
+      // What keeps a call from starting is logged where it is found out, and a chunk refused is a chunk in ten a second.
+      request.log.debug({ ...callOf(request), code: apiError.code }, 'request refused');
+    } else if (apiError.statusCode === 401 || apiError.statusCode === 403) {
       request.log.info({ code: apiError.code, clientAddress: request.ip, url: pathOf(request) }, 'access refused');
     }
     return sendError(reply, request, apiError);
@@ -21,7 +23,11 @@ export function installErrorHandling(app: FastifyInstance, allowed: AllowedMetho
 
 /** Answers a request that failed before it found its route. */
 export function answerFrameworkError(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  sendError(reply, request, new ApiError('bad_request', `the path is ${quote(pathOf(request))}, which is no valid URL`));
+  sendError(
+    reply,
+    request,
+    new ApiError('bad_request', `the path is ${quote(pathOf(request))}, which is no valid URL`),
+  );
 }
 
 function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: AllowedMethods): FastifyReply {
@@ -34,6 +40,11 @@ function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: All
   reply.header('allow', names);
   const sentence = `the method is ${request.method}, but ${quote(path)} takes ${names}; see /docs`;
   return sendError(reply, request, new ApiError('method_not_allowed', sentence));
+}
+
+/** Which call a request was about, for the log. */
+function callOf({ params, scope }: FastifyRequest): { callId?: string | undefined; tenantId?: string | undefined } {
+  return { callId: (params as { callId?: string } | null)?.callId, tenantId: scope?.tenantId };
 }
 
 function pathOf({ url }: FastifyRequest): string {
@@ -53,9 +64,13 @@ function sendError(reply: FastifyReply, request: FastifyRequest, error: ApiError
 function fromFastify(error: FastifyError, request: FastifyRequest): ApiError {
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new ApiError('body_too_large', `the body is larger than 10 MB (${request.server.initialConfig.bodyLimit} bytes)`, {
-        cause: error,
-      });
+      return new ApiError(
+        'body_too_large',
+        `the body is larger than 10 MB (${request.server.initialConfig.bodyLimit} bytes)`,
+        {
+          cause: error,
+        },
+      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new ApiError('unsupported_media_type', mediaTypeSentence(request), { cause: error });
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':

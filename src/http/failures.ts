@@ -46,9 +46,15 @@ const FAILURES = {
     summary: 'The body is of a type that is not read here',
     error: 'Content-Type is "text/plain", but must be application/json',
   },
-  tenant_full: { summary: 'The tenant has all the calls it may have', error: 'this tenant has 20 calls already, its limit' },
+  tenant_full: {
+    summary: 'The tenant has all the calls it may have',
+    error: 'this tenant has 20 calls already, its limit',
+  },
   upstream_refused: { summary: 'The AI refused the session', error: 'the upstream refused the connection (401)' },
-  gateway_full: { summary: 'The gateway has all the calls it may have', error: 'the gateway has 500 calls already, its limit' },
+  gateway_full: {
+    summary: 'The gateway has all the calls it may have',
+    error: 'the gateway has 500 calls already, its limit',
+  },
   draining: { summary: 'The gateway is shutting down', error: 'the gateway is shutting down: send the call elsewhere' },
   overloaded: {
     summary: 'The gateway has more to do than it can',

@@ -46,6 +46,17 @@ export interface Delivery {
   readonly answer: PollAnswer;
   written(): void;
   aborted(): void;
+  /** Set by whoever sends the answer: breaks it off. Called when the client asks anew before it has all of it. */
+  cutOff?: () => void;
+}
+
+/** What a client says of its end: what has arrived, and what of it the caller has heard. */
+export interface ClientReport {
+  readonly ack?: number | undefined;
+  /** Milliseconds of `generation`'s audio. */
+  readonly playedMs?: number | undefined;
+  /** Without the present one `playedMs` is ignored. */
+  readonly generation?: number | undefined;
 }
 
 /** Which kind of request reads: `interrupted` is told once to each. */
@@ -59,14 +70,17 @@ export interface CallSession {
    * @throws {ApiError} `invalid_audio`, `upstream_busy`, `session_not_found` once the call has ended
    */
   stream(chunk: IncomingChunk): Promise<void>;
-  /** What is queued now. */
-  deliver(kind: DeliveryKind, query: DeliveryQuery): Delivery;
+  /** Uses up the number of a chunk that was refused. */
+  consume(chunkSeq: number): void;
+  /** What is queued now, for the answer of a `stream` request. */
+  deliver(query: DeliveryQuery): Delivery;
   /** As `deliver`, but waits up to `timeoutMs` for something to come; a later poll or `signal` ends the wait. */
   poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery>;
-  /** Takes the client's word on what the caller has heard. */
-  reportPlayed(generation: number | undefined, playedMs: number): void;
-  /** True once after each interruption for each kind of answer. */
-  takeInterrupted(kind: DeliveryKind): boolean;
+  report(report: ClientReport): void;
+  /** Whether the answer of a `stream` request is to tell of an interruption: once after each. */
+  takeInterrupted(): boolean;
+  /** That answer was lost: the next one tells. */
+  giveBackInterrupted(): void;
   /** Ends the call, or repeats the summary of an ended one. */
   end(): Promise<EndAnswer>;
   info(): SessionInfo;

@@ -1,12 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { quote } from './errors.ts';
+import { TENANT_ID_PATTERN } from './schemas.ts';
 
 const TenantKeySchema = Type.Object({
   name: Type.String({ minLength: 1 }),
   sha256: Type.String({ pattern: '^[0-9a-fA-F]{64}$' }),
-  tenantId: Type.String({ minLength: 1 }),
+  tenantId: Type.String({ pattern: TENANT_ID_PATTERN }),
 });
 const KeysFile = Compile(Type.Array(TenantKeySchema));
 type TenantKey = Static<typeof TenantKeySchema>;
@@ -33,32 +35,46 @@ export interface KeyRingOptions {
 export class KeyRing {
   #operatorDigest: Buffer | undefined;
   #tenantKeys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
-  #keysFile: string | undefined;
+  readonly #hasFile: boolean;
+  readonly #timer: NodeJS.Timeout | undefined;
 
   /** @throws {Error} when `keysFile` cannot be read or is not such a list */
   constructor({ operatorKey, keysFile, reloadIntervalMs = 2_000, onReload }: KeyRingOptions) {
     this.#operatorDigest = operatorKey === undefined ? undefined : digestOf(operatorKey);
-    this.#keysFile = keysFile;
+    this.#hasFile = keysFile !== undefined;
     if (keysFile === undefined) return;
-    this.#tenantKeys = readKeysFile(keysFile);
-    watchFile(keysFile, { interval: reloadIntervalMs, persistent: false }, () => {
+    // Taken before the file is read: a change from here on is seen at the next look.
+    let version = versionOf(keysFile);
+    this.#tenantKeys = readKeysFile(keysFile, this.#operatorDigest);
+    this.#timer = setInterval(() => {
+      const now = versionOf(keysFile);
+      if (now === version) return;
+      version = now;
       try {
-        this.#tenantKeys = readKeysFile(keysFile);
+        this.#tenantKeys = readKeysFile(keysFile, this.#operatorDigest);
         onReload?.(undefined, this.#tenantKeys.size);
       } catch (error) {
         onReload?.(error as Error, this.#tenantKeys.size);
       }
-    });
+    }, reloadIntervalMs).unref();
+  }
+
+  /** How many tenants' keys there are. */
+  get tenantKeyCount(): number {
+    return this.#tenantKeys.size;
   }
 
   /** Whether no key is configured at all, so that everyone who can connect may call. */
   get isOpen(): boolean {
-    return this.#operatorDigest === undefined && this.#keysFile === undefined;
+    return this.#operatorDigest === undefined && !this.#hasFile;
   }
 
-  /** The holder of `key`; undefined when nobody holds it. */
+  /**
+   * The holder of `key`; undefined when nobody holds it.
+   * @param key a header's value as Node gives it: a character a byte, so that keys beyond ASCII are the bytes sent
+   */
   find(key: string): KeyHolder | undefined {
-    const digest = digestOf(key);
+    const digest = digestOf(Buffer.from(key, 'latin1'));
     if (this.#operatorDigest && timingSafeEqual(digest, this.#operatorDigest)) {
       return { name: 'operator', tenantId: undefined };
     }
@@ -68,15 +84,28 @@ export class KeyRing {
   }
 
   close(): void {
-    if (this.#keysFile !== undefined) unwatchFile(this.#keysFile);
+    clearInterval(this.#timer);
   }
 }
 
-function digestOf(key: string): Buffer {
+/** Changes when the file does, is replaced, or goes away. Polling works on every file system, mounted ones included. */
+function versionOf(path: string): string {
+  try {
+    const { ino, mtimeNs, size } = statSync(path, { bigint: true });
+    return `${ino} ${mtimeNs} ${size}`;
+  } catch (error) {
+    return `none: ${(error as NodeJS.ErrnoException).code}`;
+  }
+}
+
+function digestOf(key: string | Buffer): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
-function readKeysFile(path: string): Map<string, { digest: Buffer; holder: KeyHolder }> {
+function readKeysFile(
+  path: string,
+  operatorDigest: Buffer | undefined,
+): Map<string, { digest: Buffer; holder: KeyHolder }> {
   let list: unknown;
   try {
     list = JSON.parse(readFileSync(path, 'utf8'));
@@ -87,14 +116,20 @@ function readKeysFile(path: string): Map<string, { digest: Buffer; holder: KeyHo
   }
   if (!KeysFile.Check(list)) {
     const [error] = KeysFile.Errors(list);
-    throw new Error(
-      `API_KEYS_FILE is "${path}", but ${error?.instancePath || 'its content'} ${error?.message}: it must be a list of {name, sha256, tenantId}`,
-    );
+    const where = error?.instancePath ? `entry ${error.instancePath.slice(1).replace('/', '.')}` : 'its content';
+    throw refused(path, `${where} ${error?.message}: it must be a list of {name, sha256, tenantId}`);
   }
-  return new Map(
-    (list as TenantKey[]).map(({ name, sha256, tenantId }) => [
-      sha256.toLowerCase(),
-      { digest: Buffer.from(sha256, 'hex'), holder: { name, tenantId } },
-    ]),
-  );
+  const keys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
+  for (const { name, sha256, tenantId } of list as TenantKey[]) {
+    const digest = Buffer.from(sha256, 'hex');
+    const twin = keys.get(sha256.toLowerCase());
+    if (twin) throw refused(path, `the entries ${quote(twin.holder.name)} and ${quote(name)} are the same key`);
+    if (operatorDigest?.equals(digest)) throw refused(path, `the entry ${quote(name)} is the operator's key`);
+    keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId } });
+  }
+  return keys;
+}
+
+function refused(path: string, why: string): Error {
+  return new Error(`API_KEYS_FILE is "${path}", but ${why}`);
 }

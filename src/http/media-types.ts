@@ -8,9 +8,12 @@ export function installAudioParsers(app: FastifyInstance): void {
   app.addContentTypeParser([...RAW_AUDIO_TYPES], { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 }
 
+const RATES_HZ = new Map([8000, 16_000, 24_000, 48_000].map((rateHz) => [String(rateHz), rateHz]));
+
 /**
  * What an unencoded body is, by its Content-Type.
  * `audio/pcm` and `audio/l16` take `rate` (Hz) and `endianness` (`little-endian`, the default, or `big-endian`).
+ * @throws {ApiError} `unsupported_media_type` for a parameter that cannot be followed
  */
 export function declaredAudio(request: FastifyRequest): NonNullable<ChunkAudio['declared']> {
   const header = request.headers['content-type'] ?? '';
@@ -23,16 +26,20 @@ export function declaredAudio(request: FastifyRequest): NonNullable<ChunkAudio['
   );
   switch (type.toLowerCase()) {
     case 'audio/wav':
+    case 'audio/x-wav':
+    case 'audio/wave':
       return { kind: 'wav' };
     case 'audio/pcmu':
-      return { kind: 'pcmu' };
-    case 'audio/pcma':
-      return { kind: 'pcma' };
-    default: {
-      const channels = parameters.get('channels');
-      if (channels !== undefined && channels !== '1') {
-        throw new ApiError('unsupported_media_type', `channels is ${quote(channels)}, but must be 1; send a WAV file`);
+    case 'audio/pcma': {
+      const rate = parameters.get('rate');
+      if (rate !== undefined && rate !== '8000') {
+        throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be 8000 with ${quote(type)}`);
       }
+      checkMono(parameters);
+      return { kind: type.toLowerCase() === 'audio/pcmu' ? 'pcmu' : 'pcma' };
+    }
+    default: {
+      checkMono(parameters);
       const endianness = parameters.get('endianness') ?? 'little-endian';
       if (endianness !== 'little-endian' && endianness !== 'big-endian') {
         throw new ApiError(
@@ -41,8 +48,8 @@ export function declaredAudio(request: FastifyRequest): NonNullable<ChunkAudio['
         );
       }
       const rate = parameters.get('rate');
-      const rateHz = rate === undefined ? undefined : Number(rate);
-      if (rateHz !== undefined && ![8000, 16_000, 24_000, 48_000].includes(rateHz)) {
+      const rateHz = rate === undefined ? undefined : RATES_HZ.get(rate);
+      if (rate !== undefined && rateHz === undefined) {
         throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be 8000, 16000, 24000 or 48000`);
       }
       return {
@@ -52,4 +59,10 @@ export function declaredAudio(request: FastifyRequest): NonNullable<ChunkAudio['
       };
     }
   }
+}
+
+function checkMono(parameters: ReadonlyMap<string, string>): void {
+  const channels = parameters.get('channels');
+  if (channels === undefined || channels === '1') return;
+  throw new ApiError('unsupported_media_type', `channels is ${quote(channels)}, but must be 1; send a WAV file`);
 }

@@ -28,7 +28,7 @@ export const AGENT_REF_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
 export const MAX_POLL_TIMEOUT_MS = 60_000;
 export const DEFAULT_POLL_TIMEOUT_MS = 5_000;
 /** Largest number of a chunk: at ten chunks a second, six years. */
-const MAX_CHUNK_SEQ = 2_147_483_647;
+export const MAX_CHUNK_SEQ = 2_147_483_647;
 const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 const DAY_MS = 86_400_000;
 
@@ -77,13 +77,13 @@ export type CreateBody = Static<typeof CreateBody>;
 
 export const CreateAnswer = Type.Object(
   {
-  sessionId: Type.String({ description: 'Equals `callId`' }),
-  status: Type.Union([Type.Literal('created'), Type.Literal('existing')], {
-    description: '`existing`: the call has a session already, and keeps it',
-  }),
-  nextChunkSeq: Type.Integer({
-    description: 'The `chunkSeq` the next chunk is to carry, for clients that number them',
-  }),
+    sessionId: Type.String({ description: 'Equals `callId`' }),
+    status: Type.Union([Type.Literal('created'), Type.Literal('existing')], {
+      description: '`existing`: the call has a session already, and keeps it',
+    }),
+    nextChunkSeq: Type.Integer({
+      description: 'The `chunkSeq` the next chunk is to carry, for clients that number them',
+    }),
   },
   { description: 'The session is ready for audio', 'x-examples': CREATE_ANSWER_EXAMPLES },
 );
@@ -134,9 +134,9 @@ const endFields = {
 
 export const PollAnswer = Type.Object(
   {
-  ...deliveryFields,
-  hasMore: Type.Boolean({ description: '`false` once the session has ended and everything was delivered: hang up' }),
-  ...endFields,
+    ...deliveryFields,
+    hasMore: Type.Boolean({ description: '`false` once the session has ended and everything was delivered: hang up' }),
+    ...endFields,
   },
   { description: 'What was queued, or nothing', 'x-examples': POLL_ANSWER_EXAMPLES },
 );
@@ -144,13 +144,21 @@ export type PollAnswer = Static<typeof PollAnswer>;
 
 const deliveryQuery = {
   ack: Type.Optional(
-    Type.Integer({ minimum: -1, maximum: MAX_SEQ, description: 'Everything up to this `seq` arrived; the rest is delivered again' }),
+    Type.Integer({
+      minimum: -1,
+      maximum: MAX_SEQ,
+      description: 'Everything up to this `seq` arrived; the rest is delivered again',
+    }),
   ),
   maxMs: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 600_000, description: 'Most milliseconds of audio in the answer' }),
   ),
   playedMs: Type.Optional(
-    Type.Number({ minimum: 0, maximum: DAY_MS, description: "Milliseconds of `generation`'s audio that the caller has heard" }),
+    Type.Number({
+      minimum: 0,
+      maximum: DAY_MS,
+      description: "Milliseconds of `generation`'s audio that the caller has heard",
+    }),
   ),
   generation: Type.Optional(
     Type.Integer({
@@ -229,15 +237,15 @@ export const ChunkHeaders = Type.Object({
 
 export const StreamAnswer = Type.Object(
   {
-  status: Type.Literal('streamed', { description: 'Always `streamed`' }),
-  generation: deliveryFields.generation,
-  interrupted: deliveryFields.interrupted,
-  audio: deliveryFields.audio,
-  transcript: deliveryFields.transcript,
-  actions: deliveryFields.actions,
-  seq: Type.Optional(deliveryFields.seq),
-  hasMore: Type.Optional(Type.Boolean({ description: 'With `poll=1` only' })),
-  ...endFields,
+    status: Type.Literal('streamed', { description: 'Always `streamed`' }),
+    generation: deliveryFields.generation,
+    interrupted: deliveryFields.interrupted,
+    audio: deliveryFields.audio,
+    transcript: deliveryFields.transcript,
+    actions: deliveryFields.actions,
+    seq: Type.Optional(deliveryFields.seq),
+    hasMore: Type.Optional(Type.Boolean({ description: 'With `poll=1` only' })),
+    ...endFields,
   },
   { description: 'The audio was taken', 'x-examples': STREAM_ANSWER_EXAMPLES },
 );
@@ -270,22 +278,22 @@ export type EndAnswer = Static<typeof EndAnswer>;
 
 export const SessionInfo = Type.Object(
   {
-  callId: Type.String({ description: 'The call' }),
-  tenantId: Type.String({ description: 'The tenant it belongs to' }),
-  status: Type.Union(
-    [Type.Literal('creating'), Type.Literal('active'), Type.Literal('ending'), Type.Literal('ended')],
-    { description: '`ending`: over, but what was said last is still to be fetched' },
-  ),
-  createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
-  lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
-  transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
-  actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
-  aiAgentRef: Type.String({ description: 'Agent profile' }),
-  encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
-  sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),
-  generation: Type.Integer({ description: 'How often the caller has interrupted' }),
-  queuedAudioMs: Type.Integer({ description: 'Milliseconds of audio not yet known to have arrived at the client' }),
-  endReason: Type.Optional(EndReason),
+    callId: Type.String({ description: 'The call' }),
+    tenantId: Type.String({ description: 'The tenant it belongs to' }),
+    status: Type.Union(
+      [Type.Literal('creating'), Type.Literal('active'), Type.Literal('ending'), Type.Literal('ended')],
+      { description: '`ending`: over, but what was said last is still to be fetched' },
+    ),
+    createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
+    lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
+    transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
+    actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
+    aiAgentRef: Type.String({ description: 'Agent profile' }),
+    encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
+    sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),
+    generation: Type.Integer({ description: 'How often the caller has interrupted' }),
+    queuedAudioMs: Type.Integer({ description: 'Milliseconds of audio not yet known to have arrived at the client' }),
+    endReason: Type.Optional(EndReason),
   },
   { description: 'How the call stands', 'x-examples': SESSION_EXAMPLES },
 );
@@ -293,8 +301,8 @@ export type SessionInfo = Static<typeof SessionInfo>;
 
 export const SessionList = Type.Object(
   {
-  sessions: Type.Array(SessionInfo, { description: 'Sessions that have not ended, oldest first' }),
-  count: Type.Integer({ description: 'How many there are, also beyond `limit`' }),
+    sessions: Type.Array(SessionInfo, { description: 'Sessions that have not ended, oldest first' }),
+    count: Type.Integer({ description: 'How many there are, also beyond `limit`' }),
   },
   { description: 'The calls that the key may see', 'x-examples': LIST_EXAMPLES },
 );
@@ -316,15 +324,15 @@ export const ErrorAnswer = Type.Object({
 
 export const Health = Type.Object(
   {
-  status: Type.Union([Type.Literal('ok'), Type.Literal('draining')], {
-    description: '`draining`: shutting down, running calls go on',
-  }),
-  version: Type.String({ description: 'Version of the gateway' }),
-  uptimeSeconds: Type.Number({ description: 'Seconds since it started' }),
-  upstream: Type.Union([Type.Literal('openai'), Type.Literal('simulator')], {
-    description: 'Who answers the calls: a Realtime API, or the embedded simulator',
-  }),
-  sessions: Type.Integer({ description: 'Calls at the moment' }),
+    status: Type.Union([Type.Literal('ok'), Type.Literal('draining')], {
+      description: '`draining`: shutting down, running calls go on',
+    }),
+    version: Type.String({ description: 'Version of the gateway' }),
+    uptimeSeconds: Type.Number({ description: 'Seconds since it started' }),
+    upstream: Type.Union([Type.Literal('openai'), Type.Literal('simulator')], {
+      description: 'Who answers the calls: a Realtime API, or the embedded simulator',
+    }),
+    sessions: Type.Integer({ description: 'Calls at the moment' }),
   },
   { description: 'Alive', 'x-examples': HEALTH_EXAMPLES },
 );

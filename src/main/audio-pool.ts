@@ -6,6 +6,7 @@ import type {
   AudioState,
   DownlinkJob,
   DownlinkOutput,
+  FileJob,
   UplinkInput,
   UplinkJob,
   UplinkOutput,
@@ -15,6 +16,9 @@ const TASK_FILE = new URL(
   import.meta.url.endsWith('.ts') ? '../workers/audio-task.ts' : '../workers/audio-task.js',
   import.meta.url,
 );
+
+/** Tasks are handed over at most this often: work that comes in between is gathered. */
+const GATHER_MS = 2;
 
 export interface AudioPoolOptions {
   readonly threads: number;
@@ -32,8 +36,8 @@ interface Waiting<Input, Output> {
 }
 
 /**
- * The audio threads. Work is gathered for one turn of the event loop and handed over as one task a thread: posting a
- * task costs more than most of them take.
+ * The audio threads. Work is handed over as one task a thread: at once on a quiet gateway, gathered for up to
+ * `GATHER_MS` on a busy one, because posting a task costs more than most of them take.
  */
 export class AudioPool {
   readonly #piscina: Piscina<AudioJob[], AudioJobResult[]>;
@@ -41,6 +45,7 @@ export class AudioPool {
   readonly #onBatch: AudioPoolOptions['onBatch'];
   #ready: Lane[] = [];
   #scheduled = false;
+  #flushedAtMs = 0;
   #inFlight = 0;
 
   constructor({ threads, onBatch }: AudioPoolOptions) {
@@ -69,6 +74,11 @@ export class AudioPool {
     return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue);
   }
 
+  /** WAV files in, frames out. */
+  fileLane(setup: LaneSetup<FileJob>): AudioLane<Uint8Array, DownlinkOutput> {
+    return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue);
+  }
+
   /** Lets what runs finish, then ends the threads. Idempotent. */
   async close(): Promise<void> {
     await this.#piscina.close();
@@ -78,11 +88,14 @@ export class AudioPool {
     this.#ready.push(lane);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#flush());
+    const pauseMs = GATHER_MS - (performance.now() - this.#flushedAtMs);
+    if (pauseMs <= 0) setImmediate(() => this.#flush());
+    else setTimeout(() => this.#flush(), pauseMs);
   };
 
   #flush(): void {
     this.#scheduled = false;
+    this.#flushedAtMs = performance.now();
     const lanes = this.#ready;
     this.#ready = [];
     const size = Math.ceil(lanes.length / this.#threads);

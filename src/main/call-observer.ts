@@ -93,7 +93,7 @@ export class CallObserver {
     switch (event.type) {
       case 'ready':
         this.#metrics.upstreamConnect.observe(event.connectMs / 1000);
-        this.#note('ready', { connectMs: event.connectMs, attempt: event.attempt });
+        this.#note('ready', { connectMs: tenths(event.connectMs), attempt: event.attempt });
         break;
       case 'speech_started':
         this.#note('speech_started', {}, event.atMs);
@@ -239,6 +239,15 @@ export class CallObserver {
 
   actionDelivered(type: CallAction['type']): void {
     this.#note('action', { action: type });
+  }
+
+  /** The caller is played something while the connection is restored. */
+  fillerStarted(): void {
+    this.#note('filler');
+  }
+
+  fillerFailed(error: Error): void {
+    this.#log.error({ err: error }, 'filler cannot be played');
   }
 
   noInput(prompt: number): void {

@@ -39,9 +39,19 @@ export class CallRecord {
     if (text !== '') this.#line(userLine(text));
   }
 
+  /** Turns whose words will not come any more, because the connection that would have told them is gone. */
+  giveUpTranscripts(): void {
+    for (const itemId of this.conversation.untranscribed()) this.userText(itemId, null);
+  }
+
   removeItem(itemId: string): void {
     this.#removed.add(itemId);
     this.conversation.remove(itemId);
+  }
+
+  /** Whether a function that the model called has no result yet. */
+  get isToolRunning(): boolean {
+    return this.actions.some(({ outcome }) => outcome === 'running');
   }
 
   summary(callId: string, durationMs: number, endReason: EndReason): Summary {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
 import type { AgentProfile } from '../backend/agent-profile.ts';
 import type { CallValues } from '../backend/instructions.ts';
 import type { BackendLog } from '../backend/log.ts';
@@ -11,9 +12,11 @@ export interface CallToolsOptions {
   readonly profile: AgentProfile;
   readonly values: CallValues;
   readonly record: CallRecord;
-  readonly log: BackendLog;
-  /** Queues an action behind everything said before the tool was called. */
-  readonly queueAction: (action: CallAction, toolCallId: string) => Promise<void>;
+  readonly log: Logger;
+  /** Resolves when everything that was said before the tool was called is queued for the client. */
+  readonly said: (toolCallId: string) => Promise<void>;
+  /** Queues an action for the client. */
+  readonly queueAction: (action: CallAction) => void;
   readonly onFinished: (name: string, outcome: RecordedAction['outcome'], durationMs: number) => void;
 }
 
@@ -25,6 +28,8 @@ export class CallTools {
   readonly #ended = new AbortController();
   /** Actions on their way to the client, by id. */
   readonly #underWay = new Map<string, (delivered: boolean) => void>();
+  /** Those that are not queued yet, because what was said before them is not. */
+  readonly #unqueued = new Set<string>();
   /** Calls by id: a new worker asks again for what the lost one had begun. */
   readonly #calls = new Map<string, Promise<ToolResult>>();
 
@@ -46,6 +51,12 @@ export class CallTools {
   settleAction(actionId: string, delivered: boolean): void {
     this.#underWay.get(actionId)?.(delivered);
     this.#underWay.delete(actionId);
+    this.#unqueued.delete(actionId);
+  }
+
+  /** The caller interrupted: what is not queued yet is not going to be. */
+  interrupted(): void {
+    for (const actionId of [...this.#unqueued]) this.settleAction(actionId, false);
   }
 
   /** Whether an action was asked for by a tool, and so may be withdrawn. */
@@ -73,6 +84,7 @@ export class CallTools {
     const finish = (settled: RecordedAction['outcome']) => {
       action.outcome = settled;
       action.durationMs = Math.round(performance.now() - startedAtMs);
+      onFinished(call.name, settled, action.durationMs);
     };
     record.conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
     const { outcome, output, respond } = await this.#outcome(call, args, (settled) => finish(settled)).catch(
@@ -80,7 +92,6 @@ export class CallTools {
     );
     if (action.outcome === 'running') finish(outcome);
     record.conversation.setToolOutput(call.toolCallId, output);
-    onFinished(call.name, outcome, action.durationMs);
     return { output, respond };
   }
 
@@ -100,7 +111,7 @@ export class CallTools {
         const { ok, output } = await runWebhook(tool, args, values, {
           allowedHosts: profile.webhookHosts ?? [],
           signal: this.#ended.signal,
-          log,
+          log: webhookLog(log),
         });
         return { outcome: ok ? 'ok' : 'failed', output, respond: true };
       }
@@ -131,7 +142,12 @@ export class CallTools {
         resolve(delivered);
       });
     });
-    await this.#options.queueAction(action, toolCallId);
+    const { said, queueAction } = this.#options;
+    this.#unqueued.add(action.id);
+    void said(toolCallId).then(() => {
+      // It may have been cancelled before its turn came.
+      if (this.#unqueued.delete(action.id)) queueAction(action);
+    });
     if (await settled) return { outcome: 'ok', output: told({ ok: true }), respond: false };
     return {
       outcome: 'cancelled',
@@ -140,6 +156,15 @@ export class CallTools {
       respond: false,
     };
   }
+}
+
+/** A call's log as webhooks use it: the call is on every line already, and that one answered is told by its tool's. */
+function webhookLog(log: Logger): BackendLog {
+  const lines =
+    (level: 'debug' | 'warn' | 'error') =>
+    ({ callId: _callId, tenantId: _tenantId, ...fields }: Record<string, unknown>, message: string) =>
+      log[level](fields, message);
+  return { info: lines('debug'), warn: lines('warn'), error: lines('error') } as BackendLog;
 }
 
 function refused(error: string): Outcome {

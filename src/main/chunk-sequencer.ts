@@ -1,4 +1,4 @@
-/** How many later chunks wait for a missing one before it is given up. */
+/** How many early chunks wait for a missing one before it is given up. */
 export const REORDER_WINDOW_CHUNKS = 16;
 /** How long an early chunk waits for the missing one. */
 export const REORDER_WAIT_MS = 300;
@@ -7,32 +7,40 @@ const REMEMBERED_HOLES = 64;
 
 /** What became of an offered chunk. */
 export type Placement =
-  /** Its turn: it and `released`, in order, are to be processed now. */
-  | { readonly kind: 'next' }
-  /** Had this number before. */
-  | { readonly kind: 'repeat' }
+  /** It was its turn, or it had the window run over: it has been released. */
+  | 'released'
+  /** A chunk of this number was there before: nothing happens with this one. */
+  | 'repeat'
   /** Early: kept until the ones before it came or were given up. */
-  | { readonly kind: 'held' };
+  | 'held';
+
+interface Held<Chunk> {
+  readonly chunk: Chunk;
+  readonly heldAtMs: number;
+}
 
 /**
- * Puts the numbered chunks of one call in order. A repeat is recognised, an early chunk waits until the missing one
- * comes, `REORDER_WINDOW_CHUNKS` later ones have come, or its owner's timer says that `REORDER_WAIT_MS` are over; then
- * the hole is skipped.
+ * Puts the numbered chunks of one call in order. A repeat is recognised; an early chunk waits until the missing ones
+ * come, until `REORDER_WINDOW_CHUNKS` others wait as well, or until it has waited for `REORDER_WAIT_MS`; then what is
+ * missing is given up. Its owner keeps the time.
  */
 export class ChunkSequencer<Chunk> {
   #next = 0;
-  #held = new Map<number, Chunk>();
-  #givenUp = new Set<number>();
-  #release: (chunk: Chunk) => void;
-  #onSkipped: (count: number) => void;
+  /** In the order in which they came: the first has waited longest. */
+  readonly #held = new Map<number, Held<Chunk>>();
+  readonly #givenUp = new Set<number>();
+  readonly #release: (chunk: Chunk) => void;
+  readonly #onSkipped: (count: number) => void;
+  readonly #waitMs: number;
 
   /**
    * @param release is given each chunk once, in order
    * @param onSkipped is told how many numbers were given up
    */
-  constructor(release: (chunk: Chunk) => void, onSkipped: (count: number) => void) {
+  constructor(release: (chunk: Chunk) => void, onSkipped: (count: number) => void, waitMs = REORDER_WAIT_MS) {
     this.#release = release;
     this.#onSkipped = onSkipped;
+    this.#waitMs = waitMs;
   }
 
   /** The lowest number not yet seen: what the client is to send next. */
@@ -40,9 +48,10 @@ export class ChunkSequencer<Chunk> {
     return this.#next;
   }
 
-  /** Whether early chunks wait for a missing one. */
-  get isWaiting(): boolean {
-    return this.#held.size > 0;
+  /** When `expire` is due, on the owner's clock; undefined while nothing waits. */
+  get expiresAtMs(): number | undefined {
+    const [oldest] = this.#held.values();
+    return oldest && oldest.heldAtMs + this.#waitMs;
   }
 
   /** Whether `offer(seq, …)` would be a repeat. */
@@ -55,41 +64,50 @@ export class ChunkSequencer<Chunk> {
     return this.#givenUp.has(seq);
   }
 
-  offer(seq: number, chunk: Chunk): Placement {
-    if (this.isRepeat(seq)) return { kind: 'repeat' };
+  offer(seq: number, chunk: Chunk, nowMs: number): Placement {
+    if (this.isRepeat(seq)) return 'repeat';
     if (seq === this.#next) {
       this.#next += 1;
       this.#release(chunk);
       this.#drain();
-      return { kind: 'next' };
+      return 'released';
     }
-    this.#held.set(seq, chunk);
-    while (this.#held.size > REORDER_WINDOW_CHUNKS || seq - this.#next > REORDER_WINDOW_CHUNKS) {
-      if (this.#held.size === 0) break;
-      this.skipHole();
-    }
-    return { kind: this.#held.has(seq) ? 'held' : 'next' };
+    this.#held.set(seq, { chunk, heldAtMs: nowMs });
+    if (this.#held.size > REORDER_WINDOW_CHUNKS) this.#skipHole();
+    return this.#held.has(seq) ? 'held' : 'released';
   }
 
-  /** Gives up the missing numbers in front of the earliest chunk that waits, and releases what follows. */
-  skipHole(): void {
-    if (this.#held.size === 0) return;
-    const earliest = Math.min(...this.#held.keys());
-    this.#onSkipped(earliest - this.#next);
-    for (let seq = Math.max(this.#next, earliest - REMEMBERED_HOLES); seq < earliest; seq++) this.#givenUp.add(seq);
+  /** Releases what has waited long enough, and everything in front of it. */
+  expire(nowMs: number): void {
+    for (const [seq, { heldAtMs }] of this.#held) {
+      if (nowMs < heldAtMs + this.#waitMs) return;
+      while (this.#held.has(seq)) this.#skipHole();
+    }
+  }
+
+  /** Releases everything that waits. */
+  flush(): void {
+    while (this.#held.size > 0) this.#skipHole();
+  }
+
+  /** Gives up the numbers in front of the lowest chunk that waits, and releases what follows without a gap. */
+  #skipHole(): void {
+    const lowest = Math.min(...this.#held.keys());
+    this.#onSkipped(lowest - this.#next);
+    for (let seq = Math.max(this.#next, lowest - REMEMBERED_HOLES); seq < lowest; seq++) this.#givenUp.add(seq);
     for (const seq of this.#givenUp) {
       if (this.#givenUp.size <= REMEMBERED_HOLES) break;
       this.#givenUp.delete(seq);
     }
-    this.#next = earliest;
+    this.#next = lowest;
     this.#drain();
   }
 
   #drain(): void {
-    for (let chunk = this.#held.get(this.#next); chunk !== undefined; chunk = this.#held.get(this.#next)) {
+    for (let held = this.#held.get(this.#next); held !== undefined; held = this.#held.get(this.#next)) {
       this.#held.delete(this.#next);
       this.#next += 1;
-      this.#release(chunk);
+      this.#release(held.chunk);
     }
   }
 }

@@ -1,12 +1,17 @@
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { checkConfig } from './check.ts';
+import { type Config, ConfigError, readConfig, secretsOf } from './config.ts';
 import { startDaemon } from './daemon.ts';
 import { createLog } from './log.ts';
 import { version } from './version.ts';
 
 const program = new Command('voice-gateway')
   .description('Phone calls over plain HTTP, answered by the OpenAI Realtime API. Configured by environment variables.')
+  .option(
+    '--check',
+    'check the configuration, the agent profiles and every file it names, and exit: 0 when all is well, 2 when not',
+  )
   .version(version)
   .parse();
 
@@ -20,8 +25,17 @@ function configOrExit(): Config {
   }
 }
 
+async function check(config: Config): Promise<number> {
+  const { problems, facts } = await checkConfig(config);
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  if (problems.length > 0) return 2;
+  process.stdout.write(`the configuration is good\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
+  return 0;
+}
+
 const config = configOrExit();
-const log = createLog(config.env.LOG_LEVEL);
+if (program.opts<{ check?: true }>().check) process.exit(await check(config));
+const log = createLog({ level: config.env.LOG_LEVEL, secrets: secretsOf(config) });
 try {
   const daemon = await startDaemon(config, log);
   closeWithGrace({ delay: config.env.SHUTDOWN_GRACE_MS + 10_000, logger: false }, async ({ signal, err }) => {
@@ -34,4 +48,3 @@ try {
   process.stderr.write(`${(error as Error).message}\n`);
   process.exit(1);
 }
-void program;

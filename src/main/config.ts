@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
+import { AGENT_REF_PATTERN, TENANT_ID_PATTERN } from '../http/schemas.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -19,9 +21,7 @@ export const EnvironmentSchema = Type.Object({
     default: '127.0.0.1',
     description: 'address to listen on; anything but loopback needs a key',
   }),
-  W3_VOICE_GATEWAY_API_KEY: Type.Optional(
-    Type.String({ minLength: 8, description: "the operator's key; sees every tenant" }),
-  ),
+  W3_VOICE_GATEWAY_API_KEY: Type.Optional(Type.String({ description: "the operator's key; sees every tenant" })),
   API_KEYS_FILE: Type.Optional(
     Type.String({ description: 'JSON list of `{name, sha256, tenantId}`; reloaded when it changes' }),
   ),
@@ -42,8 +42,13 @@ export const EnvironmentSchema = Type.Object({
   ),
   W3_API_KEY: Type.Optional(Type.String({ description: "key for the W3 backend; default: the gateway's own key" })),
   AGENTS_DIR: Type.String({ default: './agents', description: 'folder of agent profiles, `<aiAgentRef>.json`' }),
-  DEFAULT_TENANT_ID: Type.String({ default: 'default', description: 'tenant of calls that name none' }),
+  DEFAULT_TENANT_ID: Type.String({
+    pattern: TENANT_ID_PATTERN,
+    default: 'default',
+    description: 'tenant of calls that name none',
+  }),
   DEFAULT_AGENT_REF: Type.String({
+    pattern: AGENT_REF_PATTERN,
     default: 'customer-care-voice',
     description: 'agent profile of calls that name none',
   }),
@@ -85,6 +90,21 @@ export const EnvironmentSchema = Type.Object({
     default: 30,
     description: 'days that summaries (personal data) stay in the journal; 0 keeps none once they are delivered',
   }),
+  OVERLOAD_EVENT_LOOP_MS: ms(100, 'new calls are refused while the event loop is this late on average', 1, 60_000),
+  OVERLOAD_POOL_QUEUE: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 500,
+    description: 'new calls are refused while this many audio jobs wait for a second',
+  }),
+  OVERLOAD_RSS_MB: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 100_000_000,
+      description:
+        'new calls are refused while the process uses more megabytes; default: nine tenths of what it may have',
+    }),
+  ),
   CALLER_HASH_KEY: Type.Optional(
     Type.String({
       minLength: 16,
@@ -121,6 +141,11 @@ export class ConfigError extends Error {
 }
 
 const SECRETS = new Set(['W3_VOICE_GATEWAY_API_KEY', 'OPENAI_API_KEY', 'W3_API_KEY', 'CALLER_HASH_KEY']);
+
+/** The values that nobody may read anywhere. */
+export function secretsOf({ env }: Config): string[] {
+  return Object.entries(env).flatMap(([name, value]) => (SECRETS.has(name) ? [String(value)] : []));
+}
 
 /**
  * Reads and checks the environment. Empty values count as unset.
@@ -181,6 +206,7 @@ function describe(name: string, value: string | undefined, error: AjvError): str
     return `${name} ${shown} must be a whole number from ${schema.minimum} to ${schema.maximum}`;
   }
   if (schema.pattern?.startsWith('^ws')) return `${name} ${shown} must be a ws:// or wss:// URL`;
+  if (schema.pattern === TENANT_ID_PATTERN) return `${name} ${shown} must be text that matches ${schema.pattern}`;
   if (schema.pattern?.startsWith('^http')) return `${name} ${shown} must be an http:// or https:// URL`;
   return `${name} ${shown} ${error.message ?? 'is not valid'}`;
 }
@@ -204,6 +230,12 @@ function crossChecks(env: Environment): string[] {
     const [set, unset] = env.TLS_CERT_FILE ? ['TLS_CERT_FILE', 'TLS_KEY_FILE'] : ['TLS_KEY_FILE', 'TLS_CERT_FILE'];
     problems.push(`${set} is set but ${unset} is not: HTTPS needs both`);
   }
+  const proxies = parseTrustProxy(env.TRUST_PROXY);
+  if (Array.isArray(proxies) && !proxies.every(isProxyAddress)) {
+    problems.push(
+      `TRUST_PROXY is ${JSON.stringify(env.TRUST_PROXY)}, but must be true, false, or addresses of proxies with commas between them`,
+    );
+  }
   for (const name of ['OPENAI_REALTIME_URL', 'W3_API_URL'] as const) {
     const value = env[name];
     if (value !== undefined && !URL.canParse(value)) problems.push(`${name} is "${value}", but must be a URL`);
@@ -215,4 +247,14 @@ function parseTrustProxy(value: string | undefined): boolean | string[] {
   if (value === undefined || value === 'false') return false;
   if (value === 'true') return true;
   return value.split(',').map((address) => address.trim());
+}
+
+/** Names that stand for ranges of addresses. */
+const PROXY_RANGES = new Set(['loopback', 'linklocal', 'uniquelocal']);
+
+function isProxyAddress(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (prefix === undefined) return version !== 0 || PROXY_RANGES.has(text);
+  return rest.length === 0 && version !== 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128);
 }

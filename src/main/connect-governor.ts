@@ -3,26 +3,34 @@ import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
 export interface ConnectGovernorOptions {
   /** Most connections opened a second, over all sessions. */
   readonly perSecond: number;
-  /** Failures in a row after which no more are tried for a while. */
+  /** Failures in a row after which the upstream is taken to be down. */
   readonly failuresToOpen?: number;
-  /** How long that while is. */
+  /** How long nothing is tried then, and how far apart tries are afterwards, until one succeeds. */
   readonly openMs?: number;
   readonly nowMs?: () => number;
 }
 
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * Decides when the next upstream connection may be opened, so that hundreds of calls that lose their sockets at the
- * same moment come back one after the other, and an upstream that is down is asked now and then instead of all the time.
+ * same moment come back one after the other, in the order in which they asked, and an upstream that is down is asked
+ * now and then instead of all the time.
  */
 export class ConnectGovernor {
   readonly #spacingMs: number;
   readonly #failuresToOpen: number;
   readonly #openMs: number;
   readonly #nowMs: () => number;
-  readonly #timers = new Set<NodeJS.Timeout>();
-  #nextAtMs = 0;
+  readonly #waiting: Waiter[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #lastPermitAtMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
-  #openUntilMs = 0;
+  #lastFailureAtMs = Number.NEGATIVE_INFINITY;
+  #closed = false;
 
   constructor({ perSecond, failuresToOpen = 10, openMs = 2_000, nowMs = Date.now }: ConnectGovernorOptions) {
     this.#spacingMs = 1000 / perSecond;
@@ -31,25 +39,17 @@ export class ConnectGovernor {
     this.#nowMs = nowMs;
   }
 
-  /** Whether the upstream is taken to be down, so that a new call need not try. */
+  /** Whether the upstream is taken to be down: tries are `openMs` apart, until one succeeds. */
   get isOpen(): boolean {
-    return this.#nowMs() < this.#openUntilMs;
+    return this.#failures >= this.#failuresToOpen;
   }
 
-  /** Resolves when the caller may connect. */
+  /** Resolves when the caller may connect. Rejects when the governor is closed. */
   permit(): Promise<void> {
-    const nowMs = this.#nowMs();
-    const atMs = Math.max(nowMs, this.#nextAtMs, this.#openUntilMs);
-    this.#nextAtMs = atMs + this.#spacingMs;
-    if (atMs <= nowMs) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        // The upstream may have been found to be down in the meantime.
-        if (this.isOpen) void this.permit().then(resolve);
-        else resolve();
-      }, atMs - nowMs);
-      this.#timers.add(timer);
+    if (this.#closed) return Promise.reject(closedError());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#next();
     });
   }
 
@@ -57,20 +57,41 @@ export class ConnectGovernor {
   result(result: 'ok' | UpstreamErrorClass): void {
     if (result === 'ok' || result === 'refused') {
       this.#failures = 0;
-      this.#openUntilMs = 0;
-      return;
+    } else {
+      this.#failures += 1;
+      this.#lastFailureAtMs = this.#nowMs();
     }
-    this.#failures += 1;
-    if (this.#failures >= this.#failuresToOpen) {
-      this.#openUntilMs = this.#nowMs() + this.#openMs;
-      // One failure more opens it again: the first attempt afterwards is a probe.
-      this.#failures = this.#failuresToOpen - 1;
+    this.#next();
+  }
+
+  /** Turns away who waits. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const { reject } of this.#waiting.splice(0)) reject(closedError());
+  }
+
+  /** Lets the next one through if it is time, and sees to it that the one after is thought of. */
+  #next(): void {
+    clearTimeout(this.#timer);
+    while (this.#waiting.length > 0) {
+      const nowMs = this.#nowMs();
+      const waitMs = this.#dueAtMs() - nowMs;
+      if (waitMs > 0) {
+        this.#timer = setTimeout(() => this.#next(), waitMs);
+        return;
+      }
+      this.#lastPermitAtMs = nowMs;
+      this.#waiting.shift()?.resolve();
     }
   }
 
-  /** Forgets who waits. */
-  close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+  #dueAtMs(): number {
+    if (!this.isOpen) return this.#lastPermitAtMs + this.#spacingMs;
+    return Math.max(this.#lastPermitAtMs, this.#lastFailureAtMs) + this.#openMs;
   }
+}
+
+function closedError(): Error {
+  return new Error('the gateway is closing');
 }

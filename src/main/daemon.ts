@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -7,11 +6,15 @@ import { AgentProfiles } from '../backend/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summary-delivery.ts';
 import { buildApp } from '../http/app.ts';
 import { KeyRing } from '../http/key-ring.ts';
+import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { checkDefaultAgent } from './check.ts';
 import { type Config, isLoopback } from './config.ts';
+import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { summaryRecord } from './summary-record.ts';
+import { readTls } from './tls.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
@@ -31,9 +34,17 @@ export interface Daemon {
 }
 
 export interface DaemonOverrides {
+  /** Default: one that measures. */
+  readonly metrics?: Metrics;
   /** When to reconnect and rotate; the defaults suit the real upstream. */
   readonly reconnect?: Partial<ReconnectPolicy>;
   readonly connectsPerSecond?: number;
+  readonly maxOutboxMs?: number;
+  readonly fillerAfterMs?: number;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number;
+  /** Where the load is read, in the place of this process. */
+  readonly load?: LoadProbes;
 }
 
 /**
@@ -49,10 +60,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
   try {
     const profiles = await openProfiles(config, log);
     closers.push(() => profiles.close());
-    if (!profiles.localRefs.includes(env.DEFAULT_AGENT_REF) && env.W3_API_URL === undefined) {
-      throw new Error(`DEFAULT_AGENT_REF is "${env.DEFAULT_AGENT_REF}", but "${env.AGENTS_DIR}" has no such profile`);
-    }
-    const metrics = new Metrics();
+    checkDefaultAgent(config, profiles.localRefs);
+    const metrics = overrides.metrics ?? new Metrics();
     const summaries = await openSummaries(config, log, metrics);
     closers.push(async () => {
       await summaries.flush(SUMMARY_FLUSH_MS);
@@ -62,6 +71,22 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     closers.push(() => keys.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
+    const tls = readTls(env);
+    const probes = processProbes(() => gateway.poolQueueDepth);
+    closers.push(() => probes.close());
+    const guard = new OverloadGuard({
+      limits: {
+        eventLoopMs: env.OVERLOAD_EVENT_LOOP_MS,
+        poolQueue: env.OVERLOAD_POOL_QUEUE,
+        rssMb: env.OVERLOAD_RSS_MB ?? defaultRssLimitMb(),
+      },
+      probes: overrides.load ?? probes,
+      onChange: (reason) => {
+        if (reason) log.warn({ reason }, 'overloaded: new calls are refused');
+        else log.info('no longer overloaded');
+      },
+    });
+    closers.push(() => guard.close());
     const gateway = new VoiceGateway({
       version,
       metrics,
@@ -83,12 +108,15 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       firstAudioTimeoutMs: env.FIRST_AUDIO_TIMEOUT_MS,
       connectsPerSecond: overrides.connectsPerSecond ?? CONNECTS_PER_SECOND,
       reconnect: overrides.reconnect,
+      maxOutboxMs: overrides.maxOutboxMs,
+      fillerAfterMs: overrides.fillerAfterMs,
       agentProfile: (ref, tenantId) => profiles.get(ref, tenantId),
+      reorderWaitMs: overrides.reorderWaitMs,
+      overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       onConcluded: (session, summary) => summaries.record(summaryRecord(session, summary)),
     });
     closers.push(() => gateway.close());
-    const tls = readTls(config);
     const app = await buildApp({
       gateway,
       keys,
@@ -97,8 +125,12 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       openMetrics: isLoopback(env.HOST) || keys.isOpen,
       trustProxy: config.trustProxy,
       tls,
-      onRequestEnd: (method, route, status, seconds) =>
-        metrics.httpRequest.observe({ method, route, status: String(status) }, seconds),
+      ...(metrics.isOff
+        ? {}
+        : {
+            onRequestEnd: (method, route, status, seconds) =>
+              metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
+          }),
     });
     closers.push(() => app.close());
     await app.listen({ host: env.HOST, port: env.PORT });
@@ -174,19 +206,6 @@ function upstreamUrlOf(config: Config, simulator: EmbeddedSimulator | undefined)
 function derivedHashKey({ env }: Config): string {
   const secret = env.OPENAI_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY ?? 'no key';
   return createHash('sha256').update(`caller hash of the voice gateway\n${secret}`).digest('hex');
-}
-
-function readTls({ env }: Config): { cert: string; key: string } | undefined {
-  if (env.TLS_CERT_FILE === undefined || env.TLS_KEY_FILE === undefined) return undefined;
-  return { cert: readText('TLS_CERT_FILE', env.TLS_CERT_FILE), key: readText('TLS_KEY_FILE', env.TLS_KEY_FILE) };
-}
-
-function readText(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new Error(`${name} is "${path}", but it cannot be read: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function urlOf(app: FastifyInstance, isTls: boolean): string {

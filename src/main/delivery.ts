@@ -5,7 +5,7 @@ import { PollWait } from './poll-wait.ts';
 
 /** How a call stands, as its answers tell it. */
 export interface CallStanding {
-  /** The session is over; what is queued is still delivered. */
+  /** The session is over and nothing more comes; what is queued is still delivered. */
   readonly isOver: boolean;
   readonly endReason?: EndReason | undefined;
   readonly error?: string | undefined;
@@ -26,6 +26,8 @@ export class Deliveries {
   readonly #waiting = new PollWait();
   /** Kinds of answers that have not yet told of the last interruption. */
   #untold = new Set<DeliveryKind>();
+  /** An answer with entries that is on its way to a client that does not acknowledge. */
+  #unwritten: Delivery | undefined;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
@@ -46,59 +48,83 @@ export class Deliveries {
     return this.#untold.delete(kind);
   }
 
+  /** The answer that was to tell of the interruption is lost. */
+  giveBackInterrupted(kind: DeliveryKind): void {
+    this.#untold.add(kind);
+  }
+
+  /** Whether a poll waits for something to come. */
+  get isAwaited(): boolean {
+    return this.#waiting.isWaiting;
+  }
+
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
     const { outbox, standing, onAudio, onLastAnswer } = this.#options;
+    this.#cutOffUnwritten(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
     if (audio.length > 0) onAudio(audio);
     const { isOver, endReason, error } = standing();
     const isLast = isOver && batch.entries.length === 0 && outbox.isEmpty;
     const interrupted = this.takeInterrupted(kind);
-    return {
+    const delivery: Delivery = {
       answer: {
         ...contentOf(batch.entries, audio),
-        ...this.#position(),
+        seq: batch.entries.at(-1)?.seq ?? outbox.restingSeq(ack),
+        generation: outbox.generation,
         ...(interrupted ? { interrupted: true as const } : {}),
         hasMore: !isLast,
         ...(isLast && endReason ? { endReason } : {}),
         ...(isLast && error ? { error } : {}),
       },
       written: () => {
+        if (this.#unwritten === delivery) this.#unwritten = undefined;
         batch.written();
         if (isLast) onLastAnswer();
       },
       aborted: () => {
+        if (this.#unwritten === delivery) this.#unwritten = undefined;
+        if (interrupted) this.giveBackInterrupted(kind);
         batch.aborted();
-        if (interrupted) this.#untold.add(kind);
       },
     };
+    if (ack === undefined && batch.entries.length > 0) this.#unwritten = delivery;
+    return delivery;
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
   async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
     this.#waiting.supersede();
+    this.#cutOffUnwritten(query.ack);
+    // What has arrived has arrived now, not when this poll is answered.
+    this.#options.outbox.acknowledge(query.ack);
     const endsAtMs = performance.now() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
       const why = await this.#waiting.wait(endsAtMs - performance.now(), signal);
       if (why === 'timeout') break;
-      if (why !== 'woken') return this.#nothing();
+      if (why !== 'woken') return this.#nothing(query.ack);
     }
     return this.now('poll', query);
   }
 
   #hasNews(ack: number | undefined): boolean {
     const { outbox, standing } = this.#options;
-    return outbox.hasEntries(ack) || this.#untold.has('poll') || standing().isOver;
+    return outbox.hasEntries(ack) || this.#untold.has('poll') || (outbox.isEmpty && standing().isOver);
   }
 
-  #nothing(): Delivery {
-    return { answer: { ...this.#position(), hasMore: true }, written() {}, aborted() {} };
+  #nothing(ack: number | undefined): Delivery {
+    const { outbox } = this.#options;
+    const answer = { seq: outbox.restingSeq(ack), generation: outbox.generation, hasMore: true };
+    return { answer, written() {}, aborted() {} };
   }
 
-  #position(): Pick<PollAnswer, 'seq' | 'generation'> {
-    const { lastSentSeq, generation } = this.#options.outbox;
-    return { seq: lastSentSeq, generation };
+  /**
+   * A client that asks anew before it has all of an answer has given that answer up. It cannot say how far it came, so
+   * the answer is broken off and all of it delivered again.
+   */
+  #cutOffUnwritten(ack: number | undefined): void {
+    if (ack === undefined) this.#unwritten?.cutOff?.();
   }
 }
 

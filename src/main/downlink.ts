@@ -45,6 +45,8 @@ export class Downlink {
       case 'delta': {
         if (this.#cut.has(audio.itemId)) return undefined;
         this.#options.onReceived(audio.itemId, audio.audioMs, audio.receivedAtMs);
+        // The end of an item may come after the beginning of the next: its last frame must not.
+        if (!this.#lanes.has(audio.itemId)) this.#endLanes();
         return this.#push(audio.itemId, audio.base64, audio.receivedAtMs);
       }
       case 'end':
@@ -74,8 +76,12 @@ export class Downlink {
 
   /** Ends the items that are still open, as when the worker that sent them is gone. */
   endAll(): void {
-    for (const itemId of [...this.#lanes.keys()]) void this.#push(itemId, null, undefined);
+    this.#endLanes();
     for (const mark of this.#marks.values()) void this.#tail.then(() => mark.resolve());
+  }
+
+  #endLanes(): void {
+    for (const itemId of [...this.#lanes.keys()]) void this.#push(itemId, null, undefined);
   }
 
   #push(itemId: string, base64: string | null, receivedAtMs: number | undefined): Promise<void> | undefined {
@@ -83,7 +89,7 @@ export class Downlink {
     if (!lane) {
       // An item that ends without ever having had audio, or whose audio ended before.
       if (base64 === null) {
-        this.#options.onComplete(itemId);
+        this.#tail = this.#tail.then(() => this.#options.onComplete(itemId));
         return undefined;
       }
       lane = this.#options.newLane();
@@ -122,7 +128,8 @@ export class Downlink {
   }
 }
 
-function framesOf({ base64, frameCount, paddedMs }: Extract<DownlinkOutput, { ok: true }>): ReplyFrame[] {
+/** The frames of a job's output. */
+export function framesOf({ base64, frameCount, paddedMs }: Extract<DownlinkOutput, { ok: true }>): ReplyFrame[] {
   const length = base64.length / frameCount;
   return Array.from({ length: frameCount }, (_, index) => ({
     base64: base64.slice(index * length, (index + 1) * length),

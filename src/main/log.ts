@@ -1,6 +1,6 @@
-import { type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 
-/** Places where a key or a number could end up in a log line by mistake. */
+/** Fields that never belong into a log line, wherever they come from. */
 const REDACTED = [
   'apiKey',
   '*.apiKey',
@@ -14,7 +14,26 @@ const REDACTED = [
   'target',
 ];
 
-/** The daemon's log: JSON lines on standard output. */
-export function createLog(level: string): Logger {
-  return pino({ level, base: null, redact: { paths: REDACTED, censor: '[redacted]' } });
+const CENSOR = '[redacted]';
+
+export interface LogOptions {
+  /** pino's name of the lowest level that is written. */
+  readonly level: string;
+  /** Keys of this daemon: wherever one turns up in a line, in a message or a stack too, it is taken out. */
+  readonly secrets?: readonly (string | undefined)[];
+  /** Default: standard output. */
+  readonly destination?: DestinationStream;
+}
+
+/** The daemon's log: JSON lines. */
+export function createLog({ level, secrets = [], destination }: LogOptions): Logger {
+  const written = secrets.filter((secret) => secret !== undefined).map((secret) => JSON.stringify(secret).slice(1, -1));
+  const scrub = (line: string) => written.reduce((text, secret) => text.replaceAll(secret, CENSOR), line);
+  const options = {
+    level,
+    base: null,
+    redact: { paths: REDACTED, censor: CENSOR },
+    ...(written.length > 0 ? { hooks: { streamWrite: scrub } } : {}),
+  };
+  return destination ? pino(options, destination) : pino(options);
 }

@@ -58,7 +58,8 @@ interface Slot {
 export class Outbox {
   #slots: Slot[] = [];
   #nextSeq = 0;
-  #lastSentSeq = -1;
+  /** The highest `seq` that was in any answer. */
+  #sentSeq = -1;
   #generation = 0;
   #queuedAudioMs = 0;
   #onDelivered: (entry: OutboxEntry) => void;
@@ -77,9 +78,13 @@ export class Outbox {
     return this.#generation;
   }
 
-  /** `seq` of the newest entry of the last answer that was built; −1 before the first. */
-  get lastSentSeq(): number {
-    return this.#lastSentSeq;
+  /**
+   * What an answer without entries says is its `seq`: the client's own `ack`, as far as there is anything to
+   * acknowledge, or the newest entry sent to a client that acknowledges nothing; −1 before the first. Never the `seq` of
+   * an answer that an acknowledging client may not have.
+   */
+  restingSeq(ack: number | undefined): number {
+    return ack === undefined ? this.#sentSeq : Math.min(ack, this.#sentSeq);
   }
 
   /** Milliseconds of audio not yet known to have arrived. */
@@ -93,9 +98,18 @@ export class Outbox {
 
   /** Whether a read with this `ack` would find an entry. */
   hasEntries(ack: number | undefined): boolean {
-    if (ack === undefined) return this.#slots.some((slot) => slot.state === 'queued');
+    if (ack === undefined) return this.#slots.find((slot) => slot.state !== 'written')?.state === 'queued';
     const last = this.#slots.at(-1);
     return last !== undefined && last.entry.seq > ack;
+  }
+
+  /**
+   * The client has everything up to `ack`. Undefined: it does not acknowledge, so it has what was written before it asked
+   * again.
+   */
+  acknowledge(ack: number | undefined): void {
+    if (ack === undefined) this.#settle((slot) => slot.state === 'written');
+    else this.#settle(({ entry }) => entry.seq <= ack && entry.seq <= this.#sentSeq);
   }
 
   pushAudio(
@@ -139,11 +153,6 @@ export class Outbox {
     return removed;
   }
 
-  /** Takes it that whatever was written arrived, as when the client says goodbye without acknowledging it. */
-  acceptWritten(): void {
-    this.#settle((slot) => slot.state === 'written');
-  }
-
   /** Forgets everything that is left. */
   clear(): void {
     this.#slots = [];
@@ -151,15 +160,15 @@ export class Outbox {
     this.#onChange();
   }
 
-  /** Takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
+  /** Acknowledges, then takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
   take({ ack, maxMs = Number.POSITIVE_INFINITY }: TakeOptions): OutboxBatch {
-    if (ack === undefined) this.#settle((slot) => slot.state === 'written');
-    else this.#settle(({ entry }) => entry.seq <= ack && entry.seq <= this.#lastSentSeq);
+    this.acknowledge(ack);
     const taken: Slot[] = [];
     let audioMs = 0;
     for (const slot of this.#slots) {
       const { entry } = slot;
-      if (ack === undefined && slot.state !== 'queued') continue;
+      // Without acknowledgements nothing may overtake an answer that is still being written, and may yet come back.
+      if (ack === undefined && slot.state === 'in_flight') break;
       if (entry.kind === 'audio') {
         if (audioMs > 0 && audioMs + entry.frameMs > maxMs) break;
         audioMs += entry.frameMs;
@@ -169,7 +178,7 @@ export class Outbox {
       if (entry.kind === 'action') break;
     }
     const last = taken.at(-1);
-    if (last) this.#lastSentSeq = last.entry.seq;
+    if (last) this.#sentSeq = Math.max(this.#sentSeq, last.entry.seq);
     return {
       entries: taken.map((slot) => slot.entry),
       written: () => this.#markWritten(taken, ack !== undefined),
@@ -180,7 +189,10 @@ export class Outbox {
   #markWritten(taken: Slot[], acknowledges: boolean): void {
     for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'written';
     // A client that acknowledges has them when it says so.
-    if (!acknowledges) this.#settle((slot) => slot.state === 'written');
+    if (acknowledges) return;
+    this.acknowledge(undefined);
+    // What was held back behind them may go.
+    if (taken.length > 0 && this.#slots.length > 0) this.#onChange();
   }
 
   #giveBack(taken: Slot[]): void {

@@ -1,6 +1,6 @@
 /** What is known of one reply item's audio. All in milliseconds of the item. */
 export interface ItemPlayback {
-  /** Received from the upstream. */
+  /** Received from the upstream and made ready for the client. */
   readonly receivedMs: number;
   /** Handed to the client. */
   readonly deliveredMs: number;
@@ -14,6 +14,8 @@ interface Item {
   /** Heard in generations that are over, or settled because it was played past. */
   settledHeardMs: number;
   complete: boolean;
+  /** It was interrupted: what had not been heard then never will be. */
+  isOver: boolean;
 }
 
 /** A stretch of the current generation's playback that belongs to one item. */
@@ -39,7 +41,7 @@ export class PlaybackLedger {
   /** When the playhead will have reached everything delivered, on the caller's `nowMs` clock. */
   #playsUntilMs = 0;
 
-  /** The upstream sent `audioMs` more of an item. */
+  /** `audioMs` more of an item is ready for the client. */
   received(itemId: string, audioMs: number): void {
     this.#item(itemId).receivedMs += audioMs;
   }
@@ -95,6 +97,16 @@ export class PlaybackLedger {
     return { receivedMs: item.receivedMs, deliveredMs: item.deliveredMs, heardMs };
   }
 
+  /** Items of which the caller has yet to hear something. */
+  unheard(nowMs: number): string[] {
+    const unheard: string[] = [];
+    for (const [itemId, item] of this.#items) {
+      // A millisecond is the resolution of the upstream's own cut.
+      if (!item.isOver && this.playback(itemId, nowMs).heardMs < item.receivedMs - 1) unheard.push(itemId);
+    }
+    return unheard;
+  }
+
   /** Whether all of the item's audio has come and been handed to the client. */
   isDelivered(itemId: string): boolean {
     const item = this.#items.get(itemId);
@@ -105,6 +117,7 @@ export class PlaybackLedger {
   /** Ends the generation: playback stops where it is, and a new timeline begins. */
   interrupt(nowMs: number): void {
     const playheadMs = this.playheadMs(nowMs);
+    for (const itemId of this.unheard(nowMs)) this.#item(itemId).isOver = true;
     for (const segment of this.#segments) {
       this.#item(segment.itemId).settledHeardMs += heardOf(segment, playheadMs);
     }
@@ -126,7 +139,7 @@ export class PlaybackLedger {
   #item(itemId: string): Item {
     let item = this.#items.get(itemId);
     if (!item) {
-      item = { receivedMs: 0, deliveredMs: 0, settledHeardMs: 0, complete: false };
+      item = { receivedMs: 0, deliveredMs: 0, settledHeardMs: 0, complete: false, isOver: false };
       this.#items.set(itemId, item);
     }
     return item;

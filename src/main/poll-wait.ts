@@ -5,6 +5,10 @@ export type WaitEnd = 'woken' | 'timeout' | 'superseded' | 'gone';
 export class PollWait {
   #end: ((why: WaitEnd) => void) | undefined;
 
+  get isWaiting(): boolean {
+    return this.#end !== undefined;
+  }
+
   /** Ends the wait of an earlier poll. */
   supersede(): void {
     this.#end?.('superseded');

@@ -1,16 +1,23 @@
 import { assistantLine, type Conversation, cutToHeard } from '../realtime/conversation.ts';
 import type { PlaybackLedger } from './playback-ledger.ts';
 
+/** Audio may get shorter by this much on its way through resampling and framing. */
+const TOLERANCE_MS = 20;
+
 interface Reply {
   text: string | undefined;
-  /** Set when it was interrupted. */
-  cut: { heardMs: number; receivedMs: number } | undefined;
+  /** What all of the text takes to say. */
+  audioMs: number;
+  /** How much was heard, once it was interrupted. */
+  heardMs: number | undefined;
+  /** Its line is out. */
   isFinal: boolean;
 }
 
 /**
  * Decides what of each reply belongs into the transcript, and when it is certain: once its last audio was delivered,
- * or once it was cut, to what was heard.
+ * or once it was cut, to what was heard. A reply that is cut after its line went out is cut in the conversation still,
+ * which is what the summary and the model are told.
  */
 export class Replies {
   readonly #replies = new Map<string, Reply>();
@@ -24,44 +31,53 @@ export class Replies {
     this.#onLine = onLine;
   }
 
-  /** The whole text of an item is known. */
-  setText(itemId: string, text: string): void {
+  /**
+   * The whole text of an item is known.
+   * @param audioMs what all of it takes to say, heard or not
+   */
+  setText(itemId: string, text: string, audioMs: number): void {
     const reply = this.#reply(itemId);
+    if (reply.isFinal) return;
     reply.text = text;
+    reply.audioMs = audioMs;
     // Until it is known how much was heard, all of it stands.
-    if (!reply.isFinal) this.#conversation.setText(itemId, 'assistant', text);
+    this.#conversation.setText(itemId, 'assistant', text);
     this.settle(itemId);
   }
 
-  /** The item was interrupted. */
+  /** The item was interrupted when `heardMs` of it had been heard. */
   cut(itemId: string, heardMs: number): void {
     const reply = this.#reply(itemId);
-    if (reply.isFinal || reply.cut) return;
-    reply.cut = { heardMs, receivedMs: this.#ledger.playback(itemId, 0).receivedMs };
-    this.settle(itemId);
+    if (reply.heardMs !== undefined) return;
+    reply.heardMs = heardMs;
+    if (reply.isFinal) this.#conversation.setText(itemId, 'assistant', heardOf(reply, heardMs));
+    else this.settle(itemId);
   }
 
-  /** Something about the item changed: closes it if nothing is open. */
+  /** Something about the item changed: its line goes out if nothing is open. */
   settle(itemId: string): void {
     const reply = this.#replies.get(itemId);
     if (!reply || reply.isFinal || reply.text === undefined) return;
-    if (reply.cut) this.#finish(itemId, reply, cutToHeard(reply.text, reply.cut.heardMs, reply.cut.receivedMs));
-    else if (this.#ledger.isDelivered(itemId)) this.#finish(itemId, reply, reply.text);
+    if (reply.heardMs !== undefined) this.#finish(itemId, reply, reply.heardMs);
+    else if (this.#ledger.isDelivered(itemId)) {
+      // What never became ready for the client, because nobody would have listened to it, was not heard either.
+      const { receivedMs } = this.#ledger.playback(itemId, 0);
+      this.#finish(itemId, reply, receivedMs < reply.audioMs - TOLERANCE_MS ? receivedMs : reply.audioMs);
+    }
   }
 
   /** The call is over: what was not heard by now never will be. */
   settleAll(nowMs: number): void {
     for (const [itemId, reply] of this.#replies) {
-      if (reply.isFinal) continue;
-      const { heardMs, receivedMs } = this.#ledger.playback(itemId, nowMs);
-      reply.text ??= '';
-      reply.cut ??= { heardMs, receivedMs };
+      if (reply.isFinal || reply.text === undefined) continue;
+      reply.heardMs ??= this.#ledger.playback(itemId, nowMs).heardMs;
       this.settle(itemId);
     }
   }
 
-  #finish(itemId: string, reply: Reply, heard: string): void {
+  #finish(itemId: string, reply: Reply, heardMs: number): void {
     reply.isFinal = true;
+    const heard = heardOf(reply, heardMs);
     this.#conversation.setText(itemId, 'assistant', heard);
     if (heard !== '') this.#onLine(assistantLine(heard));
   }
@@ -69,9 +85,13 @@ export class Replies {
   #reply(itemId: string): Reply {
     let reply = this.#replies.get(itemId);
     if (!reply) {
-      reply = { text: undefined, cut: undefined, isFinal: false };
+      reply = { text: undefined, audioMs: 0, heardMs: undefined, isFinal: false };
       this.#replies.set(itemId, reply);
     }
     return reply;
   }
+}
+
+function heardOf({ text = '', audioMs }: Reply, heardMs: number): string {
+  return cutToHeard(text, heardMs, audioMs);
 }

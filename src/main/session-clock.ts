@@ -26,6 +26,7 @@ export class SessionClock {
   #hasAudio = false;
   #endedAtMs = 0;
   #isSpeaking = false;
+  #isDeaf = false;
   /** When the caller and the agent were last heard of. */
   #lastSpeechAtMs: number;
   #prompts = 0;
@@ -56,6 +57,18 @@ export class SessionClock {
     this.onCallerActive(nowMs);
   }
 
+  /** The agent did something: the caller is not expected to speak at once. */
+  onAgentActive(nowMs: number): void {
+    this.#lastSpeechAtMs = Math.max(this.#lastSpeechAtMs, nowMs);
+  }
+
+  /** Nobody hears the caller any more, or somebody does again. */
+  onUpstream(isThere: boolean, nowMs: number): void {
+    this.#isDeaf = !isThere;
+    this.#isSpeaking = false;
+    this.onAgentActive(nowMs);
+  }
+
   /** The caller did something that counts as an answer. */
   onCallerActive(nowMs: number): void {
     this.#lastSpeechAtMs = nowMs;
@@ -74,8 +87,8 @@ export class SessionClock {
     return nowMs - this.#endedAtMs > this.#limits.summaryKeptMs;
   }
 
-  /** What is due now on an active call. `isPlaying`: the agent is being heard. */
-  due(nowMs: number, isPlaying: boolean): Due | undefined {
+  /** What is due now on an active call. `isBusy`: the agent is being heard, or does what it was asked to. */
+  due(nowMs: number, isBusy: boolean): Due | undefined {
     const { idleTimeoutMs, firstAudioTimeoutMs } = this.#limits;
     const { maxCallSeconds, noInput } = this.#profile;
     if (this.idleMs(nowMs) > idleTimeoutMs) {
@@ -88,7 +101,7 @@ export class SessionClock {
       return { type: 'end', reason: 'max_duration', why: `the call reached its ${maxCallSeconds} s` };
     }
     if (!noInput) return undefined;
-    if (isPlaying || this.#isSpeaking) {
+    if (isBusy || this.#isSpeaking || this.#isDeaf) {
       this.#lastSpeechAtMs = nowMs;
       return undefined;
     }

@@ -9,7 +9,7 @@ const WORKER_FILE = new URL(
 );
 
 /** Memory that one session may use, in megabytes: a runaway ends its own worker only. */
-const DEDICATED_LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 2 };
+const DEDICATED_LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 1 };
 const SHARED_LIMITS = { maxOldGenerationSizeMb: 1_024, maxYoungGenerationSizeMb: 32 };
 
 const RESTART_DELAY_MS = 500;
@@ -73,6 +73,16 @@ export class SessionWorkers {
     return lease;
   }
 
+  /**
+   * Ends a worker's thread at once, as a crash would: for drills and tests. Its sessions learn of it as of any loss.
+   * @returns whether there was such a worker; resolves when the thread is gone
+   */
+  async terminate(workerId: number): Promise<boolean> {
+    const worker = [...this.#workers].find(({ id }) => id === workerId);
+    await worker?.terminate();
+    return worker !== undefined;
+  }
+
   /** Ends all workers. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -112,7 +122,7 @@ export class SessionWorkers {
       gateway,
       onBusCall,
       onExit: (error) => {
-        if (!this.#workers.delete(worker)) return;
+        if (!this.#workers.delete(worker) || this.#closed) return;
         for (const lease of worker.leases) lease.onLost(error);
         worker.leases.clear();
         this.#options.onWorkerLost?.(worker.id, error);
@@ -164,6 +174,11 @@ class SessionWorker {
       void this.#peer.close();
       onExit(this.#error ?? new Error(`session worker ${id} ended with code ${code}`));
     });
+  }
+
+  /** Ends the thread without a word to anybody. */
+  async terminate(): Promise<void> {
+    await this.#thread.terminate();
   }
 
   async close(): Promise<void> {

@@ -1,24 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { AgentProfile } from '../backend/agent-profile.ts';
+import type { LoadedProfile } from '../backend/agent-profiles.ts';
 import type { CallValues } from '../backend/instructions.ts';
-import { sessionNotFound } from '../http/errors.ts';
+import { type ApiError, sessionNotFound } from '../http/errors.ts';
 import type { CallEvents } from '../http/event-schemas.ts';
-import type { CallSession, Delivery, DeliveryKind, IncomingChunk } from '../http/gateway.ts';
+import type { CallSession, ClientReport, Delivery, IncomingChunk } from '../http/gateway.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReplayItem } from '../realtime/conversation.ts';
 import type { InterruptVerdict, OpenItem, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
+import { isUnanswered } from '../realtime/replay.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import type { AudioPool } from './audio-pool.ts';
 import { CallObserver } from './call-observer.ts';
+import { CallFiller } from './call-filler.ts';
 import { CallRecord } from './call-record.ts';
 import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './call-settings.ts';
 import { CallTools } from './call-tools.ts';
 import { Deliveries } from './delivery.ts';
 import { Downlink, type ReplyFrame } from './downlink.ts';
+import type { Fillers } from './fillers.ts';
+import { Interruptions } from './interruptions.ts';
 import { type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
 import { PlaybackLedger } from './playback-ledger.ts';
 import { type CallLimits, SessionClock } from './session-clock.ts';
@@ -27,16 +31,20 @@ import { Uplink } from './uplink.ts';
 import { toCreateError, UpstreamCall } from './upstream-call.ts';
 import { UpstreamEvents } from './upstream-events.ts';
 
-/** Most reply audio a call may have queued; past that the reply is cancelled. */
-const MAX_OUTBOX_MS = 300_000;
-
 /** What all sessions of a gateway share. */
 export interface SessionDeps {
   readonly pool: AudioPool;
+  readonly fillers: Fillers;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
   readonly reconnect: ReconnectPolicy;
+  /** Most reply audio a call may have queued; past that the reply is cancelled. */
+  readonly maxOutboxMs: number;
+  /** Silence after which a caller who waits for a lost answer is played the filler; absent: its default. */
+  readonly fillerAfterMs?: number | undefined;
   readonly limits: CallLimits;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
@@ -47,7 +55,7 @@ export interface SessionSetup {
   readonly tenantId: string;
   readonly aiAgentRef: string;
   readonly body: CreateBody;
-  readonly profile: AgentProfile;
+  readonly profile: LoadedProfile;
   readonly formats: CallFormats;
   readonly target: UpstreamTarget;
   readonly log: Logger;
@@ -74,12 +82,17 @@ export class Session implements CallSession {
   readonly #upstream: UpstreamCall;
   readonly #events: UpstreamEvents;
   readonly #tools: CallTools;
+  readonly #interruptions: Interruptions;
+  readonly #filler: CallFiller | undefined;
   readonly #deliveries: Deliveries;
   readonly #clock: SessionClock;
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
   #endedAt: Date | undefined;
+  #endedByClient = false;
+  /** Everything that is still to be delivered is in the outbox. */
+  #isHandedOver = false;
   #summary: Summary | undefined;
   #transferred: CallAction | undefined;
   #concluded: Promise<void> = Promise.resolve();
@@ -103,6 +116,7 @@ export class Session implements CallSession {
         measureVoice: (profile.minInterruptionMs ?? 0) > 0,
       }),
       keepAudioMs: deps.reconnect.keepAudioMs,
+      reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
       onRejected: (reason) => this.observer.chunkRejected(reason),
@@ -110,10 +124,7 @@ export class Session implements CallSession {
     });
     this.#downlink = new Downlink({
       newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
-      onReceived: (itemId, audioMs, receivedAtMs) => {
-        this.#ledger.received(itemId, audioMs);
-        this.observer.replyReceived(itemId, receivedAtMs);
-      },
+      onReceived: (itemId, _audioMs, receivedAtMs) => this.observer.replyReceived(itemId, receivedAtMs),
       onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
       onComplete: (itemId) => {
         this.#ledger.completed(itemId);
@@ -126,6 +137,10 @@ export class Session implements CallSession {
       record: this.record,
       observer: this.observer,
       clock: this.#clock,
+      onSpeech: () => this.#filler?.stop(),
+      onLost: (isAnswerDue) => {
+        if (isAnswerDue) this.#filler?.await();
+      },
       onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
     });
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
@@ -138,15 +153,30 @@ export class Session implements CallSession {
       values: this.#values,
       record: this.record,
       log,
-      queueAction: async (action, toolCallId) => {
-        await this.#downlink.said(toolCallId);
-        this.#outbox.pushAction(action);
-      },
+      said: (toolCallId) => this.#downlink.said(toolCallId),
+      queueAction: (action) => this.#outbox.pushAction(action),
       onFinished: (name, outcome, durationMs) => this.observer.toolFinished(name, outcome, durationMs),
     });
+    this.#interruptions = new Interruptions({
+      ledger: this.#ledger,
+      outbox: this.#outbox,
+      downlink: this.#downlink,
+      replies: this.record.replies,
+      tools: this.#tools,
+      onInterrupted: (startedAtMs, heardMs) => {
+        this.#filler?.stop();
+        this.#deliveries.interrupted();
+        this.observer.interrupted(this.generation, startedAtMs, heardMs);
+      },
+    });
+    this.#filler = this.#newFiller();
     this.#deliveries = new Deliveries({
       outbox: this.#outbox,
-      standing: () => ({ isOver: this.isOver, endReason: this.#endReason, error: this.#error }),
+      standing: () => ({
+        isOver: this.#isHandedOver || this.#state === 'ended',
+        endReason: this.#endReason,
+        error: this.#error,
+      }),
       onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
       onLastAnswer: () => void this.#conclude(),
     });
@@ -173,6 +203,11 @@ export class Session implements CallSession {
     return this.#outbox.queuedAudioMs;
   }
 
+  /** The worker thread that holds the conversation; undefined while none does. */
+  get workerId(): number | undefined {
+    return this.#upstream.workerId;
+  }
+
   /** The action that handed the call on, if one did. */
   get transferred(): CallAction | undefined {
     return this.#transferred;
@@ -194,25 +229,47 @@ export class Session implements CallSession {
     try {
       await this.#connect(timeoutMs);
     } catch (error) {
+      if (this.isOver) throw this.#endedWhileCreated();
       this.#state = 'ended';
       this.#uplink.close();
+      this.#deliveries.wake();
       throw toCreateError(error, timeoutMs);
     }
-    if (this.#state === 'creating') this.#state = 'active';
+    if (this.isOver) {
+      await this.#upstream.close();
+      throw this.#endedWhileCreated();
+    }
+    this.#state = 'active';
+  }
+
+  #endedWhileCreated(): ApiError {
+    return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
   }
 
   // What the client asks for
 
   async stream(chunk: IncomingChunk): Promise<void> {
-    if (this.#state === 'ended') throw sessionNotFound(this.setup.body.callId, this.#whyOver());
-    this.#clock.onRequest(hrNowMs());
-    if (this.#state === 'ending') return;
-    await this.#uplink.accept(chunk);
+    const nowMs = hrNowMs();
+    this.#clock.onRequest(nowMs);
+    if (!this.isOver) await this.#uplink.accept(chunk);
+    // A call that ended by itself goes on taking chunks for a while: whoever sends them may not know yet.
+    else if (this.#state === 'ended' && (this.#endedByClient || this.#clock.isOutboxExpired(nowMs))) {
+      throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+    }
   }
 
-  deliver(kind: DeliveryKind, query: DeliveryQuery): Delivery {
+  consume(chunkSeq: number): void {
+    if (!this.isOver) this.#uplink.consume(chunkSeq);
+  }
+
+  report({ ack, playedMs, generation }: ClientReport): void {
+    if (ack !== undefined) this.#outbox.acknowledge(ack);
+    if (playedMs !== undefined && generation === this.generation) this.#ledger.report(playedMs, hrNowMs());
+  }
+
+  deliver(query: DeliveryQuery): Delivery {
     this.#clock.onRequest(hrNowMs());
-    return this.#deliveries.now(kind, query);
+    return this.#deliveries.now('stream', query);
   }
 
   async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
@@ -222,16 +279,17 @@ export class Session implements CallSession {
     return delivery;
   }
 
-  reportPlayed(generation: number | undefined, playedMs: number): void {
-    if (generation === this.generation) this.#ledger.report(playedMs, hrNowMs());
+  takeInterrupted(): boolean {
+    return this.#deliveries.takeInterrupted('stream');
   }
 
-  takeInterrupted(kind: DeliveryKind): boolean {
-    return this.#deliveries.takeInterrupted(kind);
+  giveBackInterrupted(): void {
+    this.#deliveries.giveBackInterrupted('stream');
   }
 
   async end(): Promise<EndAnswer> {
-    this.#outbox.acceptWritten();
+    this.#endedByClient = true;
+    this.#outbox.acknowledge(undefined);
     this.finish('completed');
     await this.#conclude();
     return { status: 'ended', summary: this.#summary! };
@@ -276,34 +334,14 @@ export class Session implements CallSession {
 
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
-    const nowMs = hrNowMs();
-    return items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs));
+    return !this.isOver && this.#interruptions.isPlaying(items);
   }
 
-  /** Stops playback of what is unheard of these items, unless one of them is protected. */
+  /** Stops playback of what is unheard; `items` are those that the worker knows. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
-    const nowMs = hrNowMs();
-    const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
-    const heard = items.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);
-    if (unheard.length === 0 || unheard.some(({ isProtected }) => isProtected)) return { cuts: [], heard };
-    const cuts = unheard.map(({ itemId }) => ({
-      itemId,
-      heardMs: this.#ledger.playback(itemId, nowMs).heardMs,
-    }));
-    for (const { itemId, heardMs } of cuts) {
-      this.#downlink.cut(itemId);
-      this.record.replies.cut(itemId, heardMs);
-    }
-    this.#ledger.interrupt(nowMs);
-    const withdrawn = this.#outbox.interrupt((action) => !this.#tools.isUnderWay(action.id));
-    for (const { id } of withdrawn) this.#tools.settleAction(id, false);
-    this.#deliveries.interrupted();
-    this.observer.interrupted(
-      this.generation,
-      startedAtMs,
-      cuts.map(({ heardMs }) => heardMs),
-    );
-    return { cuts, heard };
+    // What is left of a call that is over plays to its end.
+    if (this.isOver) return { cuts: [], heard: [], isProtected: true };
+    return this.#interruptions.interrupt(items, startedAtMs);
   }
 
   runTool(call: ToolCall): Promise<ToolResult> {
@@ -329,6 +367,7 @@ export class Session implements CallSession {
     this.observer.ending(reason, error);
     this.#uplink.close();
     this.#tools.close();
+    this.#filler?.stop();
     this.#clock.onEnded(hrNowMs());
     void this.#upstream.close();
     void this.#handOver(reason);
@@ -338,7 +377,10 @@ export class Session implements CallSession {
   tick(nowMs: number): void {
     if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
     if (this.#state !== 'active') return;
-    const due = this.#clock.due(nowMs, this.#ledger.remainingMs(nowMs) > 0 || !this.#outbox.isEmpty);
+    // A poll that waits is a client that is there.
+    if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
+    const isBusy = this.#ledger.remainingMs(nowMs) > 0 || !this.#outbox.isEmpty || this.record.isToolRunning;
+    const due = this.#clock.due(nowMs, isBusy);
     if (due === undefined) return;
     if (due.type === 'prompt') {
       this.observer.noInput(due.count);
@@ -365,6 +407,7 @@ export class Session implements CallSession {
       this.#transferred = action;
       this.#outbox.pushAction(action);
     }
+    this.#isHandedOver = true;
     this.#deliveries.wake();
     if (this.#outbox.isEmpty) void this.#conclude();
   }
@@ -427,12 +470,17 @@ export class Session implements CallSession {
       this.finish('upstream_failed', 'the session worker of this call died');
       return;
     }
-    const { connectTimeoutMs } = this.#deps.reconnect;
+    this.record.giveUpTranscripts();
+    const history = this.history();
+    this.#clock.onUpstream(false, lostAtMs);
+    if (isUnanswered(history) || this.record.isToolRunning) this.#filler?.await();
+    const { maxOutageMs } = this.#deps.reconnect;
     try {
-      await this.#connect(connectTimeoutMs, this.history());
+      await this.#connect(maxOutageMs, history);
+      this.#clock.onUpstream(true, hrNowMs());
       this.observer.workerReplaced(hrNowMs() - lostAtMs);
     } catch (cause) {
-      this.finish('upstream_failed', toCreateError(cause, connectTimeoutMs).message);
+      this.finish('upstream_failed', toCreateError(cause, maxOutageMs).message);
     }
   }
 
@@ -447,15 +495,38 @@ export class Session implements CallSession {
     this.#upstream.command({ type: 'dtmf', digits });
   }
 
-  #onFrames(itemId: string, frames: ReplyFrame[], receivedAtMs: number | undefined): void {
+  #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {
     const nowMs = hrNowMs();
-    this.#outbox.pushAudio(itemId, frames, nowMs);
+    this.#filler?.stop();
+    this.#queue(itemId, frames, nowMs);
     this.observer.replyQueued(itemId, receivedAtMs, nowMs);
-    if (this.#outbox.queuedAudioMs <= MAX_OUTBOX_MS) return;
-    // Nobody listens to five minutes of backlog.
+    if (this.#outbox.queuedAudioMs <= this.#deps.maxOutboxMs) return;
+    // Nobody listens to minutes of backlog.
     this.#downlink.cut(itemId);
     this.#upstream.command({ type: 'cancel_reply' });
     this.observer.replyCancelled(this.#outbox.queuedAudioMs);
+  }
+
+  #queue(itemId: string, frames: readonly ReplyFrame[], nowMs: number): void {
+    this.#ledger.received(
+      itemId,
+      frames.reduce((sum, { audioMs }) => sum + audioMs, 0),
+    );
+    this.#outbox.pushAudio(itemId, frames, nowMs);
+  }
+
+  #newFiller(): CallFiller | undefined {
+    const { profile, formats } = this.setup;
+    const { fillerFile } = profile;
+    if (fillerFile === undefined) return undefined;
+    return new CallFiller({
+      load: () => this.#deps.fillers.load(fillerFile, formats.call),
+      play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
+      remainingMs: () => this.#ledger.remainingMs(hrNowMs()) + this.#outbox.queuedAudioMs,
+      onStarted: () => this.observer.fillerStarted(),
+      onFailed: (error) => this.observer.fillerFailed(error),
+      afterMs: this.#deps.fillerAfterMs,
+    });
   }
 
   #onDelivered(entry: OutboxEntry): void {
@@ -477,10 +548,5 @@ export class Session implements CallSession {
     this.#tools.settleAction(action.id, true);
     this.observer.actionDelivered(action.type);
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
-  }
-
-  #isUnheard({ itemId, receivedMs }: OpenItem, nowMs: number): boolean {
-    // A millisecond is the resolution of the upstream's own cut.
-    return this.#ledger.playback(itemId, nowMs).heardMs < receivedMs - 1;
   }
 }

@@ -6,7 +6,7 @@ import type { CallerFrame } from '../realtime/session.ts';
 import type { UplinkInput, UplinkOutput } from '../workers/audio-jobs.ts';
 import { INTERNAL_FAILURE } from '../workers/failure.ts';
 import type { AudioLane } from './audio-pool.ts';
-import { ChunkSequencer, REORDER_WAIT_MS } from './chunk-sequencer.ts';
+import { ChunkSequencer } from './chunk-sequencer.ts';
 
 /** Chunks and frames of one call that may wait on this side of the upstream. */
 const MAX_QUEUED_CHUNKS = 100;
@@ -24,6 +24,8 @@ export interface UplinkOptions {
   readonly onRejected: (reason: string) => void;
   /** Numbers that never came. */
   readonly onSkipped: (count: number) => void;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number | undefined;
 }
 
 /** A chunk in the order of the call, and whoever waits for it. */
@@ -50,6 +52,7 @@ export class Uplink {
     this.#sequencer = new ChunkSequencer(
       (placed) => this.#process(placed),
       (count) => options.onSkipped(count),
+      options.reorderWaitMs,
     );
   }
 
@@ -75,21 +78,31 @@ export class Uplink {
       return Promise.resolve();
     }
     this.#checkRoom();
+    const bytes = chunk.audio?.data.length ?? 0;
+    this.#queuedBytes += bytes;
     return new Promise((resolve, reject) => {
-      const placed: Placed = { chunk, done: (error) => (error ? reject(error) : resolve()) };
-      if (chunkSeq === undefined) this.#process(placed);
-      else {
-        this.#sequencer.offer(chunkSeq, placed);
-        this.#watchForHole();
-      }
+      const done = (error?: Error) => {
+        this.#queuedBytes -= bytes;
+        if (error) reject(error);
+        else resolve();
+      };
+      if (chunkSeq === undefined) this.#process({ chunk, done });
+      else this.#offer(chunkSeq, { chunk, done });
     });
+  }
+
+  /** Uses up the number of a chunk that was refused, so that none waits for it. */
+  consume(chunkSeq: number): void {
+    if (this.#numbered === false) return;
+    this.#numbered = true;
+    this.#offer(chunkSeq, { chunk: { receivedAtMs: 0 }, done() {} });
   }
 
   /** What still comes is taken and forgotten. Idempotent. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#holeTimer);
-    while (this.#sequencer.isWaiting) this.#sequencer.skipHole();
+    this.#sequencer.flush();
     this.#sink?.end();
     this.#sink = undefined;
   }
@@ -119,16 +132,22 @@ export class Uplink {
     );
   }
 
+  #offer(chunkSeq: number, placed: Placed): void {
+    if (this.#sequencer.offer(chunkSeq, placed, performance.now()) !== 'repeat') this.#watchForHole();
+  }
+
+  /** Gives up what is missing once the chunk that waits for it has waited long enough. */
   #watchForHole(): void {
-    if (!this.#sequencer.isWaiting) {
-      clearTimeout(this.#holeTimer);
-      this.#holeTimer = undefined;
-    } else
-      this.#holeTimer ??= setTimeout(() => {
-        this.#holeTimer = undefined;
-        this.#sequencer.skipHole();
+    clearTimeout(this.#holeTimer);
+    const { expiresAtMs } = this.#sequencer;
+    if (expiresAtMs === undefined) return;
+    this.#holeTimer = setTimeout(
+      () => {
+        this.#sequencer.expire(performance.now());
         this.#watchForHole();
-      }, REORDER_WAIT_MS);
+      },
+      Math.max(1, Math.ceil(expiresAtMs - performance.now())),
+    );
   }
 
   #process({ chunk, done }: Placed): void {
@@ -142,18 +161,13 @@ export class Uplink {
       done();
       return;
     }
-    const bytes = audio.data.length;
-    this.#queuedBytes += bytes;
     this.#options.lane
       .push(audio)
       .then((output) => {
         this.#forward(output, chunk);
         done();
       })
-      .catch((error: Error) => done(error))
-      .finally(() => {
-        this.#queuedBytes -= bytes;
-      });
+      .catch((error: Error) => done(error));
   }
 
   /** @throws {ApiError} `invalid_audio` */

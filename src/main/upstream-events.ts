@@ -8,6 +8,9 @@ export interface UpstreamEventsOptions {
   readonly record: CallRecord;
   readonly observer: CallObserver;
   readonly clock: SessionClock;
+  /** The connection is lost; another is being made. */
+  readonly onLost: (isAnswerDue: boolean) => void;
+  readonly onSpeech: () => void;
   /** The upstream is gone for good. */
   readonly onFailed: (code: string, message: string) => void;
 }
@@ -21,11 +24,12 @@ export class UpstreamEvents {
   }
 
   handle(event: SessionEvent): void {
-    const { record, observer, clock, onFailed } = this.#options;
+    const { record, observer, clock, onLost, onSpeech, onFailed } = this.#options;
     observer.upstream(event);
     switch (event.type) {
       case 'speech_started':
         clock.onSpeech(true, hrNowMs());
+        onSpeech();
         break;
       case 'speech_stopped':
         clock.onSpeech(false, hrNowMs());
@@ -40,7 +44,19 @@ export class UpstreamEvents {
         record.userText(event.itemId, event.text);
         break;
       case 'assistant_text':
-        record.replies.setText(event.itemId, event.text);
+        record.replies.setText(event.itemId, event.text, event.audioMs);
+        break;
+      case 'response_started':
+      case 'response_done':
+        clock.onAgentActive(hrNowMs());
+        break;
+      case 'upstream_lost':
+        clock.onUpstream(false, hrNowMs());
+        onLost(event.isAnswerDue);
+        break;
+      case 'upstream_restored':
+      case 'rotated':
+        clock.onUpstream(true, hrNowMs());
         break;
       case 'upstream_failed':
         onFailed(event.code, event.message);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { AgentProfile } from '../backend/agent-profile.ts';
+import type { LoadedProfile } from '../backend/agent-profiles.ts';
 import type { Implementation } from '../bus/index.ts';
 import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
@@ -11,12 +11,14 @@ import { type GatewayService, isStream } from '../workers/session-service.ts';
 import { AudioPool } from './audio-pool.ts';
 import { callerHash, callFormats, maskNumber } from './call-settings.ts';
 import { ConnectGovernor } from './connect-governor.ts';
+import { Fillers } from './fillers.ts';
 import { Session } from './session.ts';
 import { SessionTable } from './session-table.ts';
 import { SessionWorkers } from './session-workers.ts';
 
 const TICK_MS = 1_000;
 const OUTBOX_KEPT_MS = 60_000;
+const MAX_OUTBOX_MS = 300_000;
 const SUMMARY_KEPT_MS = 600_000;
 
 export interface VoiceGatewayOptions {
@@ -38,14 +40,20 @@ export interface VoiceGatewayOptions {
   readonly firstAudioTimeoutMs: number;
   readonly connectsPerSecond: number;
   readonly reconnect?: Partial<ReconnectPolicy> | undefined;
+  /** Most reply audio a call may have queued; default 300 000 ms. */
+  readonly maxOutboxMs?: number | undefined;
+  /** Silence before a caller who waits for a lost answer is played the filler; default 1500 ms. */
+  readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
-  readonly agentProfile: (ref: string, tenantId: string) => Promise<AgentProfile | undefined>;
+  readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
   /** Call summaries that wait for the backend. */
   readonly summariesPending?: () => number;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number | undefined;
   /** Why new calls are to be refused at the moment, if they are. */
   readonly overload?: () => string | undefined;
 }
@@ -57,6 +65,7 @@ export class VoiceGateway implements CallGateway {
   /** Creations under way, by session, so that concurrent duplicates open one session. */
   readonly #opening = new Map<Session, Promise<void>>();
   readonly #pool: AudioPool;
+  readonly #fillers: Fillers;
   readonly #workers: SessionWorkers;
   readonly #governor: ConnectGovernor;
   readonly #reconnect: ReconnectPolicy;
@@ -71,17 +80,27 @@ export class VoiceGateway implements CallGateway {
     this.#governor = new ConnectGovernor({ perSecond: options.connectsPerSecond });
     this.#pool = new AudioPool({
       threads: options.audioThreads,
-      onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds),
+      ...(metrics.isOff
+        ? {}
+        : { onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds) }),
     });
+    this.#fillers = new Fillers(this.#pool);
     this.#workers = new SessionWorkers({
       mode: options.sessionWorkers,
       spares: options.spareSessionWorkers,
       gateway: this.#gatewayService(),
-      onBusCall: (method, code, durationMs) => {
-        metrics.busCalls.inc({ method, code });
-        if (!isStream(method)) metrics.busCall.observe({ method }, durationMs / 1000);
+      ...(metrics.isOff
+        ? {}
+        : {
+            onBusCall: (method, code, durationMs) => {
+              metrics.busCalls.inc({ method, code });
+              if (!isStream(method)) metrics.busCall.observe({ method }, durationMs / 1000);
+            },
+          }),
+      onWorkerLost: (workerId, error) => {
+        metrics.workersLost.inc();
+        log.error({ workerId, err: error }, 'session worker died');
       },
-      onWorkerLost: (workerId, error) => log.error({ workerId, err: error }, 'session worker died'),
     });
     metrics.observe({
       sessionsActive: () => this.#sessions.openCount,
@@ -113,11 +132,14 @@ export class VoiceGateway implements CallGateway {
     }
     const startedAtMs = hrNowMs();
     const formats = callFormats(body);
-    this.#checkCapacity(tenantId);
+    const call = { callId: body.callId, tenantId, requestId };
+    const full = this.#refusal(tenantId);
+    if (full) throw this.#turnedAway(full, call);
     const aiAgentRef = body.aiAgentRef ?? this.#options.defaultAgentRef;
     const profile = await this.#options.agentProfile(aiAgentRef, tenantId);
     if (!profile) {
-      throw new ApiError('agent_not_found', `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`);
+      const sentence = `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`;
+      throw this.#turnedAway(new ApiError('agent_not_found', sentence), call);
     }
     // While the profile was fetched, a duplicate of this request may have come as far.
     const rival = this.#sessions.get(tenantId, body.callId);
@@ -125,9 +147,11 @@ export class VoiceGateway implements CallGateway {
       await this.#opening.get(rival);
       return this.#created(rival, 'existing');
     }
-    this.#checkCapacity(tenantId);
+    const fullByNow = this.#refusal(tenantId);
+    if (fullByNow) throw this.#turnedAway(fullByNow, call);
     // What an earlier call of this name has not delivered yet, nobody will ask for any more.
-    if (rival?.state === 'ending') await rival.end();
+    // Not awaited: until this session is in the table, nobody else may come here.
+    if (rival?.state === 'ending') void rival.end();
     const log = this.#options.log.child({ callId: body.callId, tenantId });
     const session = new Session(
       {
@@ -149,6 +173,10 @@ export class VoiceGateway implements CallGateway {
         workers: this.#workers,
         metrics: this.#options.metrics,
         reconnect: this.#reconnect,
+        fillers: this.#fillers,
+        maxOutboxMs: this.#options.maxOutboxMs ?? MAX_OUTBOX_MS,
+        fillerAfterMs: this.#options.fillerAfterMs,
+        reorderWaitMs: this.#options.reorderWaitMs,
         defaultModel: this.#options.defaultModel,
         survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
         limits: {
@@ -175,7 +203,8 @@ export class VoiceGateway implements CallGateway {
       await opening;
     } catch (error) {
       this.#sessions.markOver(session);
-      this.#sessions.remove(session);
+      // One that was ended while it was created has its summary, which is kept.
+      if (!session.summary) this.#sessions.remove(session);
       session.observer.notStarted(error as ApiError);
       throw error;
     } finally {
@@ -194,6 +223,11 @@ export class VoiceGateway implements CallGateway {
       .list(scope)
       .filter((session) => session.state !== 'ended')
       .map((session) => session.info());
+  }
+
+  /** Jobs that wait for the audio pool, or run. */
+  get poolQueueDepth(): number {
+    return this.#pool.queueDepth;
   }
 
   health(): Health {
@@ -230,6 +264,17 @@ export class VoiceGateway implements CallGateway {
     }
   }
 
+  /**
+   * Ends the thread that holds a call's conversation at once, as a crash would: for drills and tests. Other calls on
+   * that thread lose theirs too.
+   * @returns whether a thread held it
+   * @throws {ApiError} `session_not_found`, `ambiguous_call_id`
+   */
+  async terminateWorkerOf(scope: Scope, callId: string): Promise<boolean> {
+    const { workerId } = this.#sessions.find(scope, callId);
+    return workerId !== undefined && this.#workers.terminate(workerId);
+  }
+
   /** Ends every call and every thread. Idempotent. */
   async close(): Promise<void> {
     await this.drain(0);
@@ -249,24 +294,16 @@ export class VoiceGateway implements CallGateway {
     return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
   }
 
-  #checkCapacity(tenantId: string): void {
-    const refusal = this.#refusal();
-    if (refusal) {
-      this.#options.metrics.sessions.inc({ outcome: refusal.code });
-      throw refusal;
-    }
-    const { maxSessionsPerTenant } = this.#options;
-    if (maxSessionsPerTenant !== undefined && this.#sessions.openCountOf(tenantId) >= maxSessionsPerTenant) {
-      this.#options.metrics.sessions.inc({ outcome: 'tenant_full' });
-      throw new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
-        retryAfterSeconds: 5,
-      });
-    }
+  /** Takes note of a call that does not even begin. */
+  #turnedAway(error: ApiError, call: { callId: string; tenantId: string; requestId: string }): ApiError {
+    this.#options.metrics.sessions.inc({ outcome: error.code });
+    this.#options.log.warn({ ...call, code: error.code, reason: error.message }, 'call refused');
+    return error;
   }
 
-  /** Why no tenant may start a call at the moment. */
-  #refusal(): ApiError | undefined {
-    const { maxSessions, overload } = this.#options;
+  /** Why a tenant may not start a call at the moment; without one, why nobody may. */
+  #refusal(tenantId?: string): ApiError | undefined {
+    const { maxSessions, maxSessionsPerTenant, overload } = this.#options;
     if (this.#draining) {
       return new ApiError('draining', 'the gateway is shutting down: send the call elsewhere', {
         retryAfterSeconds: 5,
@@ -278,7 +315,12 @@ export class VoiceGateway implements CallGateway {
       });
     }
     const overloaded = overload?.();
-    return overloaded === undefined ? undefined : new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
+    if (overloaded !== undefined) return new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
+    if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
+    if (this.#sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
+    return new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
+      retryAfterSeconds: 5,
+    });
   }
 
   async #onConcluded(session: Session): Promise<void> {
@@ -305,7 +347,7 @@ export class VoiceGateway implements CallGateway {
     return {
       isPlaying: ({ sessionKey, items }) => this.#sessions.byId(sessionKey)?.isPlaying(items) ?? false,
       interrupt: ({ sessionKey, items, startedAtMs }) =>
-        this.#sessions.byId(sessionKey)?.interrupt(items, startedAtMs) ?? { cuts: [], heard: [] },
+        this.#sessions.byId(sessionKey)?.interrupt(items, startedAtMs) ?? { cuts: [], heard: [], isProtected: true },
       runTool: ({ sessionKey, call }) =>
         this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
       history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
@@ -322,8 +364,8 @@ export class VoiceGateway implements CallGateway {
   }
 }
 
-function taskOf(jobs: readonly { kind: 'up' | 'down' }[]): string {
+function taskOf(jobs: readonly { kind: 'up' | 'down' | 'file' }[]): string {
   const hasUp = jobs.some(({ kind }) => kind === 'up');
-  const hasDown = jobs.some(({ kind }) => kind === 'down');
+  const hasDown = jobs.some(({ kind }) => kind !== 'up');
   return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import {
   BUS_BUCKETS_SECONDS,
@@ -136,13 +137,24 @@ export class Metrics {
   readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', {
     outcome: SUMMARY_OUTCOMES,
   });
+  readonly workersLost = this.#counter('session_workers_lost_total', 'Session worker threads that died unasked');
   readonly workerBusySeconds = this.#counter(
     'session_worker_busy_seconds_total',
     'Time session workers were running code, over all of them',
   );
 
-  constructor() {
-    collectDefaultMetrics({ register: this.registry });
+  /** Nothing is measured: to find out what measuring costs. */
+  readonly isOff: boolean;
+
+  constructor({ isOff = false } = {}) {
+    this.isOff = isOff;
+    if (!isOff) {
+      collectDefaultMetrics({ register: this.registry });
+      return;
+    }
+    for (const metric of this.registry.getMetricsAsArray()) {
+      Object.assign(metric, { inc() {}, observe() {}, merge() {} });
+    }
   }
 
   /** Connects the gauges to what they show. */
@@ -174,6 +186,7 @@ export class Metrics {
       (gauge) => gauge.set({ ...sources.info }, 1),
       Object.keys(sources.info),
     );
+    this.#gauge('cpus', 'CPUs this process may use', (gauge) => gauge.set(availableParallelism()));
     this.#mainThreadBusy();
   }
 

@@ -35,6 +35,8 @@ export interface RealtimeConnection {
   readonly expiresAtMs: number | undefined;
   /** Bytes accepted but not yet handed to the network. */
   readonly bufferedBytes: number;
+  /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
+  readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
   send(event: RealtimeClientEvent): boolean;
   /** Sends a frame that already is an event's JSON. */
@@ -90,8 +92,7 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
     connection.onClose = fail;
     connection.onEvent = (event) => {
       if (event.type === 'session.created') {
-        const { session } = event as SessionCreatedEvent;
-        connection.describe(session);
+        connection.describe((event as SessionCreatedEvent).session);
         connection.send(sessionUpdate(settings, configEventId));
       } else if (event.type === 'session.updated') {
         connection.describe((event as SessionUpdatedEvent).session);
@@ -130,6 +131,7 @@ class SocketConnection implements RealtimeConnection {
   onClose: (error: UpstreamError) => void = () => {};
   upstreamSessionId: string | undefined;
   expiresAtMs: number | undefined;
+  failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;
   #pinger: NodeJS.Timeout;
@@ -139,6 +141,8 @@ class SocketConnection implements RealtimeConnection {
     this.#socket = socket;
     socket.on('message', (data: Buffer, isBinary) => {
       if (isBinary || this.#closed) return;
+      // Whoever talks is alive.
+      this.#missedPongs = 0;
       const event = parseServerEvent(data.toString('utf8'));
       if (event) this.onEvent(event);
     });
@@ -162,8 +166,8 @@ class SocketConnection implements RealtimeConnection {
   }
 
   /** Notes what the server said of the session. */
-  describe(session: object): void {
-    const { id, expires_at: expiresAt } = session as { id?: string; expires_at?: number };
+  describe(session: object | undefined): void {
+    const { id, expires_at: expiresAt } = (session ?? {}) as { id?: string; expires_at?: number };
     this.upstreamSessionId = id ?? this.upstreamSessionId;
     this.expiresAtMs = expiresAt === undefined ? this.expiresAtMs : expiresAt * 1000;
   }
@@ -199,6 +203,7 @@ class SocketConnection implements RealtimeConnection {
   #fail(error: UpstreamError): void {
     if (this.#closed) return;
     this.#end();
+    this.failure = error;
     this.onClose(error);
   }
 

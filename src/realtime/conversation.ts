@@ -50,6 +50,11 @@ export class Conversation {
     this.#byId.get(itemId)!.text = text;
   }
 
+  /** Turns of the caller whose words are not known yet. */
+  untranscribed(): string[] {
+    return this.#items.filter(({ role, text }) => role === 'user' && text === undefined).map(({ itemId }) => itemId);
+  }
+
   /** Removes an item, as the server does with a turn that is to be forgotten. */
   remove(itemId: string): void {
     const item = this.#byId.get(itemId);
@@ -83,7 +88,9 @@ export class Conversation {
     const replay: ReplayItem[] = [];
     for (const { itemId, role, text, tool } of this.#items) {
       if (tool) replay.push({ kind: 'tool', itemId, ...tool });
-      else if (role === 'user') replay.push({ kind: 'message', itemId, role, text: text || UNINTELLIGIBLE });
+      // Words that were recognised as none were noise; words that are not known were words.
+      else if (role === 'user' && text !== '')
+        replay.push({ kind: 'message', itemId, role, text: text ?? UNINTELLIGIBLE });
       else if (role === 'assistant' && text) replay.push({ kind: 'message', itemId, role, text });
     }
     return replay;
@@ -98,15 +105,22 @@ export function assistantLine(text: string): string {
   return `[AI]: ${text}`;
 }
 
+/** Words are shorter than this in languages that put blanks between them. */
+const MAX_WORD_LENGTH = 40;
+
 /**
- * The part of a reply's text that was heard, cut in proportion at the end of a word. Speech has an even pace, so the
- * error is a word or so.
+ * The part of a reply's text that was heard, cut in proportion, after the last word that was heard whole. Speech has an
+ * even pace, so the error is a word or so. Text without blanks is cut between characters.
  */
 export function cutToHeard(text: string, heardMs: number, totalMs: number): string {
   if (heardMs <= 0 || totalMs <= 0) return '';
   if (heardMs >= totalMs) return text;
   const end = Math.floor((text.length * heardMs) / totalMs);
-  // A word counts as heard when at least its beginning was: back to the last blank, unless the cut is at one.
-  const cut = /\s/.test(text[end] ?? ' ') ? text.slice(0, end) : text.slice(0, Math.max(text.lastIndexOf(' ', end), 0));
-  return cut.trimEnd();
+  for (let at = end; at >= 0 && end - at <= MAX_WORD_LENGTH; at--) {
+    if (/\s/.test(text[at] ?? '')) return text.slice(0, at).trimEnd();
+  }
+  if (end <= MAX_WORD_LENGTH && /\s/.test(text)) return '';
+  // Not in the middle of a character that takes two units.
+  const isSplit = /[\uDC00-\uDFFF]/.test(text[end] ?? '');
+  return text.slice(0, isSplit ? end - 1 : end);
 }

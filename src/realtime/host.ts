@@ -15,8 +15,8 @@ export type SessionEvent =
   | { readonly type: 'item_removed'; readonly itemId: string }
   /** `text` null: the transcription failed. */
   | { readonly type: 'user_text'; readonly itemId: string; readonly text: string | null }
-  /** Everything the assistant said in an item, heard or not. Comes once an item. */
-  | { readonly type: 'assistant_text'; readonly itemId: string; readonly text: string }
+  /** Everything the assistant said in an item, heard or not, and how long that takes. Comes once an item. */
+  | { readonly type: 'assistant_text'; readonly itemId: string; readonly text: string; readonly audioMs: number }
   | { readonly type: 'response_started'; readonly responseId: string; readonly atMs: number }
   | {
       readonly type: 'response_done';
@@ -34,7 +34,13 @@ export type SessionEvent =
       readonly code: string;
       readonly message: string;
     }
-  | { readonly type: 'upstream_lost'; readonly code: string; readonly message: string }
+  | {
+      readonly type: 'upstream_lost';
+      readonly code: string;
+      readonly message: string;
+      /** The caller waits for an answer, or for the rest of one. */
+      readonly isAnswerDue: boolean;
+    }
   | {
       readonly type: 'upstream_restored';
       readonly outageMs: number;
@@ -84,6 +90,8 @@ export interface InterruptVerdict {
   readonly cuts: readonly { readonly itemId: string; readonly heardMs: number }[];
   /** Items that were heard to their end, and need not be asked about again. */
   readonly heard: readonly string[];
+  /** Something that is not to be interrupted is being played, so nothing was. */
+  readonly isProtected: boolean;
 }
 
 /** A function the model called. */

@@ -1,42 +1,76 @@
-import type { ConversationItemTruncateEvent, RealtimeClientEvent } from 'openai/resources/realtime/realtime';
-import type { OpenItem, RealtimeHost } from './host.ts';
-import type { ReplyItems } from './reply-items.ts';
+import type {
+  ConversationItemCreateEvent,
+  ConversationItemTruncateEvent,
+  RealtimeClientEvent,
+} from 'openai/resources/realtime/realtime';
+import { cutToHeard } from './conversation.ts';
+import type { InterruptVerdict, OpenItem, RealtimeHost } from './host.ts';
+import type { ReplyItem, ReplyItems } from './reply-items.ts';
 
 /** How the server quotes an item's real length when it was asked to keep more. */
 const REAL_LENGTH = /audio content of (\d+) ?ms is already shorter/i;
+/** Truncations remembered for a refusal that names one. */
+const MAX_REMEMBERED = 64;
+/** A millisecond is the resolution of the server's own cut. */
+const RESOLUTION_MS = 1;
+
+export interface Interruption {
+  /** When the caller began to speak, on the host's clock. */
+  readonly startedAtMs: number;
+  /** Responses that run. */
+  readonly active: ReadonlySet<string>;
+  /** Whether they are to be cancelled, because the server does not do it by itself. */
+  readonly cancel: boolean;
+}
+
+export interface InterrupterOptions {
+  readonly host: RealtimeHost;
+  readonly items: ReplyItems;
+  readonly send: (event: RealtimeClientEvent) => boolean;
+  readonly cancelResponse: (responseId: string) => void;
+  /** The item before one that the present connection was told, `root` for the first; undefined: unknown. */
+  readonly previousOf: (itemId: string) => string | undefined;
+}
 
 /** Stops the reply when the caller speaks: playback here, memory upstream. */
 export class Interrupter {
-  #host: RealtimeHost;
-  #items: ReplyItems;
-  #send: (event: RealtimeClientEvent) => boolean;
-  #truncates = new Map<string, { itemId: string; isRetry: boolean }>();
+  readonly #host: RealtimeHost;
+  readonly #items: ReplyItems;
+  readonly #send: (event: RealtimeClientEvent) => boolean;
+  readonly #cancelResponse: (responseId: string) => void;
+  readonly #previousOf: (itemId: string) => string | undefined;
+  readonly #truncates = new Map<string, { readonly itemId: string; readonly isRetry: boolean }>();
   #count = 0;
+  #underWay: Promise<unknown> = Promise.resolve();
 
-  constructor(host: RealtimeHost, items: ReplyItems, send: (event: RealtimeClientEvent) => boolean) {
+  constructor({ host, items, send, cancelResponse, previousOf }: InterrupterOptions) {
     this.#host = host;
     this.#items = items;
     this.#send = send;
+    this.#cancelResponse = cancelResponse;
+    this.#previousOf = previousOf;
   }
 
   /**
-   * Ends playback of everything unheard and cuts the items upstream to what was heard.
-   * @param active responses that run; with `cancel` they are cancelled, if anything was cut at all
-   * @returns whether there was something to interrupt
+   * Ends playback of everything unheard and cuts the items upstream to what was heard. Never rejects: a gateway that no
+   * longer answers for the call is ending it.
    */
-  async interrupt(startedAtMs: number, active: ReadonlySet<string>, cancel: boolean): Promise<boolean> {
-    let interrupted = false;
-    // More of an interrupted response may have come in while the verdict was under way: ask again about that.
-    for (let open = this.#items.open(); open.length > 0; open = this.#arrivedSince(active, interrupted)) {
-      const { cuts, heard } = await this.#host.interrupt(open, startedAtMs);
-      this.#items.forget(heard);
-      if (cuts.length === 0) break;
-      if (!interrupted && cancel) this.#cancel(active);
-      interrupted = true;
-      for (const { itemId, heardMs } of cuts) this.#cut(itemId, heardMs);
-      for (const responseId of active) this.#items.interrupt(responseId);
-    }
-    return interrupted;
+  interrupt(interruption: Interruption): Promise<void> {
+    // The server has cancelled these already: what still comes of them is late.
+    if (!interruption.cancel) for (const responseId of interruption.active) this.#items.interrupt(responseId);
+    const done = this.#interrupt(interruption).catch(() => {});
+    this.#underWay = Promise.all([this.#underWay, done]);
+    return done;
+  }
+
+  /** An interrupted response is done: what was never passed on of it, nobody heard. */
+  settle(items: readonly ReplyItem[]): void {
+    const dropped = items.filter(({ droppedMs }) => droppedMs >= RESOLUTION_MS);
+    if (dropped.length === 0) return;
+    // After the verdicts that are under way, which may cut these shorter.
+    void this.#underWay.then(() => {
+      for (const item of dropped) if (!item.isCut && !item.isRetold) this.#truncate(item.itemId, item.receivedMs, false);
+    });
   }
 
   /** An `error` event named one of our truncates. Returns whether it was one. */
@@ -49,20 +83,72 @@ export class Interrupter {
     return true;
   }
 
-  #arrivedSince(active: ReadonlySet<string>, interrupted: boolean): OpenItem[] {
-    if (!interrupted) return [];
-    return this.#items.open().filter(({ itemId }) => active.has(this.#items.find(itemId)?.responseId ?? ''));
+  /** The connection is gone, and with it what it was asked. */
+  lost(): void {
+    this.#truncates.clear();
   }
 
-  #cut(itemId: string, heardMs: number): void {
-    const item = this.#items.find(itemId);
-    if (!item) return;
-    this.#items.interrupt(item.responseId);
-    const audioEndMs = Math.floor(Math.min(heardMs, item.receivedMs));
-    if (audioEndMs < item.receivedMs) this.#truncate(itemId, audioEndMs, false);
+  async #interrupt({ startedAtMs, active, cancel }: Interruption): Promise<void> {
+    let asked = this.#items.open();
+    let verdict = await this.#host.interrupt(asked, startedAtMs);
+    if (verdict.isProtected) {
+      this.#items.heard(verdict.heard);
+      return;
+    }
+    if (cancel) this.#cancel(active);
+    this.#apply(verdict);
+    // More may have come in while the gateway decided, of what has been cancelled only now.
+    asked = this.#grownSince(asked, verdict, active);
+    if (asked.length === 0) return;
+    verdict = await this.#host.interrupt(asked, startedAtMs);
+    this.#apply(verdict);
   }
 
-  #truncate(itemId: string, audioEndMs: number, isRetry: boolean): void {
+  #apply({ cuts, heard }: InterruptVerdict): void {
+    for (const { itemId, heardMs } of cuts) {
+      const item = this.#items.find(itemId);
+      if (item) this.#cut(item, heardMs);
+    }
+    this.#items.heard(heard);
+  }
+
+  #grownSince(asked: readonly OpenItem[], { cuts }: InterruptVerdict, active: ReadonlySet<string>): OpenItem[] {
+    const askedMs = new Map(asked.map(({ itemId, receivedMs }) => [itemId, receivedMs]));
+    const isCut = new Set(cuts.map(({ itemId }) => itemId));
+    return this.#items
+      .open()
+      .filter(
+        ({ itemId, receivedMs }) =>
+          receivedMs > (askedMs.get(itemId) ?? 0) &&
+          !isCut.has(itemId) &&
+          active.has(this.#items.find(itemId)?.responseId ?? ''),
+      );
+  }
+
+  #cut(item: ReplyItem, heardMs: number): void {
+    if (item.isRetold) this.#retell(item, heardMs);
+    else if (Math.floor(heardMs) < item.receivedMs + item.droppedMs) {
+      this.#truncate(item.itemId, Math.min(heardMs, item.receivedMs), false);
+    }
+    this.#items.cut(item);
+  }
+
+  /** The server knows this item as text, which cannot be truncated: it is told again, as heard. */
+  #retell(item: ReplyItem, heardMs: number): void {
+    const previous = this.#previousOf(item.itemId);
+    if (!this.#send({ type: 'conversation.item.delete', item_id: item.itemId })) return;
+    const text = cutToHeard(item.text, heardMs, item.receivedMs + item.droppedMs);
+    if (text === '') return;
+    const event: ConversationItemCreateEvent = {
+      type: 'conversation.item.create',
+      ...(previous === undefined ? {} : { previous_item_id: previous }),
+      item: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text }] },
+    };
+    this.#send(event);
+  }
+
+  #truncate(itemId: string, endMs: number, isRetry: boolean): void {
+    const audioEndMs = Math.floor(endMs);
     const event: ConversationItemTruncateEvent & { event_id: string } = {
       type: 'conversation.item.truncate',
       event_id: `truncate-${++this.#count}`,
@@ -71,12 +157,15 @@ export class Interrupter {
       audio_end_ms: audioEndMs,
     };
     this.#truncates.set(event.event_id, { itemId, isRetry });
-    // Only a refusal is answered by event id; the last few are enough to recognise one.
-    if (this.#truncates.size > 32) this.#truncates.delete(this.#truncates.keys().next().value ?? '');
+    // Only a refusal is answered by event id.
+    if (this.#truncates.size > MAX_REMEMBERED) this.#truncates.delete(this.#truncates.keys().next().value ?? '');
     if (this.#send(event)) this.#host.event({ type: 'truncated', itemId, audioEndMs });
   }
 
   #cancel(active: ReadonlySet<string>): void {
-    for (const responseId of active) this.#send({ type: 'response.cancel', response_id: responseId });
+    for (const responseId of active) {
+      this.#items.interrupt(responseId);
+      this.#cancelResponse(responseId);
+    }
   }
 }

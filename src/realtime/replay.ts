@@ -29,6 +29,20 @@ export function replayEvents(items: readonly ReplayItem[]): RealtimeClientEvent[
   });
 }
 
+/** Whether a conversation ends with something that waits for an answer. */
+export function isUnanswered(items: readonly ReplayItem[]): boolean {
+  const last = items.at(-1);
+  return last?.kind === 'message' ? last.role === 'user' : last?.output !== undefined;
+}
+
+/** What `previous_item_id` puts an item where `itemId` was in a replay; undefined: that cannot be said. */
+export function previousInReplay(items: readonly ReplayItem[], itemId: string): string | undefined {
+  const index = items.findIndex((item) => item.itemId === itemId);
+  if (index === 0) return 'root';
+  const previous = items[index - 1];
+  return previous?.kind === 'message' && CLIENT_ITEM_ID.test(previous.itemId) ? previous.itemId : undefined;
+}
+
 /** The event that gives the model a tool's result. */
 export function toolOutput(toolCallId: string, output: string): ConversationItemCreateEvent {
   return { type: 'conversation.item.create', item: { type: 'function_call_output', call_id: toolCallId, output } };

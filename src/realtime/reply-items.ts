@@ -1,13 +1,24 @@
-import type { OpenItem } from './host.ts';
+import type { OpenItem, RealtimeHost } from './host.ts';
 
-interface ReplyItem {
+/** One message of the assistant, as far as it came. Milliseconds are of its audio. */
+export interface ReplyItem {
   readonly itemId: string;
   readonly responseId: string;
+  /** The profile says that it is not to be interrupted. */
   readonly isProtected: boolean;
+  /** Audio that was passed on. */
   receivedMs: number;
+  /** Audio that came when nobody was to hear it any more. */
+  droppedMs: number;
   text: string;
   audioEnded: boolean;
-  textReported: boolean;
+  textEnded: boolean;
+  /** Its text was passed on: nothing more comes. */
+  isReported: boolean;
+  /** The caller interrupted it. */
+  isCut: boolean;
+  /** The connection it came on is gone; the present one was told its text. */
+  isRetold: boolean;
 }
 
 /**
@@ -15,15 +26,36 @@ interface ReplyItem {
  * beginning of the second.
  */
 export class ReplyItems {
-  #items = new Map<string, ReplyItem>();
+  readonly #host: Pick<RealtimeHost, 'audio' | 'event'>;
+  readonly #bytesPerMs: number;
+  readonly #nowMs: () => number;
+  readonly #items = new Map<string, ReplyItem>();
   /** Responses whose further audio nobody is to hear. */
-  #interrupted = new Set<string>();
+  readonly #interrupted = new Set<string>();
+
+  constructor(host: Pick<RealtimeHost, 'audio' | 'event'>, bytesPerMs: number, nowMs: () => number) {
+    this.#host = host;
+    this.#bytesPerMs = bytesPerMs;
+    this.#nowMs = nowMs;
+  }
 
   /** The item's record, made at its first event. */
   get(itemId: string, responseId: string, isProtected = false): ReplyItem {
     let item = this.#items.get(itemId);
     if (!item) {
-      item = { itemId, responseId, isProtected, receivedMs: 0, text: '', audioEnded: false, textReported: false };
+      item = {
+        itemId,
+        responseId,
+        isProtected,
+        receivedMs: 0,
+        droppedMs: 0,
+        text: '',
+        audioEnded: false,
+        textEnded: false,
+        isReported: false,
+        isCut: false,
+        isRetold: false,
+      };
       this.#items.set(itemId, item);
     }
     return item;
@@ -33,20 +65,71 @@ export class ReplyItems {
     return this.#items.get(itemId);
   }
 
+  // What comes
+
+  /** Audio came, which is passed on unless its response was interrupted. */
+  audio(item: ReplyItem, base64: string): void {
+    const audioMs = base64Bytes(base64) / this.#bytesPerMs;
+    if (item.isCut || this.#interrupted.has(item.responseId)) {
+      item.droppedMs += audioMs;
+      return;
+    }
+    item.receivedMs += audioMs;
+    this.#host.audio({ kind: 'delta', itemId: item.itemId, base64, audioMs, receivedAtMs: this.#nowMs() });
+  }
+
+  endAudio(item: ReplyItem): void {
+    if (item.audioEnded) return;
+    item.audioEnded = true;
+    this.#host.audio({ kind: 'end', itemId: item.itemId });
+    this.#report(item);
+  }
+
+  endText(item: ReplyItem): void {
+    item.textEnded = true;
+    this.#report(item);
+  }
+
+  /** Nothing more comes of these items. */
+  finish(items: Iterable<ReplyItem>): void {
+    for (const item of items) {
+      this.endAudio(item);
+      this.endText(item);
+    }
+  }
+
+  /** The text is passed on with the length of the audio it goes with, so not before that is known. */
+  #report(item: ReplyItem): void {
+    if (item.isReported || !item.audioEnded || !item.textEnded) return;
+    item.isReported = true;
+    const { itemId, text, receivedMs, droppedMs } = item;
+    this.#host.event({ type: 'assistant_text', itemId, text, audioMs: receivedMs + droppedMs });
+    this.#forgetIfOver(item);
+  }
+
+  // What is asked
+
   /** Items with audio that the caller may not have heard to the end. */
   open(): OpenItem[] {
     const open: OpenItem[] = [];
-    for (const { itemId, responseId, receivedMs, isProtected } of this.#items.values()) {
-      if (receivedMs > 0 && !this.#interrupted.has(responseId)) open.push({ itemId, receivedMs, isProtected });
+    for (const { itemId, receivedMs, isProtected, isCut } of this.#items.values()) {
+      if (receivedMs > 0 && !isCut) open.push({ itemId, receivedMs, isProtected });
     }
     return open;
   }
 
-  /** Items of a response. */
   ofResponse(responseId: string): ReplyItem[] {
     return [...this.#items.values()].filter((item) => item.responseId === responseId);
   }
 
+  /** Items that are still being received. */
+  unfinished(): ReplyItem[] {
+    return [...this.#items.values()].filter((item) => !item.isReported);
+  }
+
+  // What becomes of them
+
+  /** What still comes of a response is not passed on. */
   interrupt(responseId: string): void {
     this.#interrupted.add(responseId);
   }
@@ -55,16 +138,34 @@ export class ReplyItems {
     return this.#interrupted.has(responseId);
   }
 
-  /** Forgets items that need no attention any more. */
-  forget(itemIds: Iterable<string>): void {
+  /** The caller heard no more of the item than it did when it was asked about. */
+  cut(item: ReplyItem): void {
+    item.isCut = true;
+    this.interrupt(item.responseId);
+    this.#forgetIfOver(item);
+  }
+
+  /** These were heard to their end, as far as that has come. */
+  heard(itemIds: Iterable<string>): void {
     for (const itemId of itemIds) {
       const item = this.#items.get(itemId);
-      if (item?.audioEnded && item.textReported) this.#items.delete(itemId);
+      if (item?.isReported) this.#items.delete(itemId);
     }
   }
 
-  /** All items that are still being received, as when the connection they came on is lost. */
-  unfinished(): ReplyItem[] {
-    return [...this.#items.values()].filter((item) => !item.audioEnded || !item.textReported);
+  /** The connection is gone: the next one will know these items as text, if at all. */
+  retold(): void {
+    for (const item of this.#items.values()) item.isRetold = true;
+    this.#interrupted.clear();
   }
+
+  #forgetIfOver(item: ReplyItem): void {
+    if (item.isCut && item.isReported) this.#items.delete(item.itemId);
+  }
+}
+
+/** Bytes that padded base64 stands for. */
+export function base64Bytes(base64: string): number {
+  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0;
+  return (base64.length / 4) * 3 - padding;
 }

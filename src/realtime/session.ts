@@ -1,18 +1,21 @@
-import type { ConversationItem, RealtimeResponse } from 'openai/resources/realtime/realtime';
+import type { ConversationItem, RealtimeClientEvent, RealtimeResponse } from 'openai/resources/realtime/realtime';
 import type { UplinkFrame } from './audio-ring.ts';
+import { AwaitedTranscripts } from './awaited-transcripts.ts';
 import type { UpstreamTarget } from './connection.ts';
 import type { ReplayItem } from './conversation.ts';
 import type { RealtimeHost } from './host.ts';
 import { Interrupter } from './interrupter.ts';
-import { ReplyItems } from './reply-items.ts';
-import { ResponseScheduler } from './response-scheduler.ts';
+import { KeyPresses } from './key-presses.ts';
+import { isUnanswered, previousInReplay } from './replay.ts';
+import { type ReplyItem, ReplyItems } from './reply-items.ts';
+import { type ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
 import { dispatch, type ServerEventHandlers } from './server-events.ts';
 import { interruptionUpdate, type RealtimeSettings } from './settings.ts';
+import { SpeechGate } from './speech-gate.ts';
 import { ToolRunner } from './tool-runner.ts';
 import { classifyServerError, UpstreamError } from './upstream-error.ts';
 import { type ReconnectPolicy, type Restored, UpstreamLink } from './upstream-link.ts';
 import { tokenUsage } from './usage.ts';
-import { VoiceGuard } from './voice-guard.ts';
 
 export interface RealtimeSessionOptions {
   readonly target: UpstreamTarget;
@@ -33,65 +36,79 @@ export interface CallerFrame extends UplinkFrame {
   readonly voicedMs?: number;
 }
 
+/** Wait before a response that failed is asked for once more. */
 const RESPONSE_RETRY_MS = 750;
-/** Keys pressed within this time are told together. */
-const DTMF_GATHER_MS = 1_000;
+/** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
+const FOLLOW_UP_WAIT_MS = 300;
 const MAX_ITEM_ID = 32;
+
+const CONTINUE =
+  'The connection broke while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
 
 /** One call's conversation with the Realtime API, over as many connections as it takes. */
 export class RealtimeSession {
-  #options: RealtimeSessionOptions;
-  #host: RealtimeHost;
-  #link: UpstreamLink;
-  #items = new ReplyItems();
-  #responses: ResponseScheduler;
-  #interrupter: Interrupter;
-  #tools: ToolRunner;
-  #guard: VoiceGuard;
+  readonly #options: RealtimeSessionOptions;
+  readonly #host: RealtimeHost;
+  readonly #link: UpstreamLink;
+  readonly #items: ReplyItems;
+  readonly #responses: ResponseScheduler;
+  readonly #interrupter: Interrupter;
+  readonly #tools: ToolRunner;
+  readonly #gate: SpeechGate;
+  readonly #keys: KeyPresses;
+  readonly #transcripts = new AwaitedTranscripts();
   #interruptedBy: RealtimeSettings['interruptedBy'];
   #userSpeaking = false;
-  /** User items whose speech was too short to interrupt, and is to be forgotten. */
-  #ignoredItems = new Set<string>();
-  #guardStartedAtMs: number | undefined;
-  /** A turn of the caller that no completed response has answered. */
-  #owesResponse = false;
+  /** Items made of noises, which the server is asked to forget. */
+  readonly #noises = new Set<string>();
+  /** A turn of the caller that no response has answered, and the response that is about to. */
+  #isTurnOwed = false;
+  #answeringId: string | undefined;
   #greetingState: 'pending' | 'asked' | 'over';
   #greetingResponseId: string | undefined;
   #failedResponses = 0;
-  #retryTimer: NodeJS.Timeout | undefined;
-  #dtmf = '';
-  #dtmfTimer: NodeJS.Timeout | undefined;
   #ownItems = 0;
-  #lostAtMs: number | undefined;
+  /** Items that no connection took yet, by id. */
+  readonly #unsentItems = new Map<string, RealtimeClientEvent>();
+  /** What the present connection was told when it began. */
+  #replayed: readonly ReplayItem[] = [];
+  #isLost = false;
+  /** What the lost connection did not finish, to be asked for again. */
+  #lostResponse: { readonly overrides: ResponseOverrides | undefined; readonly isPartial: boolean } | undefined;
   #closed = false;
 
   constructor(options: RealtimeSessionOptions, host: RealtimeHost) {
+    const { settings, greeting, replay = [], nowMs } = options;
     this.#options = options;
     this.#host = host;
-    this.#guard = new VoiceGuard(options.minInterruptionMs);
-    this.#greetingState = options.greeting && !options.replay?.length ? 'pending' : 'over';
-    const greetingIsProtected = this.#greetingState === 'pending' && options.greeting?.interruptible === false;
-    this.#interruptedBy = this.#guard.isOn || greetingIsProtected ? 'gateway' : options.settings.interruptedBy;
+    this.#greetingState = greeting && replay.length === 0 ? 'pending' : 'over';
+    this.#gate = new SpeechGate(options.minInterruptionMs, (startedAtMs) => void this.#interrupt(startedAtMs));
+    this.#interruptedBy = this.#gate.isOn || this.#isGreetingProtected ? 'gateway' : settings.interruptedBy;
     this.#link = new UpstreamLink({
       target: options.target,
-      settings: { ...options.settings, interruptedBy: this.#interruptedBy },
+      settings: { ...settings, interruptedBy: this.#interruptedBy },
       policy: options.policy,
       connectPermit: () => host.connectPermit(),
       connectResult: (result) => host.connectResult(result),
       history: () => host.history(),
-      isPause: () => !this.#userSpeaking && !this.#responses.isBusy && !this.#tools.isBusy,
-      onEvent: (event) => dispatch(this.#handlers, event),
+      isPause: () => this.#isPause(),
+      onEvent: (event) => this.#onEvent(event),
       onLost: (error) => this.#onLost(error),
       onRestored: (restored) => this.#onRestored(restored),
       onFailed: (error) => this.#fail(error),
     });
-    this.#responses = new ResponseScheduler((event) => this.#link.send(event));
-    this.#interrupter = new Interrupter(host, this.#items, (event) => this.#link.send(event));
-    this.#tools = new ToolRunner(
+    const send = (event: RealtimeClientEvent) => this.#link.send(event);
+    this.#items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);
+    this.#responses = new ResponseScheduler(send, () => this.#onServerSilent());
+    this.#interrupter = new Interrupter({
       host,
-      (event) => this.#link.send(event),
-      () => this.#responses.request(),
-    );
+      items: this.#items,
+      send,
+      cancelResponse: (responseId) => this.#responses.cancel(responseId),
+      previousOf: (itemId) => previousInReplay(this.#replayed, itemId),
+    });
+    this.#tools = new ToolRunner(host, send, () => this.#responses.request());
+    this.#keys = new KeyPresses((digits) => this.#onKeys(digits));
   }
 
   /** Bytes waiting in the socket. */
@@ -100,61 +117,56 @@ export class RealtimeSession {
   }
 
   /**
-   * Connects and greets.
+   * Connects and greets, or takes up the conversation where `replay` left it.
    * @throws {UpstreamError} when the upstream refuses or `timeoutMs` is over
    */
   async open(timeoutMs: number): Promise<{ upstreamSessionId: string | undefined }> {
-    const startedAtMs = this.#options.nowMs();
-    const attempt = await this.#link.open(timeoutMs, this.#options.replay);
-    this.#host.event({ type: 'ready', connectMs: this.#options.nowMs() - startedAtMs, attempt });
-    if (this.#greetingState === 'pending') {
+    const { replay = [], greeting, nowMs } = this.#options;
+    const startedAtMs = nowMs();
+    const attempt = await this.#link.open(timeoutMs, replay);
+    this.#replayed = replay;
+    this.#host.event({ type: 'ready', connectMs: nowMs() - startedAtMs, attempt });
+    if (greeting && this.#greetingState === 'pending') {
       this.#greetingState = 'asked';
-      this.#responses.request({ instructions: this.#options.greeting!.instructions, metadata: { why: 'greeting' } });
-    } else if (this.#options.replay?.at(-1)?.kind === 'message') {
-      const last = this.#options.replay.at(-1) as Extract<ReplayItem, { kind: 'message' }>;
-      if (last.role === 'user') this.#responses.request();
+      this.#responses.request(this.#say(greeting.instructions, 'greeting'));
+    } else if (isUnanswered(replay)) {
+      this.#isTurnOwed = true;
+      this.#responses.request();
     }
+    this.#tools.takeOver(replay);
     return { upstreamSessionId: this.#link.upstreamSessionId };
   }
 
   /** Sends caller audio. Returns whether it went out at once; otherwise it waits for the next connection. */
   sendAudio(frame: CallerFrame): boolean {
-    if (this.#guard.isOn && frame.voicedMs !== undefined) {
-      this.#guard.add(frame.audioMs, frame.voicedMs);
-      if (this.#guardStartedAtMs !== undefined && this.#guard.isSpeech) this.#interruptAsGuarded();
-    }
+    if (frame.voicedMs !== undefined) this.#gate.heard(frame.audioMs, frame.voicedMs);
     return this.#link.sendAudio(frame);
   }
 
   /** Tells the agent which keys the caller pressed; `#` tells at once, others wait a moment for more. */
   sendDtmf(digits: string): void {
-    this.#dtmf += digits;
-    clearTimeout(this.#dtmfTimer);
-    if (digits.endsWith('#')) this.#flushDtmf();
-    else this.#dtmfTimer = setTimeout(() => this.#flushDtmf(), DTMF_GATHER_MS);
+    this.#keys.press(digits);
   }
 
   /** Has the agent say something of the gateway's choosing. */
   prompt(instructions: string): void {
-    this.#responses.request({ instructions, metadata: { why: 'prompt' } });
+    if (!this.#closed) this.#responses.request(this.#say(instructions, 'prompt'));
   }
 
   /** Stops the reply because more of it is queued than anybody will listen to. */
   cancelReply(): void {
-    for (const responseId of this.#responses.active) {
-      this.#items.interrupt(responseId);
-      this.#link.send({ type: 'response.cancel', response_id: responseId });
-    }
+    for (const responseId of this.#responses.active) this.#drop(responseId);
   }
 
   /** Ends the session without another event. Idempotent. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retryTimer);
-    clearTimeout(this.#dtmfTimer);
+    this.#keys.close();
     this.#responses.close();
     this.#link.close();
   }
+
+  // What the server says
 
   readonly #handlers: ServerEventHandlers = {
     'input_audio_buffer.speech_started': ({ item_id }) => this.#onSpeechStarted(item_id),
@@ -162,27 +174,37 @@ export class RealtimeSession {
     'input_audio_buffer.committed': ({ item_id, previous_item_id }) =>
       this.#onCommitted(item_id, previous_item_id ?? null),
     'conversation.item.added': ({ item, previous_item_id }) => this.#onItemAdded(item, previous_item_id ?? null),
-    'conversation.item.input_audio_transcription.completed': ({ item_id, transcript }) => {
-      if (!this.#ignoredItems.has(item_id))
-        this.#host.event({ type: 'user_text', itemId: item_id, text: transcript.trim() });
-    },
-    'conversation.item.input_audio_transcription.failed': ({ item_id }) => {
-      if (!this.#ignoredItems.has(item_id)) this.#host.event({ type: 'user_text', itemId: item_id, text: null });
-    },
+    'conversation.item.input_audio_transcription.completed': ({ item_id, transcript }) =>
+      this.#onTranscribed(item_id, transcript.trim()),
+    'conversation.item.input_audio_transcription.failed': ({ item_id }) => this.#onTranscribed(item_id, null),
     'response.created': ({ response }) => this.#onResponseCreated(response),
-    'response.output_audio.delta': ({ item_id, response_id, delta }) => this.#onDelta(item_id, response_id, delta),
-    'response.output_audio.done': ({ item_id, response_id }) => this.#endAudio(item_id, response_id),
+    'response.output_item.added': ({ item, response_id }) =>
+      this.#responses.itemStarted(response_id, item.id ?? ''),
+    'response.output_audio.delta': ({ item_id, response_id, delta }) =>
+      this.#items.audio(this.#item(item_id, response_id), delta),
+    'response.output_audio.done': ({ item_id, response_id }) => this.#items.endAudio(this.#item(item_id, response_id)),
     'response.output_audio_transcript.delta': ({ item_id, response_id, delta }) => {
       this.#item(item_id, response_id).text += delta;
     },
     'response.output_audio_transcript.done': ({ item_id, response_id, transcript }) => {
-      this.#item(item_id, response_id).text = transcript;
-      this.#endText(item_id);
+      const item = this.#item(item_id, response_id);
+      item.text = transcript;
+      this.#items.endText(item);
     },
     'response.output_item.done': ({ item, response_id }) => this.#onOutputItemDone(item, response_id),
     'response.done': ({ response }) => this.#onResponseDone(response),
     error: ({ error }) => this.#onError(error),
   };
+
+  #onEvent(event: { type: string }): void {
+    try {
+      dispatch(this.#handlers, event);
+    } catch (error) {
+      // An event without the fields that its type has: it is worth a count, not a call.
+      const { message } = error as Error;
+      this.#host.event({ type: 'upstream_error', verdict: 'benign', code: 'malformed_event', message });
+    }
+  }
 
   // The caller's turn
 
@@ -191,150 +213,151 @@ export class RealtimeSession {
     this.#userSpeaking = true;
     this.#responses.hold();
     this.#host.event({ type: 'speech_started', itemId, atMs });
-    if (this.#guard.isOn) {
-      void this.#guardAgainst(itemId, atMs);
-      return;
-    }
-    const active = [...this.#responses.active];
-    void this.#interrupt(atMs);
-    // The server has cancelled them already; what still comes of them is late. Marked after the interruption took its
-    // list of open items, which is to name them.
-    if (this.#interruptedBy === 'server') for (const responseId of active) this.#items.interrupt(responseId);
+    if (this.#gate.isOn) this.#gate.started(itemId, atMs, this.#canBeInterrupted());
+    else void this.#interrupt(atMs);
   }
 
-  /** Waits until the speech is long enough, if there is anything it would interrupt. */
-  async #guardAgainst(itemId: string, atMs: number): Promise<void> {
-    const isPlaying = await this.#host.isPlaying(this.#items.open()).catch(() => false);
-    if (!isPlaying) return;
-    if (!this.#userSpeaking) {
-      this.#ignoredItems.add(itemId);
-      return;
-    }
-    this.#guardStartedAtMs = atMs;
-    if (this.#guard.isSpeech) this.#interruptAsGuarded();
+  async #canBeInterrupted(): Promise<boolean> {
+    if (this.#isGreetingProtected) return false;
+    return this.#responses.active.size > 0 || (await this.#host.isPlaying(this.#items.open()));
   }
 
-  #interruptAsGuarded(): void {
-    const startedAtMs = this.#guardStartedAtMs!;
-    this.#guardStartedAtMs = undefined;
-    void this.#interrupt(startedAtMs);
-  }
-
-  async #interrupt(atMs: number): Promise<void> {
-    try {
-      await this.#interrupter.interrupt(atMs, new Set(this.#responses.active), this.#interruptedBy === 'gateway');
-    } catch {
-      // The gateway no longer answers for this call: it is ending.
-    }
+  /** @param cancel whether the running response has to be cancelled from here */
+  #interrupt(startedAtMs: number, cancel = this.#interruptedBy === 'gateway'): Promise<void> {
+    // Nothing comes before the greeting, so there is nothing else to interrupt either.
+    if (this.#isGreetingProtected) return Promise.resolve();
+    return this.#interrupter.interrupt({ startedAtMs, active: this.#responses.active, cancel });
   }
 
   #onSpeechStopped(itemId: string): void {
     this.#userSpeaking = false;
     this.#host.event({ type: 'speech_stopped', itemId, atMs: this.#options.nowMs() });
-    if (this.#guardStartedAtMs !== undefined) {
-      this.#guardStartedAtMs = undefined;
-      this.#ignoredItems.add(itemId);
-    }
+    this.#gate.stopped(itemId);
     if (this.#interruptedBy === 'server') this.#responses.release(true);
   }
 
   #onCommitted(itemId: string, previousItemId: string | null): void {
-    if (this.#ignoredItems.has(itemId)) {
-      this.#link.send({ type: 'conversation.item.delete', item_id: itemId });
-      this.#host.event({ type: 'item_removed', itemId });
-      this.#responses.release(false);
-      return;
-    }
-    this.#owesResponse = true;
+    if (this.#gate.isOn) {
+      void this.#gate.verdictOf(itemId).then((verdict) => {
+        if (this.#closed) return;
+        if (verdict === 'turn') this.#onTurn(itemId, previousItemId);
+        else this.#onNoise(itemId);
+      });
+    } else this.#onTurn(itemId, previousItemId);
+  }
+
+  #onTurn(itemId: string, previousItemId: string | null): void {
+    this.#oweAnswer();
     this.#host.event({ type: 'item_added', itemId, previousItemId, role: 'user' });
+    if (this.#options.settings.transcriptionModel !== null) this.#transcripts.add(itemId, this.#options.nowMs());
     if (this.#interruptedBy === 'gateway') {
       this.#responses.release(false);
       this.#responses.request();
+    } else {
+      // A server that interrupts would have ended these when the turn began; one that has not will not answer the turn.
+      for (const responseId of this.#responses.active) this.#drop(responseId);
     }
   }
 
-  #flushDtmf(): void {
-    clearTimeout(this.#dtmfTimer);
-    const digits = this.#dtmf;
-    this.#dtmf = '';
-    if (digits === '' || this.#closed) return;
-    const itemId = `dtmf_${++this.#ownItems}_${Date.now().toString(36)}`.slice(0, MAX_ITEM_ID);
-    const text = `(pressed ${digits})`;
-    this.#link.send({
+  #onNoise(itemId: string): void {
+    this.#noises.add(itemId);
+    this.#link.send({ type: 'conversation.item.delete', item_id: itemId });
+    this.#host.event({ type: 'item_removed', itemId });
+    this.#responses.release(false);
+  }
+
+  #onTranscribed(itemId: string, text: string | null): void {
+    this.#transcripts.settle(itemId);
+    const report = () => {
+      if (!this.#noises.has(itemId) && !this.#closed) this.#host.event({ type: 'user_text', itemId, text });
+    };
+    if (this.#gate.isOn) void this.#gate.verdictOf(itemId).then(report);
+    else report();
+  }
+
+  /** The server had time to answer a turn by itself, and did not. */
+  #onServerSilent(): void {
+    if (this.#isTurnOwed && !this.#responses.isBusy) this.#responses.request();
+  }
+
+  #onKeys(digits: string): void {
+    const itemId = `keys_${++this.#ownItems}_${Date.now().toString(36)}`.slice(0, MAX_ITEM_ID);
+    const text = `The caller pressed these keys on the telephone: ${digits}`;
+    const event: RealtimeClientEvent = {
       type: 'conversation.item.create',
-      item: {
-        type: 'message',
-        id: itemId,
-        role: 'user',
-        content: [{ type: 'input_text', text: `The caller pressed these keys on the telephone: ${digits}` }],
-      },
-    });
+      item: { type: 'message', id: itemId, role: 'user', content: [{ type: 'input_text', text }] },
+    };
+    if (!this.#link.send(event)) this.#unsentItems.set(itemId, event);
     this.#host.event({ type: 'item_added', itemId, previousItemId: null, role: 'user' });
-    this.#host.event({ type: 'user_text', itemId, text });
+    this.#host.event({ type: 'user_text', itemId, text: `(pressed ${digits})` });
     this.#host.event({ type: 'dtmf_sent', digits });
-    this.#owesResponse = true;
-    const active = new Set(this.#responses.active);
+    this.#oweAnswer();
     // A key press interrupts as speech does, but the server does not cancel for it.
-    void this.#interrupter
-      .interrupt(this.#options.nowMs(), active, true)
-      .catch(() => false)
-      .then(() => this.#responses.request());
+    void this.#interrupt(this.#options.nowMs(), true).then(() => {
+      if (!this.#closed) this.#responses.request();
+    });
+  }
+
+  #oweAnswer(): void {
+    this.#isTurnOwed = true;
+    this.#answeringId = undefined;
   }
 
   // The reply
 
+  #say(instructions: string, why: string): ResponseOverrides {
+    // A response's instructions stand in place of the session's, so those are said again.
+    return { instructions: `${this.#options.settings.instructions}\n\n${instructions}`, metadata: { why } };
+  }
+
+  /** Cancels a response, of which nothing more is to be heard. */
+  #drop(responseId: string): void {
+    this.#items.interrupt(responseId);
+    this.#responses.cancel(responseId);
+  }
+
   #onItemAdded(item: ConversationItem, previousItemId: string | null): void {
-    if (item.type === 'message' && item.role === 'assistant' && item.id) {
-      this.#host.event({ type: 'item_added', itemId: item.id, previousItemId, role: 'assistant' });
-    }
+    if (item.type !== 'message' || item.role !== 'assistant' || !item.id) return;
+    if (this.#replayed.some(({ itemId }) => itemId === item.id)) return;
+    this.#host.event({ type: 'item_added', itemId: item.id, previousItemId, role: 'assistant' });
   }
 
   #onResponseCreated(response: RealtimeResponse): void {
-    if (!response.id) return;
-    this.#responses.started(response.id);
-    if (response.metadata?.['why'] === 'greeting') this.#greetingResponseId = response.id;
-    this.#host.event({ type: 'response_started', responseId: response.id, atMs: this.#options.nowMs() });
+    const { id: responseId } = response;
+    if (!responseId) return;
+    const isOurs = this.#responses.started(response);
+    if (response.metadata?.['why'] === 'greeting') this.#greetingResponseId = responseId;
+    this.#host.event({ type: 'response_started', responseId, atMs: this.#options.nowMs() });
+    const crossedSpeech = isOurs && this.#userSpeaking && !this.#gate.isDeciding && !this.#isGreetingProtected;
+    if (crossedSpeech) this.#drop(responseId);
+    else if (this.#isTurnOwed) this.#answeringId ??= responseId;
   }
 
-  #item(itemId: string, responseId: string) {
+  get #isGreetingProtected(): boolean {
+    return this.#greetingState !== 'over' && this.#options.greeting?.interruptible === false;
+  }
+
+  #item(itemId: string, responseId: string): ReplyItem {
     const isProtected = responseId === this.#greetingResponseId && this.#options.greeting?.interruptible === false;
     return this.#items.get(itemId, responseId, isProtected);
   }
 
-  #onDelta(itemId: string, responseId: string, base64: string): void {
-    if (this.#items.isInterrupted(responseId)) return;
-    const item = this.#item(itemId, responseId);
-    const audioMs = base64Bytes(base64) / (this.#options.settings.audioType === 'audio/pcm' ? 48 : 8);
-    item.receivedMs += audioMs;
-    this.#host.audio({ kind: 'delta', itemId, base64, audioMs, receivedAtMs: this.#options.nowMs() });
-  }
-
-  #endAudio(itemId: string, responseId: string): void {
-    const item = this.#item(itemId, responseId);
-    if (item.audioEnded) return;
-    item.audioEnded = true;
-    this.#host.audio({ kind: 'end', itemId });
-  }
-
-  #endText(itemId: string): void {
-    const item = this.#items.find(itemId);
-    if (!item || item.textReported) return;
-    item.textReported = true;
-    this.#host.event({ type: 'assistant_text', itemId, text: item.text });
-  }
-
   #onOutputItemDone(item: ConversationItem, responseId: string): void {
-    if (item.type !== 'function_call' || item.status !== 'completed' || !item.call_id) return;
+    const isComplete = 'status' in item && item.status === 'completed';
+    const callsTool = item.type === 'function_call' && isComplete;
+    // Newer models say something before they call a function or go on, and mark it as such.
+    const isComment = (item as { phase?: string }).phase === 'commentary';
+    this.#responses.itemDone(responseId, item.id ?? '', { mayBeLast: isComplete && !isComment, callsTool });
+    if (!callsTool || !item.call_id) return;
     const { id, call_id: toolCallId, name, arguments: args } = item;
     this.#tools.call(responseId, { itemId: id ?? toolCallId, toolCallId, name, arguments: args });
   }
 
   #onResponseDone(response: RealtimeResponse): void {
     const responseId = response.id ?? '';
-    for (const item of this.#items.ofResponse(responseId)) {
-      this.#endAudio(item.itemId, responseId);
-      this.#endText(item.itemId);
-    }
+    const items = this.#items.ofResponse(responseId);
+    this.#items.finish(items);
+    if (this.#items.isInterrupted(responseId)) this.#interrupter.settle(items);
     const { status = 'completed', status_details: details } = response;
     const usage = tokenUsage(response.usage);
     const reason = details?.error?.code ?? details?.reason;
@@ -345,108 +368,140 @@ export class RealtimeSession {
       ...(reason ? { reason } : {}),
       ...(usage ? { usage } : {}),
     });
-    if (responseId === this.#greetingResponseId) this.#greetingIsGenerated();
-    if (status === 'failed') this.#retryResponse(reason ?? 'response_failed', responseId);
-    else {
-      this.#failedResponses = 0;
-      // A cancelled reply is answered by the turn that cancelled it.
-      this.#owesResponse = false;
-      this.#responses.done(responseId);
-    }
+    const isMute = isMuted(response, items);
+    if (status === 'failed' || isMute) this.#onResponseFailed(responseId, reason ?? 'response_failed', isMute);
+    else this.#onResponseOver(responseId, status);
     this.#tools.responseDone(responseId);
   }
 
+  #onResponseOver(responseId: string, status: string): void {
+    if (status !== 'cancelled') this.#failedResponses = 0;
+    if (responseId === this.#greetingResponseId) this.#greetingIsGenerated();
+    if (responseId === this.#answeringId) this.#isTurnOwed = false;
+    this.#responses.done(responseId);
+    const stoodInTheWay = status === 'cancelled' && this.#isTurnOwed && !this.#userSpeaking;
+    if (stoodInTheWay && !this.#responses.isAsked) this.#responses.expectServer(FOLLOW_UP_WAIT_MS);
+  }
+
+  /** One more try after a response that came to nothing; after that the call cannot go on. */
+  #onResponseFailed(responseId: string, code: string, isMute: boolean): void {
+    this.#failedResponses += 1;
+    if (responseId === this.#answeringId) this.#answeringId = undefined;
+    if (this.#failedResponses === 1) {
+      this.#responses.failed(responseId, RESPONSE_RETRY_MS);
+    } else if (isMute) {
+      // The service is well, but has nothing to say: the caller's next words may change that.
+      this.#onResponseOver(responseId, 'completed');
+    } else {
+      this.#fail(new UpstreamError('refused', code, `the upstream failed to answer twice (${code})`));
+    }
+  }
+
   #greetingIsGenerated(): void {
+    const wasProtected = this.#isGreetingProtected;
     this.#greetingState = 'over';
+    const { settings } = this.#options;
+    if (!wasProtected || this.#gate.isOn || settings.interruptedBy === 'gateway') return;
     // From here on the gateway alone protects what is left of it: the server has nothing left to cancel.
-    if (this.#interruptedBy === 'server' || this.#guard.isOn || this.#options.settings.interruptedBy === 'gateway')
-      return;
     this.#interruptedBy = 'server';
-    const settings = { ...this.#options.settings, interruptedBy: 'server' as const };
     this.#link.reconfigure(settings);
     this.#link.send(interruptionUpdate(settings, 'after-greeting'));
   }
 
-  /** One more try after a failed response; after that the call cannot go on. */
-  #retryResponse(code: string, responseId: string): void {
-    this.#failedResponses += 1;
-    if (this.#failedResponses > 1) {
-      this.#responses.done(responseId);
-      this.#fail(new UpstreamError('refused', code, `the upstream failed to answer twice (${code})`));
-      return;
-    }
-    this.#retryTimer = setTimeout(() => {
-      this.#responses.done(responseId);
-      this.#responses.request();
-    }, RESPONSE_RETRY_MS);
-  }
-
   // Trouble
+
+  #isPause(): boolean {
+    const isWaiting = this.#transcripts.isWaiting(this.#options.nowMs());
+    return !this.#userSpeaking && !this.#responses.isBusy && !this.#tools.isBusy && !isWaiting;
+  }
 
   #onError(error: { code?: string | null; message?: string; event_id?: string | null }): void {
     const { code, message = '', event_id: eventId } = error;
-    const isOurs =
-      eventId != null && (this.#responses.rejected(eventId, code) || this.#interrupter.rejected(eventId, message));
-    const verdict = isOurs ? 'benign' : classifyServerError(code);
+    const rejection = eventId ? this.#responses.rejected(eventId, code, RESPONSE_RETRY_MS) : 'foreign';
+    const isKnown = rejection !== 'foreign' || (eventId != null && this.#interrupter.rejected(eventId, message));
+    const verdict = isKnown ? 'benign' : classifyServerError(code);
     this.#host.event({ type: 'upstream_error', verdict, code: code ?? 'unknown', message });
-    if (verdict === 'fatal')
+    if (verdict === 'fatal') {
       this.#fail(new UpstreamError('refused', code ?? 'error', `the upstream ended the session: ${message}`));
-    else if (code === 'session_expired') this.#link.fail(new UpstreamError('unavailable', 'session_expired', message));
+    } else if (code === 'session_expired') {
+      this.#link.fail(new UpstreamError('unavailable', code, message));
+    } else if (rejection === 'refused' && ++this.#failedResponses > 1) {
+      this.#fail(new UpstreamError('refused', code ?? 'error', `the upstream refused to answer twice: ${message}`));
+    }
   }
 
   #onLost(error: UpstreamError): void {
-    this.#lostAtMs ??= this.#options.nowMs();
-    this.#userSpeaking = false;
-    this.#guardStartedAtMs = undefined;
-    clearTimeout(this.#retryTimer);
-    this.#settleLostReplies();
-    this.#host.event({ type: 'upstream_lost', code: error.code, message: error.message });
+    this.#isLost = true;
+    this.#leaveConnection();
+    const isAnswerDue = this.#isTurnOwed || this.#lostResponse !== undefined || this.#tools.isBusy;
+    this.#host.event({ type: 'upstream_lost', code: error.code, message: error.message, isAnswerDue });
   }
 
-  /** What the old connection began to say will not be finished; what came of it is played and stands. */
-  #settleLostReplies(): void {
-    this.#owesResponse ||= this.#responses.isBusy;
-    for (const item of this.#items.unfinished()) {
-      this.#endAudio(item.itemId, item.responseId);
-      this.#endText(item.itemId);
+  /** What the old connection began will not be finished there; what came of it is played and stands. */
+  #leaveConnection(): void {
+    this.#userSpeaking = false;
+    this.#gate.lost();
+    const greetingId = this.#greetingResponseId;
+    if (greetingId !== undefined && this.#responses.isSettled(greetingId)) this.#greetingIsGenerated();
+    const answeringId = this.#answeringId;
+    if (answeringId !== undefined) {
+      // Whoever interrupts an answer does not wait for the rest of it.
+      if (this.#responses.isSettled(answeringId) || this.#items.isInterrupted(answeringId)) this.#isTurnOwed = false;
     }
-    this.#responses.reset();
+    const lost = this.#responses.reset((responseId) => !this.#items.isInterrupted(responseId));
+    const begun = lost?.responseId === undefined ? [] : this.#items.ofResponse(lost.responseId);
+    this.#lostResponse = lost && {
+      overrides: lost.overrides,
+      isPartial: begun.some(({ receivedMs }) => receivedMs > 0),
+    };
+    this.#items.finish(this.#items.unfinished());
+    this.#items.retold();
+    this.#interrupter.lost();
+    for (const itemId of this.#transcripts.takeAll()) this.#host.event({ type: 'user_text', itemId, text: null });
   }
 
   #onRestored({ cause, replayed, tookMs, attempt, droppedAudioMs }: Restored): void {
-    if (cause === 'rotated' && this.#lostAtMs === undefined) {
-      this.#settleLostReplies();
+    if (cause === 'rotated' && !this.#isLost) {
+      this.#leaveConnection();
       this.#host.event({ type: 'rotated', tookMs });
     } else {
-      this.#lostAtMs = undefined;
+      this.#isLost = false;
       this.#host.event({ type: 'upstream_restored', outageMs: tookMs, attempt, droppedAudioMs });
     }
+    this.#replayed = replayed;
     this.#failedResponses = 0;
-    const toolsWereBusy = this.#tools.isBusy;
-    this.#tools.restored(replayed);
-    // Running tools ask for the answer themselves when their results are in.
-    if (this.#owesResponse && !toolsWereBusy) {
-      this.#responses.request(
-        this.#greetingState === 'asked'
-          ? { instructions: this.#options.greeting!.instructions, metadata: { why: 'greeting' } }
-          : undefined,
-      );
+    for (const [itemId, event] of this.#unsentItems) {
+      if (!replayed.some((item) => item.itemId === itemId)) this.#link.send(event);
     }
+    this.#unsentItems.clear();
+    const lost = this.#lostResponse;
+    this.#lostResponse = undefined;
+    this.#tools.restored(replayed);
+    this.#responses.resume();
+    if (this.#responses.isAsked) return;
+    if (lost) this.#responses.request(lost.isPartial ? this.#continued(lost.overrides) : lost.overrides);
+    else if (this.#isTurnOwed) this.#responses.request();
+  }
+
+  /** Has a reply go on of which the caller heard the beginning. */
+  #continued(overrides: ResponseOverrides | undefined): ResponseOverrides {
+    const instructions = overrides?.instructions ?? this.#options.settings.instructions;
+    return { ...overrides, instructions: `${instructions}\n\n${CONTINUE}` };
   }
 
   #fail(error: UpstreamError): void {
     if (this.#closed) return;
     this.close();
-    for (const item of this.#items.unfinished()) {
-      this.#endAudio(item.itemId, item.responseId);
-      this.#endText(item.itemId);
-    }
+    this.#items.finish(this.#items.unfinished());
     this.#host.event({ type: 'upstream_failed', code: error.code, message: error.message });
   }
 }
 
-/** Bytes that padded base64 stands for. */
-function base64Bytes(base64: string): number {
-  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0;
-  return (base64.length / 4) * 3 - padding;
+/** Whether a response that did not fail has nothing to be heard: text instead of speech, or nothing at all. */
+function isMuted({ status, output = [] }: RealtimeResponse, items: readonly ReplyItem[]): boolean {
+  const isSpokenOrCalls = (item: ConversationItem) =>
+    item.type === 'function_call' ||
+    (item.type === 'message' && item.content.some((part) => (part.type as string) === 'output_audio'));
+  if (items.length > 0 || output.some(isSpokenOrCalls)) return false;
+  return status === 'incomplete' || (status === 'completed' && output.some(({ type }) => type === 'message'));
 }

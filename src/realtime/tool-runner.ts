@@ -9,17 +9,20 @@ interface Round {
   respond: boolean;
 }
 
+/** Stands for the response of calls that an earlier session of the same conversation made. */
+const EARLIER = '';
+
 /**
  * Runs the functions that a response calls. Each result goes back as soon as it is there; when the response is done
  * and all its results are in, the model is asked once to go on.
  */
 export class ToolRunner {
-  #host: RealtimeHost;
-  #send: (event: RealtimeClientEvent) => boolean;
-  #goOn: () => void;
-  #rounds = new Map<string, Round>();
+  readonly #host: RealtimeHost;
+  readonly #send: (event: RealtimeClientEvent) => boolean;
+  readonly #goOn: () => void;
+  readonly #rounds = new Map<string, Round>();
   /** Results that no connection took yet, by tool call. */
-  #unsent = new Map<string, string>();
+  readonly #unsent = new Map<string, string>();
 
   constructor(host: RealtimeHost, send: (event: RealtimeClientEvent) => boolean, goOn: () => void) {
     this.#host = host;
@@ -35,17 +38,20 @@ export class ToolRunner {
   call(responseId: string, call: ToolCall): void {
     const round = this.#rounds.get(responseId) ?? { open: 0, responseDone: false, respond: false };
     this.#rounds.set(responseId, round);
-    round.open += 1;
     this.#host.audio({ kind: 'tool', toolCallId: call.toolCallId });
-    void this.#host
-      .runTool(call)
-      .catch((error: Error): ToolResult => ({ output: JSON.stringify({ error: error.message }), respond: true }))
-      .then(({ output, respond }) => {
-        if (!this.#send(toolOutput(call.toolCallId, output))) this.#unsent.set(call.toolCallId, output);
-        round.open -= 1;
-        round.respond ||= respond;
-        this.#finish(responseId, round);
-      });
+    this.#run(responseId, round, call);
+  }
+
+  /** Waits for the calls that an earlier session made and did not see the results of. */
+  takeOver(replay: readonly ReplayItem[]): void {
+    const calls = replay.filter((item) => item.kind === 'tool' && item.output === undefined) as ToolCall[];
+    if (calls.length === 0) return;
+    const round: Round = { open: 0, responseDone: true, respond: false };
+    this.#rounds.set(EARLIER, round);
+    for (const call of calls) {
+      const { itemId, toolCallId, name, arguments: args } = call;
+      this.#run(EARLIER, round, { itemId, toolCallId, name, arguments: args });
+    }
   }
 
   responseDone(responseId: string): void {
@@ -64,14 +70,27 @@ export class ToolRunner {
     }
     this.#unsent.clear();
     // Responses of the lost connection will never be done.
-    for (const [responseId, round] of this.#rounds) {
+    for (const [responseId, round] of [...this.#rounds]) {
       round.responseDone = true;
       this.#finish(responseId, round);
     }
   }
 
+  #run(responseId: string, round: Round, call: ToolCall): void {
+    round.open += 1;
+    void this.#host
+      .runTool(call)
+      .catch((error: Error): ToolResult => ({ output: JSON.stringify({ error: error.message }), respond: true }))
+      .then(({ output, respond }) => {
+        if (!this.#send(toolOutput(call.toolCallId, output))) this.#unsent.set(call.toolCallId, output);
+        round.open -= 1;
+        round.respond ||= respond;
+        this.#finish(responseId, round);
+      });
+  }
+
   #finish(responseId: string, round: Round): void {
-    if (round.open > 0 || !round.responseDone) return;
+    if (round.open > 0 || !round.responseDone || this.#rounds.get(responseId) !== round) return;
     this.#rounds.delete(responseId);
     if (round.respond) this.#goOn();
   }

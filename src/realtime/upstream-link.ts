@@ -12,6 +12,8 @@ export interface ReconnectPolicy {
   readonly pingIntervalMs: number;
   /** Attempts after a connection was lost, before the session is given up. */
   readonly maxAttempts: number;
+  /** How long a caller is left waiting for another connection, however many attempts are left. */
+  readonly maxOutageMs: number;
   /** Wait before the second attempt; doubles, with jitter, up to `maxBackoffMs`. */
   readonly firstBackoffMs: number;
   readonly maxBackoffMs: number;
@@ -25,15 +27,18 @@ export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
   connectTimeoutMs: 10_000,
   pingIntervalMs: 15_000,
   maxAttempts: 8,
+  maxOutageMs: 45_000,
   firstBackoffMs: 250,
   maxBackoffMs: 5_000,
   rotateBeforeMs: 600_000,
   keepAudioMs: 1_000,
 };
 
-/** A moved session waits at most this long for a pause; then it moves in the middle of things. */
 const ROTATION_PAUSE_POLL_MS = 250;
+/** A session that has found no pause this long before the server's end moves in the middle of things. */
 const ROTATION_LAST_CHANCE_MS = 30_000;
+/** Of a short-lived session the last chance is this share. */
+const ROTATION_LAST_SHARE = 1 / 8;
 
 export interface UpstreamLinkOptions {
   readonly target: UpstreamTarget;
@@ -70,7 +75,7 @@ export class UpstreamLink {
   #ring: AudioRing;
   #closing = new AbortController();
   #rotation: NodeJS.Timeout | undefined;
-  #moving = false;
+  #failedRotations = 0;
 
   constructor(options: UpstreamLinkOptions) {
     this.#options = options;
@@ -100,7 +105,7 @@ export class UpstreamLink {
     const endsAt = Date.now() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        const connection = await this.#connect(Math.max(1, endsAt - Date.now()));
+        const connection = await this.#connect(endsAt);
         for (const event of replayEvents(replay)) connection.send(event);
         this.#adopt(connection);
         return attempt;
@@ -144,18 +149,27 @@ export class UpstreamLink {
     this.#lost(error);
   }
 
-  async #connect(timeoutMs: number): Promise<RealtimeConnection> {
+  /**
+   * @param endsAt Unix milliseconds by which it is to be connected, the wait for the permit included; connecting itself
+   * takes at most `connectTimeoutMs`
+   */
+  async #connect(endsAt: number): Promise<RealtimeConnection> {
     const { target, policy, connectPermit, connectResult } = this.#options;
-    await connectPermit();
+    const isPermitted = await Promise.race([
+      connectPermit().then(() => true),
+      this.#sleep(Math.max(0, endsAt - Date.now())).then(() => false),
+    ]);
+    if (!isPermitted) throw new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
     try {
       const connection = await connectRealtime({
         target,
         settings: this.#settings,
-        timeoutMs,
+        timeoutMs: Math.max(1, Math.min(policy.connectTimeoutMs, endsAt - Date.now())),
         pingIntervalMs: policy.pingIntervalMs,
         signal: this.#closing.signal,
       });
       connectResult('ok');
+      if (connection.failure) throw connection.failure;
       return connection;
     } catch (error) {
       // An attempt that we gave up says nothing of the upstream.
@@ -201,18 +215,20 @@ export class UpstreamLink {
   async #reconnect(): Promise<void> {
     const startedAt = Date.now();
     const { policy } = this.#options;
+    const givesUpAt = startedAt + policy.maxOutageMs;
     let failure = new UpstreamError('unavailable', 'no_attempt', 'no attempt to reconnect was made');
     for (let attempt = 1; attempt <= policy.maxAttempts; attempt++) {
       // The first attempt has its jitter too: many calls lose their sockets at the same moment.
       await this.#sleep(attempt === 1 ? Math.random() * policy.firstBackoffMs : this.#backoffMs(attempt - 1));
       // A rotation under way when the connection was lost may have been quicker.
       if (this.#closing.signal.aborted || this.#connection) return;
+      if (Date.now() >= givesUpAt) break;
       try {
-        await this.#replace('lost', startedAt, attempt);
+        await this.#replace('lost', startedAt, attempt, givesUpAt);
         return;
       } catch (error) {
         failure = toUpstreamError(error);
-        if (this.#closing.signal.aborted) return;
+        if (this.#closing.signal.aborted || this.#connection) return;
         if (!failure.retryable) break;
       }
     }
@@ -220,20 +236,31 @@ export class UpstreamLink {
   }
 
   /** Connects, tells the new connection the conversation, and puts it in the old one's place. */
-  async #replace(cause: Restored['cause'], startedAt: number, attempt: number, waitUntilMs = 0): Promise<void> {
-    const connection = await this.#connect(this.#options.policy.connectTimeoutMs);
+  async #replace(
+    cause: Restored['cause'],
+    startedAt: number,
+    attempt: number,
+    endsAt: number,
+    waitForPauseUntil = 0,
+  ): Promise<void> {
+    const connection = await this.#connect(endsAt);
     let lost: UpstreamError | undefined;
     connection.onClose = (error) => {
       lost = error;
     };
-    // Somebody may have begun to speak while the connection was made.
-    while (!lost && this.#connection && !this.#options.isPause() && Date.now() < waitUntilMs) {
-      await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
-    }
-    const replayed = await this.#options.history();
+    let replayed: readonly ReplayItem[];
+    do {
+      // Somebody may have begun to speak while the connection was made, or while the history was fetched.
+      while (!lost && this.#mayWait(waitForPauseUntil)) await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
+      replayed = await this.#options.history();
+    } while (!lost && this.#mayWait(waitForPauseUntil));
     if (lost || this.#closing.signal.aborted) {
       connection.close();
       throw lost ?? new UpstreamError('timeout', 'aborted', 'connecting was given up');
+    }
+    if (cause === 'lost' && this.#connection) {
+      connection.close();
+      return;
     }
     for (const event of replayEvents(replayed)) connection.send(event);
     this.#release();
@@ -241,34 +268,43 @@ export class UpstreamLink {
     this.#options.onRestored({ cause, replayed, tookMs: Date.now() - startedAt, attempt, droppedAudioMs: droppedMs });
   }
 
+  /** Whether a move is still to wait for a pause; one whose old connection is gone is not. */
+  #mayWait(untilMs: number): boolean {
+    const isFree = this.#closing.signal.aborted || !this.#connection || this.#options.isPause();
+    return !isFree && Date.now() < untilMs;
+  }
+
   #planRotation({ expiresAtMs }: RealtimeConnection): void {
     clearTimeout(this.#rotation);
+    this.#failedRotations = 0;
     if (expiresAtMs === undefined) return;
-    // A short-lived session keeps some of its life: moving takes a second or so.
     const remainingMs = expiresAtMs - Date.now();
-    const moveInMs = Math.max(remainingMs - this.#options.policy.rotateBeforeMs, remainingMs / 2);
-    this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), Math.max(0, moveInMs));
+    const { rotateBeforeMs } = this.#options.policy;
+    // A short-lived session keeps some of its life: moving takes a second or so.
+    const moveInMs = Math.max(remainingMs - rotateBeforeMs, remainingMs / 2);
+    const lastChanceMs = Math.min(ROTATION_LAST_CHANCE_MS, rotateBeforeMs / 2, remainingMs * ROTATION_LAST_SHARE);
+    this.#rotateIn(moveInMs, expiresAtMs - lastChanceMs);
+  }
+
+  #rotateIn(ms: number, lastChanceAt: number): void {
+    this.#rotation = setTimeout(() => void this.#rotate(lastChanceAt), Math.max(0, ms));
     this.#rotation.unref();
   }
 
-  async #rotateInPause(expiresAtMs: number): Promise<void> {
-    if (this.#moving || this.#closing.signal.aborted) return;
-    const lastChanceMs = Math.min(ROTATION_LAST_CHANCE_MS, this.#options.policy.rotateBeforeMs / 2);
-    if (!this.#options.isPause() && Date.now() < expiresAtMs - lastChanceMs) {
-      this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), ROTATION_PAUSE_POLL_MS);
-      this.#rotation.unref();
+  /** @param lastChanceAt when to move whether there is a pause or not */
+  async #rotate(lastChanceAt: number): Promise<void> {
+    if (this.#closing.signal.aborted || !this.#connection) return;
+    if (!this.#options.isPause() && Date.now() < lastChanceAt) {
+      this.#rotateIn(ROTATION_PAUSE_POLL_MS, lastChanceAt);
       return;
     }
-    this.#moving = true;
     try {
-      await this.#replace('rotated', Date.now(), 1, expiresAtMs - lastChanceMs);
+      const { maxOutageMs } = this.#options.policy;
+      await this.#replace('rotated', Date.now(), 1, Date.now() + maxOutageMs, lastChanceAt);
     } catch {
       // The old connection still serves; if the server ends it first, that is a loss like any other.
-      if (!this.#closing.signal.aborted && this.#connection) {
-        this.#rotation = setTimeout(() => void this.#rotateInPause(expiresAtMs), this.#backoffMs(2));
-      }
-    } finally {
-      this.#moving = false;
+      this.#failedRotations += 1;
+      if (this.#connection) this.#rotateIn(this.#backoffMs(this.#failedRotations + 1), lastChanceAt);
     }
   }
 

@@ -19,19 +19,24 @@ export class VoiceGuard {
     return this.minSpeechMs > 0;
   }
 
-  /** Whether the run of speech that goes on now is long enough to interrupt. */
+  /** Whether the newest run of speech is long enough to interrupt. It may be over: the server reports speech late. */
   get isSpeech(): boolean {
     return this.#voicedMs >= this.minSpeechMs;
   }
 
   /** Adds a frame of `audioMs`, `voicedMs` of it loud. */
   add(audioMs: number, voicedMs: number): void {
-    if (voicedMs > 0) {
-      this.#voicedMs += voicedMs;
-      this.#gapMs = 0;
+    if (voicedMs === 0) {
+      this.#gapMs += audioMs;
       return;
     }
-    this.#gapMs += audioMs;
     if (this.#gapMs > MAX_GAP_MS) this.#voicedMs = 0;
+    this.#voicedMs += voicedMs;
+    this.#gapMs = 0;
+  }
+
+  /** Forgets the run: what was said of it has been decided. */
+  reset(): void {
+    this.#voicedMs = 0;
   }
 }

@@ -66,7 +66,15 @@ export type DownlinkOutput =
     }
   | { readonly ok: false; readonly reason: string; readonly message: string };
 
-export type AudioJob = UplinkJob | DownlinkJob;
+/** Turns WAV files into frames for the client, each from its beginning to its end. */
+export interface FileJob {
+  readonly kind: 'file';
+  readonly call: AudioFormat;
+  readonly state: AudioState | undefined;
+  readonly inputs: readonly Uint8Array[];
+}
+
+export type AudioJob = UplinkJob | DownlinkJob | FileJob;
 
 /** An output for each input, and what the next job of the same way is to be given. */
 export interface AudioJobResult {

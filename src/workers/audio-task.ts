@@ -1,6 +1,7 @@
 import { warmUpResamplers } from '../audio/resampler.ts';
 import type { AudioJob, AudioJobResult } from './audio-jobs.ts';
 import { downlinkJob } from './downlink-job.ts';
+import { fileJob } from './file-job.ts';
 import { uplinkJob } from './uplink-job.ts';
 
 // No call's first chunk pays for it.
@@ -8,5 +9,14 @@ warmUpResamplers();
 
 /** The audio pool's task: a batch of jobs, each of a call of its own. */
 export default function runAudioJobs(jobs: readonly AudioJob[]): AudioJobResult[] {
-  return jobs.map((job) => (job.kind === 'up' ? uplinkJob(job) : downlinkJob(job)));
+  return jobs.map((job) => {
+    switch (job.kind) {
+      case 'up':
+        return uplinkJob(job);
+      case 'down':
+        return downlinkJob(job);
+      case 'file':
+        return fileJob(job);
+    }
+  });
 }

@@ -25,6 +25,7 @@ export class HostedSession {
   #events: Sink<SessionEvent> | undefined;
   #silenceFrame = '';
   #silentSinceMs: number | undefined;
+  #closed = false;
 
   /** @param onSent told the milliseconds from a chunk's arrival to its frame on the socket */
   constructor(key: string, gateway: Gateway, onSent: (latencyMs: number) => void) {
@@ -93,6 +94,7 @@ export class HostedSession {
   }
 
   close(): void {
+    this.#closed = true;
     this.#session?.close();
     this.#downlink?.end();
     this.#events?.end();
@@ -102,8 +104,9 @@ export class HostedSession {
     const sessionKey = this.#key;
     const gateway = this.#gateway;
     return {
-      event: (event) => this.#events?.write(event),
-      audio: (audio) => this.#downlink?.write(audio),
+      // Nobody is told what comes to an end behind the session's.
+      event: (event) => void (this.#closed || this.#events?.write(event)),
+      audio: (audio) => void (this.#closed || this.#downlink?.write(audio)),
       isPlaying: (items) => gateway.isPlaying({ sessionKey, items }),
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),
       runTool: (call) => gateway.runTool({ sessionKey, call }),

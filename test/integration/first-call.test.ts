@@ -63,6 +63,8 @@ describe('a call', () => {
 
     await call.pollUntil(({ lines }) => lines.length > 0);
     expect(call.lines).toEqual(['[AI]: Good morning, this is customer care. How can I help you?']);
+    // It was played as well, so that what follows does not interrupt it.
+    await call.poll('timeout=0&generation=0&playedMs=60000');
 
     await speak(call, fixture('order-status-16k').subarray(4 * SAMPLE_RATE_HZ, 8 * SAMPLE_RATE_HZ));
     await call.pollUntil(({ lines }) => lines.length >= 3);

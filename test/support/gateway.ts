@@ -55,6 +55,8 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     AGENTS_DIR: agentsDir,
     DATA_DIR: join(folder, 'data'),
     SPARE_SESSION_WORKERS: '1',
+    // Tests share their cores with others: being late is no overload here.
+    OVERLOAD_EVENT_LOOP_MS: '60000',
     ...options.env,
   });
   const daemon = await startDaemon(config, pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }), options.overrides);

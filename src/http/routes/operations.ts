@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { CallGateway } from '../gateway.ts';
 import { NOT_READY_EXAMPLES, READY_EXAMPLES } from '../examples.ts';
 import { failures } from '../failures.ts';
+import type { CallGateway } from '../gateway.ts';
 import { Health, Readiness } from '../schemas.ts';
 
 export interface OperationsOptions {
@@ -43,7 +43,11 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
         security: [],
         response: {
           200: { ...Readiness, description: 'New calls are taken', 'x-examples': READY_EXAMPLES },
-          503: { ...Readiness, description: 'New calls are refused; running ones go on', 'x-examples': NOT_READY_EXAMPLES },
+          503: {
+            ...Readiness,
+            description: 'New calls are refused; running ones go on',
+            'x-examples': NOT_READY_EXAMPLES,
+          },
         },
       },
     },

@@ -1,16 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { CallEvents } from '../event-schemas.ts';
-import type { CallGateway } from '../gateway.ts';
 import { CALL_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
-import {
-  CallParams,
-  CreateAnswer,
-  CreateBody,
-  EndAnswer,
-  ListQuery,
-  SessionInfo,
-  SessionList,
-} from '../schemas.ts';
+import type { CallGateway } from '../gateway.ts';
+import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
 
 /** Creating, looking at and ending calls. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {

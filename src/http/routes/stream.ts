@@ -1,15 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { hrNowMs } from '../../metrics/clock.ts';
 import { invalidAudio } from '../errors.ts';
-import type { CallGateway, Delivery } from '../gateway.ts';
+import { CALL_FAILURES, failures } from '../failures.ts';
+import type { CallGateway, CallSession, Delivery } from '../gateway.ts';
 import { declaredAudio, installAudioParsers } from '../media-types.ts';
 import {
   CallParams,
   ChunkHeaders,
   DEFAULT_POLL_TIMEOUT_MS,
-  ErrorAnswer,
+  MAX_CHUNK_SEQ,
   PollAnswer,
   PollQuery,
   RAW_AUDIO_TYPES,
@@ -17,6 +18,7 @@ import {
   StreamBody,
   StreamQuery,
 } from '../schemas.ts';
+import { ValidationError } from '../validation.ts';
 
 const binary = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' });
 
@@ -27,10 +29,15 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   app.post(
     '/api/voice/stream/:callId',
     {
+      config: { takesAudio: true },
+      // What is wrong is told by the handler: a refused chunk uses up its number.
+      attachValidation: true,
       schema: {
         operationId: 'streamAudio',
         tags: ['Audio'],
         summary: 'Send audio of the caller',
+        description:
+          'Raw samples in the format of the call, or a whole WAV file, as base64 in JSON or bare with an audio `Content-Type`.',
         params: CallParams,
         querystring: StreamQuery,
         headers: ChunkHeaders,
@@ -42,12 +49,14 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
         },
         response: {
           200: StreamAnswer,
-          400: ErrorAnswer,
-          404: ErrorAnswer,
-          409: ErrorAnswer,
-          413: ErrorAnswer,
-          415: ErrorAnswer,
-          503: ErrorAnswer,
+          ...failures(
+            ...CALL_FAILURES,
+            'invalid_json',
+            'invalid_audio',
+            'body_too_large',
+            'unsupported_media_type',
+            'upstream_busy',
+          ),
         },
       },
     },
@@ -56,15 +65,17 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const session = gateway.findSession(request.scope, request.params.callId);
       const raw = Buffer.isBuffer(request.body) ? request.body : undefined;
       const body = raw ? {} : ((request.body ?? {}) as StreamBody);
-      if (!raw && body.audio === undefined && body.dtmf === undefined) {
-        throw invalidAudio('audio is missing from the body');
+      const refusal = refusalOf(request, raw, body);
+      if (refusal) {
+        consume(session, body.chunkSeq ?? request.headers['x-chunk-seq']);
+        throw refusal;
       }
-      const { playedMs = body.playedMs, generation = body.generation } = request.query;
-      if (playedMs !== undefined) session.reportPlayed(generation, playedMs);
+      const { playedMs = body.playedMs, generation = body.generation, ack, poll } = request.query;
+      session.report({ ack, playedMs, generation });
       await session.stream({
         receivedAtMs,
         dtmf: body.dtmf,
-        chunkSeq: raw ? request.headers['x-chunk-seq'] : body.chunkSeq,
+        chunkSeq: body.chunkSeq ?? request.headers['x-chunk-seq'],
         audio: raw
           ? // A copy of its own: the body may be a view on a larger buffer, and posting a view posts all of it.
             { data: new Uint8Array(raw), declared: declaredAudio(request) }
@@ -72,21 +83,24 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
             ? undefined
             : { data: body.audio },
       });
-      if (request.query.poll === 1) {
-        const delivery = session.deliver('stream', request.query);
+      if (poll === 1) {
+        const delivery = session.deliver(request.query);
         return send(reply, { status: 'streamed' as const, ...delivery.answer }, delivery);
       }
-      return {
-        status: 'streamed' as const,
-        generation: session.generation,
-        ...(session.takeInterrupted('stream') ? { interrupted: true as const } : {}),
-      };
+      const { generation: now } = session;
+      if (!session.takeInterrupted()) return { status: 'streamed' as const, generation: now };
+      reply.raw.once('close', () => {
+        if (!reply.raw.writableFinished) session.giveBackInterrupted();
+      });
+      return { status: 'streamed' as const, generation: now, interrupted: true as const };
     },
   );
 
   app.get(
     '/api/voice/stream/:callId/response',
     {
+      // A HEAD request would take the audio away and send none of it.
+      exposeHeadRoute: false,
       schema: {
         operationId: 'pollResponse',
         tags: ['Audio'],
@@ -95,13 +109,13 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
           'Answers as soon as there is something, at the latest after `timeout`. A second poll on the same call replaces the first, which answers at once.',
         params: CallParams,
         querystring: PollQuery,
-        response: { 200: PollAnswer, 400: ErrorAnswer, 404: ErrorAnswer, 409: ErrorAnswer },
+        response: { 200: PollAnswer, ...failures(...CALL_FAILURES) },
       },
     },
     async (request, reply) => {
       const session = gateway.findSession(request.scope, request.params.callId);
-      const { timeout = DEFAULT_POLL_TIMEOUT_MS, playedMs, generation } = request.query;
-      if (playedMs !== undefined) session.reportPlayed(generation, playedMs);
+      const { timeout = DEFAULT_POLL_TIMEOUT_MS } = request.query;
+      session.report(request.query);
       const gone = new AbortController();
       const onClose = () => gone.abort();
       reply.raw.once('close', onClose);
@@ -112,11 +126,32 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   );
 };
 
+/** Why a chunk is refused before anyone has looked at its audio. */
+function refusalOf(request: FastifyRequest, raw: Buffer | undefined, body: StreamBody): Error | undefined {
+  const { validationError } = request;
+  if (validationError) {
+    const isAudio = validationError instanceof ValidationError && validationError.field === 'audio';
+    return isAudio ? invalidAudio(validationError.message) : validationError;
+  }
+  const isEmpty = !raw && body.audio === undefined && body.dtmf === undefined;
+  return isEmpty ? invalidAudio('audio is missing from the body') : undefined;
+}
+
+/** Uses up the number of a refused chunk, where it has one. */
+function consume(session: CallSession, chunkSeq: unknown): void {
+  const seq = typeof chunkSeq === 'string' && /^\d{1,10}$/.test(chunkSeq) ? Number(chunkSeq) : chunkSeq;
+  if (Number.isInteger(seq) && (seq as number) >= 0 && (seq as number) <= MAX_CHUNK_SEQ) session.consume(seq as number);
+}
+
 /** Sends an answer and tells the outbox whether it went out whole. */
 function send(reply: FastifyReply, answer: object, delivery: Delivery): FastifyReply {
   const { raw } = reply;
-  // The client may have gone while the answer was made.
-  if (raw.destroyed) delivery.aborted();
-  else raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
+  if (raw.destroyed) {
+    delivery.aborted();
+    // Nobody is there to answer.
+    return reply.hijack();
+  }
+  delivery.cutOff = () => raw.destroy();
+  raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
   return reply.send(answer);
 }

@@ -1,0 +1,350 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hrNowMs } from '../src/metrics/clock.ts';
+import type { SearchBudget } from './continuity.ts';
+import { HttpLane, type LaneAnswer, LaneError } from './http-lane.ts';
+import { Listener } from './listener.ts';
+import type { GeneratorJob } from './protocol.ts';
+import type { Recording } from './recording.ts';
+import { ChunkSchedule } from './schedule.ts';
+import { checkLines, type ExpectedLines } from './script-lines.ts';
+import type { Stats } from './stats.ts';
+
+/** A chunk that should have been sent this long ago is not sent any more, as FreeSWITCH would not. */
+const TOO_OLD_MS = 2_000;
+/** How much speech a caller wants to have at hand, as in the FreeSWITCH script. */
+const AHEAD_MS = 3_000;
+/** How long a call goes on for what is still to be heard of it. */
+const DRAIN_MS = 2_000;
+/** Scripted calls: how long the caller waits in silence for the last reply. */
+const LAST_REPLY_MS = 8_000;
+/** An answerless poll may come this late after its timeout. */
+const POLL_SLACK_MS = 100;
+const RETRY_PAUSE_MS = 100;
+
+/** What all calls of a generator share. */
+export interface CallContext {
+  readonly job: GeneratorJob;
+  readonly stats: Stats;
+  readonly lookAheadMs: number;
+  readonly budget: SearchBudget;
+  readonly expectedLines: ReadonlyMap<string, ExpectedLines>;
+  /** When calls are to end; it may come closer. */
+  readonly stopMs: () => number;
+}
+
+/** An answer's fields that matter here. */
+interface Answer {
+  readonly audio?: string;
+  readonly transcript?: string;
+  readonly actions?: readonly unknown[];
+  readonly seq?: number;
+  readonly generation?: number;
+  readonly hasMore?: boolean;
+  readonly endReason?: string;
+  readonly error?: string;
+  readonly code?: string;
+}
+
+/** One caller on the telephone: creates a session, plays a recording into it, hears what comes, and ends it. */
+export class Call {
+  readonly #context: CallContext;
+  readonly #recording: Recording;
+  readonly #listener: Listener;
+  readonly #callId: string;
+  readonly #phaseMs: number;
+  readonly #lane: HttpLane;
+  readonly #pollLane: HttpLane | undefined;
+  readonly #lines: string[] = [];
+  readonly #firstChunk: number;
+  #chunkSeq = 0;
+  #ack = -1;
+  #generation = 0;
+  #isOver = false;
+  #isSilent = false;
+  #endsAtMs = 0;
+
+  constructor(context: CallContext, recording: Recording, callId: string, index: number, phaseMs: number) {
+    this.#context = context;
+    this.#recording = recording;
+    this.#callId = callId;
+    this.#phaseMs = phaseMs;
+    const { job } = context;
+    // Not all callers say the same at the same time; a script is read from its beginning.
+    this.#firstChunk = job.expectation === 'scripted' ? 0 : (index * 7919) % recording.chunks.length;
+    this.#listener = new Listener({ ...context, recording, firstChunk: this.#firstChunk });
+    const lane = { origin: job.origin, keepAlive: job.keepAlive, headers: job.headers, timeoutMs: job.requestTimeoutMs };
+    this.#lane = new HttpLane(lane);
+    this.#pollLane = job.mode === 'longpoll' ? new HttpLane(lane) : undefined;
+  }
+
+  /** The whole call. Returns whether it could be set up. */
+  async run(): Promise<boolean> {
+    const { stats, job, stopMs } = this.#context;
+    try {
+      if (!(await this.#create())) return false;
+      const startedAtMs = hrNowMs();
+      this.#endsAtMs = job.callLengthMs === undefined ? Number.POSITIVE_INFINITY : startedAtMs + job.callLengthMs;
+      stats.count('callsStarted');
+      stats.activeCalls += 1;
+      const polling = this.#pollLane ? this.#pollAll(this.#pollLane) : undefined;
+      await this.#sendAll(new ChunkSchedule(startedAtMs + this.#phaseMs, job.chunkMs));
+      await this.#drain();
+      const wasCut = hrNowMs() >= stopMs();
+      await this.#end();
+      await polling;
+      this.#listener.finish();
+      this.#checkLines(wasCut);
+      stats.activeCalls -= 1;
+      stats.count('callsEnded');
+      return true;
+    } finally {
+      await Promise.all([this.#lane.close(), this.#pollLane?.close()]);
+    }
+  }
+
+  async #create(): Promise<boolean> {
+    const { job, stats } = this.#context;
+    const body = {
+      callId: this.#callId,
+      callerNumber: '393297626144',
+      encoding: job.format.encoding,
+      sampleRate: job.format.sampleRateHz,
+      ...(job.aiAgentRef === undefined ? {} : { aiAgentRef: job.aiAgentRef }),
+    };
+    const sentAtMs = hrNowMs();
+    const answer = await this.#ask('create', () =>
+      this.#lane.post('/api/voice/session/create', Buffer.from(JSON.stringify(body))),
+    );
+    if (!answer) return false;
+    stats.time('create', hrNowMs() - sentAtMs);
+    return true;
+  }
+
+  // Up
+
+  async #sendAll(schedule: ChunkSchedule): Promise<void> {
+    const { job, stats } = this.#context;
+    while (!this.#isOver && hrNowMs() < this.#stopMs(schedule.next)) {
+      const { dueMs, next } = schedule;
+      const earlyMs = dueMs - hrNowMs();
+      if (earlyMs > 0) {
+        await sleepMs(earlyMs);
+        stats.time('lateness', Math.max(0, hrNowMs() - dueMs));
+        if (this.#isOver) return;
+      } else if (earlyMs < -TOO_OLD_MS) {
+        stats.count('dropped');
+        this.#listener.notSent();
+        schedule.advance();
+        continue;
+      } else if (next > 0) stats.count('heldBack');
+      await this.#sendChunk(next, dueMs);
+      schedule.advance();
+      if (job.mode === 'poll1' && hrNowMs() > schedule.dueMs) stats.count('latePolls');
+    }
+  }
+
+  /** When sending ends: with the run, after the call's length, or once a scripted call has nothing more to wait for. */
+  #stopMs(nextChunk: number): number {
+    const { job, stopMs } = this.#context;
+    const endMs = Math.min(stopMs(), this.#endsAtMs);
+    if (job.expectation !== 'scripted') return endMs;
+    const left = nextChunk - this.#recording.chunks.length;
+    if (left < 0) return endMs;
+    this.#isSilent = true;
+    return left * job.chunkMs > LAST_REPLY_MS || this.#hasHeardAll() ? 0 : endMs;
+  }
+
+  async #sendChunk(number: number, dueMs: number): Promise<void> {
+    const { job, stats } = this.#context;
+    const { path, body, contentType } = this.#chunkRequest(number);
+    const sentAtMs = hrNowMs();
+    this.#listener.sent(sentAtMs);
+    stats.count('chunks');
+    const post = () => this.#lane.post(path, body, contentType);
+    // The number makes it safe to send again what may have arrived.
+    const answer = await this.#ask('stream', post, post);
+    const nowMs = hrNowMs();
+    stats.time('stream', nowMs - sentAtMs);
+    stats.time('response', nowMs - dueMs);
+    if (!answer) return;
+    this.#chunkSeq += 1;
+    if (job.mode === 'poll1') this.#take(answer, nowMs);
+    else if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
+  }
+
+  #chunkRequest(number: number): { path: string; body: Buffer; contentType?: string } {
+    const { job } = this.#context;
+    const { chunks, base64, silence } = this.#recording;
+    const at = (this.#firstChunk + number) % chunks.length;
+    const path = `/api/voice/stream/${this.#callId}${job.mode === 'poll1' ? `?poll=1&${this.#deliveryQuery()}` : ''}`;
+    if (job.body === 'json') {
+      const audio = this.#isSilent ? silence.base64 : base64[at]!;
+      // The text is ASCII: latin1 skips the look for anything longer.
+      return { path, body: Buffer.from(`{"audio":"${audio}","chunkSeq":${this.#chunkSeq}}`, 'latin1') };
+    }
+    const bytes = this.#isSilent ? silence.bytes : chunks[at]!;
+    const { encoding, sampleRateHz } = job.format;
+    return {
+      path,
+      body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      contentType: encoding === 'pcm16' ? `audio/pcm;rate=${sampleRateHz}` : `audio/${encoding}`,
+    };
+  }
+
+  // Down
+
+  async #pollAll(lane: HttpLane): Promise<void> {
+    const { job, stats } = this.#context;
+    while (!this.#isOver) {
+      const path = `/api/voice/stream/${this.#callId}/response?timeout=${job.pollTimeoutMs}&${this.#deliveryQuery()}`;
+      const sentAtMs = hrNowMs();
+      const answer = await this.#ask('poll', () => lane.get(path, job.pollTimeoutMs));
+      if (!answer) {
+        await sleepMs(RETRY_PAUSE_MS);
+        continue;
+      }
+      const nowMs = hrNowMs();
+      const overrunMs = nowMs - sentAtMs - job.pollTimeoutMs;
+      if (overrunMs >= 0) {
+        stats.time('pollOverrun', overrunMs);
+        if (overrunMs > POLL_SLACK_MS) stats.count('latePolls');
+      }
+      this.#take(answer, nowMs);
+    }
+  }
+
+  #deliveryQuery(): string {
+    const nowMs = hrNowMs();
+    const room = Math.max(60, Math.round(AHEAD_MS - this.#listener.playout.remainingMs(nowMs)));
+    const playedMs = Math.round(this.#listener.playout.playedMs(nowMs));
+    return `ack=${this.#ack}&maxMs=${room}&generation=${this.#generation}&playedMs=${playedMs}`;
+  }
+
+  #take(answer: Answer, nowMs: number): void {
+    if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
+    if (answer.audio !== undefined) this.#listener.hear(Buffer.from(answer.audio, 'base64'), nowMs);
+    if (answer.transcript !== undefined) this.#lines.push(...answer.transcript.split('\n'));
+    if (answer.seq !== undefined) this.#ack = Math.max(this.#ack, answer.seq);
+    if (answer.hasMore === false) this.#over(answer.endReason, answer.error);
+  }
+
+  #noteGeneration(generation: number): void {
+    if (generation <= this.#generation) return;
+    this.#generation = generation;
+    this.#context.stats.count('interruptions');
+    this.#listener.interrupted();
+  }
+
+  #over(endReason: string | undefined, error: string | undefined): void {
+    this.#isOver = true;
+    if (endReason === undefined || ['completed', 'agent_hangup', 'transferred'].includes(endReason)) return;
+    const { stats } = this.#context;
+    stats.count('callsLost');
+    stats.error(`call ${endReason}`);
+    stats.note(`${this.#callId} was ended by the gateway: ${endReason}${error ? ` (${error})` : ''}`);
+  }
+
+  /** Waits for what was sent and has not been heard; the gateway's silence pushes it out. */
+  async #drain(): Promise<void> {
+    const { job } = this.#context;
+    if (job.expectation !== 'loopback') return;
+    this.#listener.lastWasSent();
+    const endsAtMs = hrNowMs() + DRAIN_MS;
+    while (!this.#isOver && !this.#listener.hasHeardAll && hrNowMs() < endsAtMs) {
+      if (this.#pollLane) {
+        await sleepMs(20);
+        continue;
+      }
+      const path = `/api/voice/stream/${this.#callId}/response?timeout=300&${this.#deliveryQuery()}`;
+      const answer = await this.#ask('poll', () => this.#lane.get(path, 300));
+      if (answer) this.#take(answer, hrNowMs());
+    }
+  }
+
+  async #end(): Promise<void> {
+    const sentAtMs = hrNowMs();
+    const answer = await this.#ask('end', () => this.#lane.post(`/api/voice/session/${this.#callId}/end`, undefined));
+    if (answer) this.#context.stats.time('end', hrNowMs() - sentAtMs);
+    this.#isOver = true;
+  }
+
+  // What was said
+
+  #hasHeardAll(): boolean {
+    const { expectedLines } = this.#context;
+    const expected = expectedLines.get(this.#recording.name);
+    return expected !== undefined && checkLines(this.#lines, expected, []).missing.length === 0;
+  }
+
+  #checkLines(wasCut: boolean): void {
+    const { expectedLines, stats, job } = this.#context;
+    const expected = expectedLines.get(this.#recording.name);
+    if (job.expectation !== 'scripted' || !expected) return;
+    const { missing, foreign, unknown } = checkLines(this.#lines, expected, expectedLines.values());
+    stats.count('linesChecked', this.#lines.length);
+    stats.count('foreignLines', foreign.length);
+    stats.count('unknownLines', unknown.length);
+    for (const line of [...foreign, ...unknown]) stats.note(`${this.#callId} (${this.#recording.name}) heard "${line}"`);
+    if (wasCut) return;
+    stats.count('missingLines', missing.length);
+    for (const line of missing) stats.note(`${this.#callId} (${this.#recording.name}) never heard "${line}"`);
+  }
+
+  // Requests
+
+  /** Sends a request; what fails is counted. Returns undefined when there is nothing to go on with. */
+  async #ask(
+    kind: 'create' | 'stream' | 'poll' | 'end',
+    request: () => Promise<LaneAnswer>,
+    again?: () => Promise<LaneAnswer>,
+  ): Promise<Answer | undefined> {
+    const { stats } = this.#context;
+    stats.count('requests');
+    let answer: LaneAnswer;
+    try {
+      answer = await request();
+    } catch (error) {
+      const { code } = error as LaneError;
+      stats.error(`${kind} ${error instanceof LaneError ? code : 'failed'}`);
+      if (again) return this.#ask(kind, again);
+      if (kind === 'stream') this.#chunkSeq += 1;
+      return undefined;
+    }
+    const body = parse(answer.body);
+    if (answer.status === 200 && body) return body;
+    this.#refused(kind, answer.status, body);
+    return undefined;
+  }
+
+  #refused(kind: string, status: number, body: Answer | undefined): void {
+    const { stats } = this.#context;
+    // The agent hung up while a chunk was under way.
+    if (this.#isOver && status === 404) return;
+    stats.error(`${kind} ${status}${body?.code ? ` ${body.code}` : ''}`);
+    if (body?.error) stats.note(`${this.#callId} ${kind}: ${body.error}`);
+    if (kind === 'stream') {
+      stats.count('refused');
+      this.#listener.refused();
+      // A 503 leaves the number free, everything else that is no 200 has used it.
+      if (status !== 503) this.#chunkSeq += 1;
+    }
+    if (status === 404 && kind !== 'create') {
+      this.#isOver = true;
+      stats.count('callsLost');
+    }
+  }
+}
+
+function parse(text: string): Answer | undefined {
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Timers have whole milliseconds: rounded up, so that nothing is early. */
+function sleepMs(ms: number): Promise<void> {
+  return sleep(Math.ceil(ms));
+}
+

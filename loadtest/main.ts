@@ -1,0 +1,263 @@
+#!/usr/bin/env node
+/** `npm run load`: plays recorded calls against a gateway and reports what they heard and what it cost. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SingleBar } from 'cli-progress';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { isSampleRateHz, type SampleRateHz } from '../src/audio/format.ts';
+import { defaultJitterMs, type LoadOptions } from './options.ts';
+import { parseCount, parseDurationMs, parseRampPerSecond, parseWorkers } from './parse.ts';
+import { printProfiles } from './profiles.ts';
+import type { Expectation, RequestMode } from './protocol.ts';
+import { type LoadReport, reportText } from './report.ts';
+import { reportHtml } from './report-html.ts';
+import { type LoadProgress, runLoad } from './run.ts';
+import { generatorsFor } from './schedule.ts';
+import { formatValue, parseSlo, SLO_METRICS, type Slo } from './slo.ts';
+
+/** Exit codes beside 0. */
+const SLO_MISSED = 1;
+const USAGE = 2;
+const GENERATOR_SATURATED = 3;
+const FAILED = 4;
+const INTERRUPTED = 130;
+
+const DEFAULT_WAV = fileURLToPath(new URL('../fixtures/calls/order-status-16k.wav', import.meta.url));
+
+interface CliOptions {
+  calls: number;
+  wav?: string[];
+  chunk: number;
+  mode: RequestMode;
+  keepalive: boolean;
+  body: 'json' | 'raw';
+  ramp: number;
+  for: number;
+  warmUp: number;
+  callLength?: number;
+  url?: string;
+  key?: string;
+  agent?: string;
+  encoding: 'pcm16' | 'pcmu' | 'pcma';
+  rate?: SampleRateHz;
+  sessionWorkers: 'dedicated' | number;
+  audioThreads?: number;
+  simMode?: Expectation;
+  tls: boolean;
+  pollTimeout: number;
+  timeout: number;
+  jitter?: number;
+  generators?: number;
+  slo?: Slo[];
+  json?: string | true;
+  html?: string;
+  cpuProf?: string;
+}
+
+/** Makes a parser's `RangeError` a usage error. */
+function checked<Value>(parse: (text: string) => Value): (text: string) => Value {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+}
+
+function sampleRate(text: string): SampleRateHz {
+  const rate = Number(text);
+  if (!isSampleRateHz(rate)) throw new RangeError(`"${text}" is not 8000, 16000, 24000 or 48000`);
+  return rate;
+}
+
+function sloList(): string {
+  const names = new Map<string, string[]>();
+  for (const { name, description } of SLO_METRICS) {
+    names.set(description, [...(names.get(description) ?? []), name]);
+  }
+  return [...names].map(([description, of]) => `  ${of.join(', ')}\n      ${description}`).join('\n');
+}
+
+const count = checked((text) => parseCount(text));
+const durationMs = checked(parseDurationMs);
+const slo = checked(parseSlo);
+
+const program = new Command('load')
+  .description('Plays recorded calls against a voice gateway, listens to the answers, and reports.')
+  .option('--calls <number>', 'calls at the same time', count, 50)
+  .option('--wav <file...>', 'recordings to play, in turns (default: a call of the collection)')
+  .option('--chunk <ms>', 'audio in one request', count, 100)
+  .addOption(
+    new Option('--mode <mode>', 'poll1: answers to chunks carry the reply; longpoll: a poll waits beside them')
+      .choices(['poll1', 'longpoll'])
+      .default('poll1'),
+  )
+  .option('--keepalive', 'reuse connections (the default)', true)
+  .option('--no-keepalive', 'a connection a request, as mod_curl does it')
+  .addOption(
+    new Option('--body <kind>', 'json: base64 in JSON; raw: the bytes alone').choices(['json', 'raw']).default('json'),
+  )
+  .option('--ramp <rate>', 'calls started a second: 10/s, 30/m', checked(parseRampPerSecond), 10)
+  .option('--for <duration>', 'how long, from when all calls are up: 60s, 30m', durationMs, 60_000)
+  .option('--warm-up <duration>', 'how much of that is left out of the figures', durationMs, 5_000)
+  .option('--call-length <duration>', 'calls end after this long and others take their places', durationMs)
+  .option('--url <url>', 'a gateway that runs already (default: one is started, with a simulator behind it)')
+  .option('--key <key>', 'its API key')
+  .option('--agent <ref>', 'agent profile to ask for')
+  .addOption(new Option('--encoding <name>', '').choices(['pcm16', 'pcmu', 'pcma']).default('pcm16'))
+  .option('--rate <hz>', 'sample rate of the calls (default: 16000, 8000 for G.711)', checked(sampleRate))
+  .option('--session-workers <number>', "the started gateway's: dedicated, or a number", checked(parseWorkers), 'dedicated')
+  .option('--audio-threads <number>', "the started gateway's", count)
+  .addOption(
+    new Option(
+      '--sim-mode <mode>',
+      'what the upstream does, and so what is expected to be heard (default: loopback; none with --url)',
+    ).choices(['loopback', 'echo', 'scripted', 'none']),
+  )
+  .option('--tls', 'the upstream speaks wss', false)
+  .option('--poll-timeout <duration>', 'how long a long poll waits', durationMs, 5_000)
+  .option('--timeout <duration>', 'how long an answer may take beyond that', durationMs, 10_000)
+  .option('--jitter <ms>', "a caller's jitter buffer (default: from chunk and mode)", count)
+  .option('--generators <number>', 'processes that play the calls (default: one for 150 calls)', count)
+  .option('--slo <name=value>', 'an objective; may be repeated', (text, all: Slo[] = []) => [...all, slo(text)])
+  .option('--json [file]', 'write the report as JSON; without a file: to standard output, and nothing else')
+  .option('--html <file>', 'write the report as a page with charts')
+  .option('--cpu-prof <folder>', 'profile the started gateway, a file a thread, and list where the time goes')
+  .addHelpText(
+    'after',
+    `
+Objectives are "at most": --slo uplink_p99=20ms --slo errors=0 --slo cpu_per_call=0.65%
+${sloList()}
+
+Exit codes: 0, ${SLO_MISSED} an objective was missed, ${USAGE} usage, ${GENERATOR_SATURATED} the generator could not keep up (believe nothing),
+${FAILED} something could not be started or broke, ${INTERRUPTED} interrupted.`,
+  )
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE));
+
+function loadOptions(cli: CliOptions): LoadOptions {
+  const expectation = cli.simMode ?? (cli.url === undefined ? 'loopback' : 'none');
+  const sampleRateHz = cli.rate ?? (cli.encoding === 'pcm16' ? 16_000 : 8_000);
+  if (cli.encoding !== 'pcm16' && sampleRateHz !== 8_000) program.error('error: G.711 calls have --rate 8000');
+  if (cli.warmUp >= cli.for) program.error('error: --warm-up is to be shorter than --for');
+  if (cli.cpuProf !== undefined && cli.url !== undefined) program.error('error: --cpu-prof needs a gateway of its own');
+  return {
+    calls: cli.calls,
+    wavFiles: (cli.wav ?? [DEFAULT_WAV]).map((file) => resolve(file)),
+    chunkMs: cli.chunk,
+    mode: cli.mode,
+    keepAlive: cli.keepalive,
+    body: cli.body,
+    rampPerSecond: cli.ramp,
+    durationMs: cli.for,
+    warmUpMs: cli.warmUp,
+    callLengthMs: cli.callLength,
+    format: { encoding: cli.encoding, sampleRateHz },
+    expectation,
+    pollTimeoutMs: cli.pollTimeout,
+    requestTimeoutMs: cli.timeout,
+    jitterMs: cli.jitter ?? defaultJitterMs(cli.chunk, cli.mode),
+    generators: cli.generators ?? generatorsFor(cli.calls),
+    aiAgentRef: cli.agent,
+    url: cli.url,
+    apiKey: cli.key,
+    sessionWorkers: cli.sessionWorkers,
+    audioThreads: cli.audioThreads,
+    tls: cli.tls,
+    nodeArgs: cli.cpuProf === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', resolve(cli.cpuProf)],
+    slos: cli.slo ?? [],
+  };
+}
+
+/** Shows how a run comes along: a bar on a terminal, a line now and then elsewhere. */
+function progressDisplay(): { show: (progress: LoadProgress) => void; end: () => void } {
+  if (!process.stderr.isTTY) {
+    let nextMs = 0;
+    return {
+      show: ({ elapsedMs, totalMs, calls, errors, gaps, gatewayCpu }) => {
+        if (elapsedMs < nextMs) return;
+        nextMs = elapsedMs + 10_000;
+        const seconds = `${Math.round(elapsedMs / 1000)}/${Math.round(totalMs / 1000)} s`;
+        process.stderr.write(`${seconds}: ${calls} calls, gateway ${gatewayCpu?.toFixed(0) ?? '?'} %, `);
+        process.stderr.write(`${errors} errors, ${gaps} gaps\n`);
+      },
+      end: () => {},
+    };
+  }
+  const bar = new SingleBar({
+    format: '{bar} {value}/{total} s | {calls} calls | gateway {cpu} % | {errors} errors | {gaps} gaps',
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  let isStarted = false;
+  return {
+    show: ({ elapsedMs, totalMs, calls, errors, gaps, gatewayCpu }) => {
+      const totalSeconds = Math.round(totalMs / 1000);
+      const payload = { calls, errors, gaps, cpu: gatewayCpu?.toFixed(0) ?? '?' };
+      if (!isStarted) bar.start(totalSeconds, 0, payload);
+      isStarted = true;
+      bar.update(Math.min(totalSeconds, Math.round(elapsedMs / 1000)), payload);
+    },
+    end: () => {
+      if (isStarted) bar.stop();
+    },
+  };
+}
+
+function write(file: string, text: string): void {
+  mkdirSync(dirname(resolve(file)), { recursive: true });
+  writeFileSync(file, text);
+}
+
+function sloText({ slos }: LoadReport): string {
+  return slos
+    .map(({ name, unit, limit, actual, met }) => {
+      const values = `${formatValue(actual, unit)} (at most ${formatValue(limit, unit)})`;
+      return `${met ? 'met   ' : 'MISSED'}  ${name}: ${values}`;
+    })
+    .join('\n');
+}
+
+function exitCodeOf({ generator, isInterrupted, slos }: LoadReport): number {
+  if (generator.generatorSaturated) return GENERATOR_SATURATED;
+  if (isInterrupted) return INTERRUPTED;
+  return slos.every(({ met }) => met) ? 0 : SLO_MISSED;
+}
+
+async function main(): Promise<number> {
+  const cli = program.parse().opts<CliOptions>();
+  const options = loadOptions(cli);
+  const isQuiet = cli.json === true;
+  const stopped = new AbortController();
+  const onSignal = () => {
+    if (stopped.signal.aborted) process.exit(INTERRUPTED);
+    process.stderr.write('\nending the calls; once more to stop at once\n');
+    stopped.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const progress = progressDisplay();
+  const report = await runLoad(options, {
+    signal: stopped.signal,
+    onStep: (step) => process.stderr.write(`${step}\n`),
+    onProgress: progress.show,
+  }).finally(progress.end);
+  if (!isQuiet) {
+    process.stdout.write(`\n${reportText(report)}\n`);
+    if (report.slos.length > 0) process.stdout.write(`\n${sloText(report)}\n`);
+  }
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  if (cli.json === true) process.stdout.write(json);
+  else if (cli.json !== undefined) write(cli.json, json);
+  if (cli.html !== undefined) write(cli.html, reportHtml(report));
+  if (cli.cpuProf !== undefined) printProfiles(cli.cpuProf, process.stderr);
+  return exitCodeOf(report);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = FAILED;
+}

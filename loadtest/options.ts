@@ -1,0 +1,48 @@
+import type { AudioFormat } from '../src/audio/format.ts';
+import type { Expectation, RequestMode } from './protocol.ts';
+import type { Slo } from './slo.ts';
+
+/** One load test. */
+export interface LoadOptions {
+  readonly calls: number;
+  readonly wavFiles: readonly string[];
+  readonly chunkMs: number;
+  readonly mode: RequestMode;
+  readonly keepAlive: boolean;
+  /** How chunks travel: base64 in JSON, or as they are. */
+  readonly body: 'json' | 'raw';
+  readonly rampPerSecond: number;
+  /** From when all calls have started. */
+  readonly durationMs: number;
+  /** How much of `durationMs`, at its beginning, is left out of what is measured "in the steady state". */
+  readonly warmUpMs: number;
+  /** A call ends after this long and the next takes its place; absent: calls last as long as the run. */
+  readonly callLengthMs?: number | undefined;
+  readonly format: AudioFormat;
+  /** What is expected to be heard. */
+  readonly expectation: Expectation;
+  readonly pollTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** How long a caller lets the first audio of a reply wait before it plays it. */
+  readonly jitterMs: number;
+  /** Processes that play the calls. */
+  readonly generators: number;
+  readonly aiAgentRef?: string | undefined;
+  /** A gateway that runs already; absent: one is started, with a simulator behind it. */
+  readonly url?: string | undefined;
+  readonly apiKey?: string | undefined;
+  readonly sessionWorkers: 'dedicated' | number;
+  readonly audioThreads?: number | undefined;
+  readonly tls: boolean;
+  /** Arguments of the started gateway's `node`. */
+  readonly nodeArgs: readonly string[];
+  readonly slos: readonly Slo[];
+}
+
+/** Generator lateness (p99) past which nothing that was measured is to be believed. */
+export const SATURATED_MS = 20;
+
+/** Shortest time in which every chunk's audio fills a frame, plus a frame: a buffer that steady audio never empties. */
+export function defaultJitterMs(chunkMs: number, mode: RequestMode): number {
+  return chunkMs + 60 + (mode === 'poll1' ? chunkMs : 0);
+}

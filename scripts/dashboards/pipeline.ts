@@ -1,0 +1,222 @@
+import type { DashboardSpec, NumberVariable } from './dashboard.ts';
+import { HERE, heatmap, lines, perMinute, type Query, quantiles, row, stat, upTo } from './panels.ts';
+
+/** Dollars a million tokens of gpt-realtime-2.1 as published in autumn 2026: to be set to what you pay. */
+const PRICES: readonly NumberVariable[] = [
+  { name: 'usd_input_text', label: 'Text in, $/M', value: 4 },
+  { name: 'usd_input_audio', label: 'Audio in, $/M', value: 32 },
+  { name: 'usd_cached_text', label: 'Cached text, $/M', value: 0.4 },
+  { name: 'usd_cached_audio', label: 'Cached audio, $/M', value: 0.4 },
+  { name: 'usd_output_text', label: 'Text out, $/M', value: 24 },
+  { name: 'usd_output_audio', label: 'Audio out, $/M', value: 64 },
+];
+
+function tokenRate(type: string): string {
+  return `sum(rate(voice_gateway_upstream_tokens_total{${HERE}, type="${type}"}[$__rate_interval]))`;
+}
+
+function dollarsAnHour(type: string): Query {
+  return { expr: `3600 / 1e6 * $usd_${type} * ${tokenRate(type)}`, legend: type };
+}
+
+const TYPES = PRICES.map(({ name }) => name.slice('usd_'.length));
+
+const DOLLARS_AN_HOUR = `3600 / 1e6 * (${TYPES.map((type) => `$usd_${type} * ${tokenRate(type)}`).join(' + ')})`;
+
+/** Where inside the gateway time and money go. */
+export const pipeline: DashboardSpec = {
+  uid: 'voice-gateway-pipeline',
+  title: 'Voice gateway: Pipeline',
+  description: 'Each hop of the audio with its latency, the threads between, the upstream, tokens and what they cost.',
+  numbers: PRICES,
+  panels: [
+    row('The caller’s way up'),
+    lines(
+      'Uplink latency',
+      's',
+      quantiles('voice_gateway_uplink_latency_seconds', [0.5, 0.99]),
+      'From a chunk read off HTTP to its frame on the upstream socket. Objective: p50 3 ms, p99 20 ms. High: audio pool or main thread are behind, see Capacity.',
+      { thresholds: upTo(0.003, 0.02) },
+    ),
+    heatmap(
+      'Uplink latency, spread',
+      'voice_gateway_uplink_latency_seconds',
+      'Reported by the session workers every 5 s.',
+    ),
+
+    row('The reply’s way down'),
+    lines(
+      'Downlink latency',
+      's',
+      quantiles('voice_gateway_downlink_latency_seconds', [0.5, 0.99]),
+      'From reply audio off the upstream socket to frames in the outbox. Objective: p50 3 ms, p99 20 ms.',
+      { thresholds: upTo(0.003, 0.02) },
+    ),
+    heatmap(
+      'Downlink latency, spread',
+      'voice_gateway_downlink_latency_seconds',
+      'A second band: bursts of the upstream that wait for the audio pool.',
+    ),
+    lines(
+      'Wait in the outbox',
+      's',
+      quantiles('voice_gateway_outbox_wait_seconds', [0.5, 0.95]),
+      'The oldest audio of each answer: how fast clients poll. Near 0 with long polls; seconds when a client asks for less than is spoken (`maxMs`) or polls rarely.',
+      { thresholds: upTo(0.1, 0.5) },
+    ),
+    heatmap('Wait in the outbox, spread', 'voice_gateway_outbox_wait_seconds', 'A band per polling habit.'),
+    lines(
+      'Audio in the outboxes',
+      's',
+      [{ expr: `sum by (instance) (voice_gateway_outbox_audio_seconds{${HERE}})`, legend: '{{instance}}' }],
+      'Reply audio waiting for clients, over all calls. It rises while replies are generated faster than they are played; growing for minutes means that clients stopped polling.',
+    ),
+    lines(
+      'Audio carried',
+      's',
+      [
+        {
+          expr: `sum by (direction) (rate(voice_gateway_audio_seconds_total{${HERE}}[$__rate_interval]))`,
+          legend: '{{direction}}',
+        },
+      ],
+      'Seconds of audio a second: `up` is about the number of calls whose clients send, `down` the number of agents speaking.',
+    ),
+
+    row('Threads'),
+    lines(
+      'Audio pool tasks',
+      's',
+      quantiles('voice_gateway_audio_pool_task_seconds', [0.5, 0.99], 'task'),
+      'Batches from hand-over to result, waiting included. Rising with the load: AUDIO_THREADS.',
+      { thresholds: upTo(0.005, 0.02) },
+    ),
+    heatmap('Audio pool tasks, spread', 'voice_gateway_audio_pool_task_seconds', 'All kinds of tasks.'),
+    lines(
+      'Audio pool queue',
+      'short',
+      [{ expr: `sum by (instance) (voice_gateway_audio_pool_queue_depth{${HERE}})`, legend: '{{instance}}' }],
+      'Jobs waiting or running at the moment of the scrape. More than a few a call: the pool does not keep up.',
+    ),
+    lines(
+      'Calls between threads, p99',
+      's',
+      quantiles('voice_gateway_bus_call_seconds', [0.99], 'method'),
+      '`session.open`, `gateway.connectPermit` and `gateway.runTool` wait for the upstream, its rate limit and tools; the others are the bus and the threads themselves.',
+    ),
+    lines(
+      'Calls between threads, a minute',
+      'short',
+      [perMinute('voice_gateway_bus_calls_total', 'code')],
+      'By status code. `UNAVAILABLE`: a thread died; `DEADLINE_EXCEEDED`: it does not answer in time; `CANCELLED` is normal at the end of calls.',
+      { isStacked: true },
+    ),
+    lines(
+      'Calls between threads, a minute, by method',
+      'short',
+      [perMinute('voice_gateway_bus_calls_total', 'method')],
+      'Streams count when they end.',
+      { isStacked: true },
+    ),
+
+    row('HTTP'),
+    lines(
+      'Requests',
+      'reqps',
+      [
+        {
+          expr: `sum by (route) (rate(voice_gateway_http_request_duration_seconds_count{${HERE}}[$__rate_interval]))`,
+          legend: '{{route}}',
+        },
+      ],
+      'By route. `unknown`: somebody asks for what is not there.',
+      { isStacked: true },
+    ),
+    lines(
+      'Chunk requests, p50 and p99',
+      's',
+      quantiles(
+        'voice_gateway_http_request_duration_seconds',
+        [0.5, 0.99],
+        undefined,
+        ', route="/api/voice/stream/:callId"',
+      ),
+      'POSTs of caller audio, from the first byte to the answer.',
+      { thresholds: upTo(0.01, 0.05) },
+    ),
+    lines(
+      'Answers by status',
+      'reqps',
+      [
+        {
+          expr: `sum by (status) (rate(voice_gateway_http_request_duration_seconds_count{${HERE}}[$__rate_interval]))`,
+          legend: '{{status}}',
+        },
+      ],
+      '401 and 403: keys; 404: calls that are over or unknown; 503: full, draining, or an upstream that takes no audio.',
+      { isStacked: true },
+    ),
+    heatmap(
+      'Requests, spread',
+      'voice_gateway_http_request_duration_seconds',
+      'Polls include their wait: bands at their timeouts are clients that heard nothing.',
+    ),
+
+    row('Upstream'),
+    lines(
+      'Upstream connect',
+      's',
+      quantiles('voice_gateway_upstream_connect_seconds', [0.5, 0.95]),
+      "From asking for a call's upstream session to its being ready: handshake, session settings, waiting for the connect rate limit.",
+      { thresholds: upTo(1, 3) },
+    ),
+    heatmap(
+      'Upstream connect, spread',
+      'voice_gateway_upstream_connect_seconds',
+      'A band at the timeouts: attempts that failed first.',
+    ),
+
+    row('Tokens and cost'),
+    lines(
+      'Tokens a second',
+      'short',
+      [
+        {
+          expr: `sum by (type) (rate(voice_gateway_upstream_tokens_total{${HERE}}[$__rate_interval]))`,
+          legend: '{{type}}',
+        },
+      ],
+      'As the upstream bills them, each token once. Few `cached_…` beside many `input_…`: the prompt cache is missed, as after a reconnect.',
+      { isStacked: true },
+    ),
+    lines(
+      'Cost an hour',
+      'currencyUSD',
+      TYPES.map(dollarsAnHour),
+      'At the prices set above. Transcription is billed apart and not in it.',
+      { isStacked: true, decimals: 2 },
+    ),
+    stat('Cost an hour', 'currencyUSD', DOLLARS_AN_HOUR, 'At the prices set above.', { width: 6, decimals: 2 }),
+    stat(
+      'Cost a minute of call',
+      'currencyUSD',
+      `(${DOLLARS_AN_HOUR}) / 60 / sum(avg_over_time(voice_gateway_sessions_active{${HERE}}[$__rate_interval]))`,
+      'What a minute of one call costs in tokens, at the prices set above.',
+      { width: 6, decimals: 3 },
+    ),
+    stat(
+      'Input from the cache',
+      'percentunit',
+      `sum(rate(voice_gateway_upstream_tokens_total{${HERE}, type=~"cached_.*"}[$__rate_interval])) / sum(rate(voice_gateway_upstream_tokens_total{${HERE}, type=~"cached_.*|input_.*"}[$__rate_interval]))`,
+      'Share of input tokens that were cached, at a fraction of the price. It should rise with the length of calls.',
+      { width: 6, max: 1 },
+    ),
+    stat(
+      'Tokens a minute of call',
+      'short',
+      `60 * sum(rate(voice_gateway_upstream_tokens_total{${HERE}}[$__rate_interval])) / sum(avg_over_time(voice_gateway_sessions_active{${HERE}}[$__rate_interval]))`,
+      'Upstream rate limits are in tokens a minute.',
+      { width: 6 },
+    ),
+  ],
+};

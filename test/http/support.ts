@@ -1,0 +1,108 @@
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import { type AppOptions, buildApp } from '../../src/http/app.ts';
+import { sessionNotFound } from '../../src/http/errors.ts';
+import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
+import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
+import type { CreateBody, DeliveryQuery } from '../../src/http/schemas.ts';
+
+/** What reached the gateway behind the routes. */
+export interface Seen {
+  readonly scopes: Scope[];
+  readonly creates: { body: CreateBody; requestId: string }[];
+  readonly chunks: IncomingChunk[];
+  readonly consumed: number[];
+  readonly reports: ClientReport[];
+  readonly polls: { query: DeliveryQuery; timeoutMs: number }[];
+  readonly callIds: string[];
+}
+
+const INFO = {
+  callId: 'call-1',
+  tenantId: 'default',
+  status: 'active' as const,
+  createdAt: new Date(0).toISOString(),
+  lastActivity: new Date(0).toISOString(),
+  transcriptCount: 0,
+  actionsCount: 0,
+  aiAgentRef: 'a',
+  encoding: 'pcm16',
+  sampleRate: 16_000,
+  generation: 0,
+  queuedAudioMs: 0,
+};
+
+/** A gateway that knows one call, `call-1`, and writes down what the routes ask of it. */
+export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
+  const seen: Seen = { scopes: [], creates: [], chunks: [], consumed: [], reports: [], polls: [], callIds: [] };
+  const answer = { seq: -1, generation: 0, hasMore: true };
+  const session: CallSession = {
+    generation: 0,
+    async stream(chunk) {
+      seen.chunks.push(chunk);
+    },
+    consume: (chunkSeq) => void seen.consumed.push(chunkSeq),
+    deliver: () => ({ answer, written() {}, aborted() {} }),
+    async poll(query, timeoutMs) {
+      seen.polls.push({ query, timeoutMs });
+      return { answer, written() {}, aborted() {} };
+    },
+    report: (report) => void seen.reports.push(report),
+    takeInterrupted: () => false,
+    giveBackInterrupted() {},
+    async end() {
+      const summary = { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
+      return { status: 'ended', summary };
+    },
+    info: () => INFO,
+    events: () => {
+      throw new Error('not asked for here');
+    },
+  };
+  const gateway: CallGateway = {
+    async createSession(scope, body, requestId) {
+      seen.scopes.push(scope);
+      seen.creates.push({ body, requestId });
+      return { sessionId: body.callId, status: 'created', nextChunkSeq: 0 };
+    },
+    findSession(scope, callId) {
+      seen.scopes.push(scope);
+      seen.callIds.push(callId);
+      if (callId !== 'call-1') throw sessionNotFound(callId);
+      return session;
+    },
+    listSessions(scope) {
+      seen.scopes.push(scope);
+      return [];
+    },
+    health: () => ({ status: 'ok', version: '0', uptimeSeconds: 0, upstream: 'simulator', sessions: 0 }),
+    readiness: () => ({ ready: true }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: 'up 1\n' }),
+  };
+  return { gateway, seen };
+}
+
+/** The HTTP side of the daemon over a recording gateway. */
+export async function appOverRecorder(
+  options: { keys?: KeyRingOptions } & Partial<Omit<AppOptions, 'keys'>> = {},
+): Promise<{ app: FastifyInstance; seen: Seen; close(): Promise<void> }> {
+  const { gateway, seen } = recordingGateway();
+  const { keys: keyOptions = {}, ...rest } = options;
+  const keys = new KeyRing(keyOptions);
+  const app = await buildApp({
+    gateway,
+    keys,
+    logger: pino({ level: 'silent' }),
+    version: '0.0.0',
+    openMetrics: true,
+    ...rest,
+  });
+  return {
+    app,
+    seen,
+    async close() {
+      await app.close();
+      keys.close();
+    },
+  };
+}

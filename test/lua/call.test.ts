@@ -1,0 +1,485 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { muLawFromPcm16 } from '../../src/audio/g711.ts';
+import type { SimulatorConnection } from '../../src/simulator/server.ts';
+import { http } from '../support/call.ts';
+import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
+import { decoded, framesUntilSilent, recordingAt8k, shareHeard, withoutSilence } from './audio.ts';
+import { Link } from './switch/link.ts';
+import { type CallOptions, TestSwitch, type TestSwitchCall } from './switch/switch.ts';
+
+/** Whole calls in real time, on two cores that others use too. */
+const CALL_TIMEOUT_MS = 80_000;
+
+const manifest = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../../fixtures/manifest.json', import.meta.url)), 'utf8'),
+) as { calls: Record<string, { utterances: { startMs: number; endMs: number }[] }> };
+
+/** A gateway, the network before it, and a switch; a test has its own of each. */
+class Bench {
+  readonly gateway: TestGateway;
+  readonly link: Link;
+  readonly switch = new TestSwitch();
+  /** Connections of the gateway to the upstream, in their order. */
+  readonly upstream: SimulatorConnection[] = [];
+
+  private constructor(gateway: TestGateway, link: Link) {
+    this.gateway = gateway;
+    this.link = link;
+    gateway.simulator.on('connection', (connection) => this.upstream.push(connection));
+  }
+
+  static async open(options: TestGatewayOptions = {}): Promise<Bench> {
+    const gateway = await startGateway({
+      profiles: { quiet: QUIET_PROFILE },
+      ...options,
+      env: { SESSION_WORKERS: '1', SPARE_SESSION_WORKERS: '0', ...options.env },
+      simulator: { captureAudio: true, ...options.simulator },
+    });
+    return new Bench(gateway, await Link.open(gateway.url));
+  }
+
+  call(options: CallOptions = {}): TestSwitchCall {
+    return this.switch.call({
+      ...options,
+      variables: { ai_gateway_url: this.link.url, ai_fallback_extension: '299', ...options.variables },
+    });
+  }
+
+  /** The session's end as the gateway knows it. */
+  async endReasonOf(call: TestSwitchCall): Promise<string | undefined> {
+    const answer = await http('POST', `${this.gateway.url}/api/voice/session/${call.uuid}/end`);
+    return answer.body.summary?.endReason;
+  }
+
+  async close(): Promise<void> {
+    await this.switch.close();
+    await this.link.close();
+    await this.gateway.stop();
+  }
+}
+
+const benches: Bench[] = [];
+
+async function open(options?: TestGatewayOptions): Promise<Bench> {
+  const bench = await Bench.open(options);
+  benches.push(bench);
+  return bench;
+}
+
+afterEach(async () => {
+  await Promise.all(benches.splice(0).map((bench) => bench.close()));
+});
+
+function repeated(samples: Int16Array, times: number): Int16Array {
+  const out = new Int16Array(samples.length * times);
+  for (let i = 0; i < times; i++) out.set(samples, i * samples.length);
+  return out;
+}
+
+const logOf = (call: TestSwitchCall) => call.log.join('\n');
+
+/**
+ * Compares what a stream brought with what went in, byte for byte but for pauses. The start may be missing, since a call
+ * begins before its recording, and so may the end.
+ * @returns how many bytes of speech were compared
+ */
+function expectSameSpeech(went: Uint8Array, came: Uint8Array): number {
+  const sent = withoutSilence(went);
+  const arrived = withoutSilence(came);
+  const start = sent.indexOf(arrived.subarray(0, 400));
+  expect(start, 'the stream begins with something that was not sent').toBeGreaterThanOrEqual(0);
+  const expected = sent.subarray(start, start + arrived.length);
+  const firstDifference = arrived.findIndex((byte, i) => byte !== expected[i]);
+  expect(firstDifference, 'something is lost, repeated or changed at this byte').toBe(-1);
+  return arrived.length;
+}
+
+describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
+  it('hears the greeting, is heard and answered, and ends when the agent says goodbye', async () => {
+    const bench = await open();
+    const said = recordingAt8k('calls/opening-hours-8k');
+    const call = bench.call({ says: said, isAnswered: false });
+    await call.ended();
+
+    const heard = decoded(call.heard);
+    let from = 0;
+    for (const line of ['greeting', 'opening-hours', 'saturday-hours', 'goodbye']) {
+      const { share, end } = shareHeard(recordingAt8k(`agent/${line}`), heard, from);
+      expect(share, line).toBeGreaterThan(0.9);
+      from = end;
+    }
+    // What the upstream got is what the caller said, with nothing missing in between.
+    const upstream = bench.upstream[0]!;
+    const compared = expectSameSpeech(call.said, upstream.receivedAudio());
+    const lastWordMs = manifest.calls['opening-hours-8k']!.utterances.at(-1)!.endMs;
+    expect(compared).toBeGreaterThan(withoutSilence(muLawFromPcm16(said.subarray(0, lastWordMs * 8))).length - 4000);
+
+    expect(call.departure).toEqual({ kind: 'hangup', cause: 'NORMAL_CLEARING' });
+    expect(await bench.endReasonOf(call)).toBe('agent_hangup');
+    expect(bench.link.to('/create')[0]!.body).toEqual({
+      callId: call.uuid,
+      encoding: 'pcmu',
+      sampleRate: 8000,
+      did: '5406594427',
+      callerNumber: '393297626144',
+    });
+    // One playback for the whole call: every start of one blanks the caller.
+    expect(call.playbacks).toHaveLength(1);
+    const chunks = bench.link.to(call.uuid);
+    expect(chunks.map(({ body }) => body.chunkSeq)).toEqual(chunks.map((_, i) => i));
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('goes silent when it is interrupted, and is transferred where the agent sends it', async () => {
+    const bench = await open();
+    const call = bench.call({
+      codec: 'PCMA',
+      says: recordingAt8k('calls/interrupter-greeting-16k'),
+      variables: { ai_transfer_context: 'agents' },
+    });
+    let framesAtInterruption = 0;
+    bench.link.fault = ({ path }) => {
+      if (!path.endsWith(call.uuid)) return undefined;
+      const { generation } = bench.gateway.daemon.gateway.findSession({ tenantId: undefined }, call.uuid);
+      if (framesAtInterruption === 0 && generation > 0) framesAtInterruption = call.frames;
+      return undefined;
+    };
+    await call.ended();
+
+    expect(framesAtInterruption).toBeGreaterThan(0);
+    const heard = decoded(call.heard, 'PCMA');
+    const greeting = recordingAt8k('agent/greeting');
+    const isIn = (part: Int16Array) => shareHeard(part, heard).share;
+    expect(isIn(greeting.subarray(0, 8000))).toBeGreaterThan(0.9);
+    // The last second of it was never spoken.
+    expect(isIn(greeting.subarray(-9600))).toBeLessThan(0.5);
+    expect(framesUntilSilent(muLawFromPcm16(heard), framesAtInterruption)).toBeLessThan(25);
+    // The line before the transfer is played to its end.
+    expect(isIn(recordingAt8k('agent/transfer'))).toBeGreaterThan(0.9);
+
+    expect(call.departure).toEqual({ kind: 'transfer', extension: '200', context: 'agents' });
+    expect(call.variables['ai_result']).toBe('transferred');
+    expect(bench.link.to('/end')).toHaveLength(1);
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('goes to the fallback when the agent asks for an extension that is not allowed here', async () => {
+    const bench = await open();
+    const call = bench.call({
+      says: recordingAt8k('calls/interrupter-greeting-16k'),
+      variables: { ai_transfer_allow: '^3%d%d$' },
+    });
+    await call.ended();
+    expect(call.departure).toEqual({ kind: 'transfer', extension: '299', context: 'public' });
+    expect(call.variables['ai_fallback_reason']).toContain('"200"');
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('sends the digits the caller presses, each once', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    // A lost answer has the chunk sent again; the digit is in it again, under the same number.
+    bench.link.fault = ({ body, index }) =>
+      body?.dtmf !== undefined && index % 2 === 0 ? { kind: 'answer_lost' } : undefined;
+    await call.until(() => bench.link.to(call.uuid).length > 3, 'the conversation began');
+    for (const digit of '12#') {
+      call.press(digit);
+      const at = call.frames;
+      await call.until(() => call.frames >= at + 15, 'the digit was sent');
+    }
+    call.hangUp();
+    await call.ended();
+    const chunks = bench.link.to(call.uuid).filter(({ body }) => body.dtmf !== undefined);
+    const byNumber = new Map(chunks.map(({ body }) => [body.chunkSeq, body.dtmf]));
+    expect([...byNumber.values()].join('')).toBe('12#');
+    expect(JSON.stringify(bench.upstream[0]!.items)).toMatch(/12#|1.*2.*#/);
+  });
+
+  it('is played on after a uuid_break that was meant for something else', async () => {
+    const bench = await open({ simulator: { mode: 'loopback' } });
+    const call = bench.call({
+      says: repeated(recordingAt8k('agent/greeting'), 4),
+      variables: { ai_agent_ref: 'quiet' },
+    });
+    await call.until(() => call.frames > 75, 'it went on for a while');
+    call.breakPlayback();
+    await call.until(() => call.frames > 200, 'it went on after the break');
+    call.hangUp();
+    await call.ended();
+    expect(call.playbacks).toHaveLength(2);
+    expect(framesUntilSilent(call.heard, 150)).toBeGreaterThan(20);
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('goes on after the playback has run dry and taken the recording with it', async () => {
+    const bench = await open({ simulator: { mode: 'loopback' } });
+    const call = bench.call({
+      says: repeated(recordingAt8k('agent/greeting'), 4),
+      variables: { ai_agent_ref: 'quiet' },
+    });
+    await call.until(() => call.frames > 50, 'it went on for a while');
+    // More frames than the pump is ahead: the playback waits for it, it for the recording, that for the playback.
+    call.skipCapturedFrames(12);
+    await call.until(() => call.frames > 200, 'it went on after that');
+    call.hangUp();
+    await call.ended();
+    expect(logOf(call)).toMatch(/ [1-9]\d* rescues/);
+    expect(bench.switch.files).toEqual([]);
+  });
+});
+
+describe('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
+  it('in the middle of a request frees the caller at once and ends the session when the answer comes', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    const held = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    bench.link.fault = ({ body }) => {
+      if (body?.chunkSeq !== 10) return undefined;
+      arrived.resolve();
+      return { kind: 'held', until: held.promise };
+    };
+    await arrived.promise;
+    call.hangUp();
+    // The request is still under way when the thread of the call has gone.
+    await call.left;
+    expect(call.isUp).toBe(false);
+    expect(bench.link.to('/end')).toHaveLength(0);
+    held.resolve();
+    await call.ended();
+    expect(bench.link.to('/end')).toHaveLength(1);
+    expect(bench.switch.files).toEqual([]);
+    const list = await http('GET', `${bench.gateway.url}/api/voice/sessions`);
+    expect(list.body.count).toBe(0);
+  });
+
+  it('while the session is being created leaves none behind', async () => {
+    const bench = await open();
+    const call = bench.call();
+    const held = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    bench.link.fault = ({ path }) => {
+      if (!path.endsWith('/create')) return undefined;
+      arrived.resolve();
+      return { kind: 'held', until: held.promise };
+    };
+    await arrived.promise;
+    call.hangUp();
+    await call.left;
+    held.resolve();
+    await call.ended();
+    const list = await http('GET', `${bench.gateway.url}/api/voice/sessions`);
+    expect(list.body.count).toBe(0);
+    expect(bench.link.to('/end')).toHaveLength(1);
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('before the script has begun leaves nothing behind', async () => {
+    const bench = await open();
+    const call = bench.call();
+    call.hangUp();
+    await call.ended();
+    expect(call.departure).toEqual({ kind: 'none' });
+    expect(bench.switch.files).toEqual([]);
+  });
+});
+
+describe('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
+  const loop = { simulator: { mode: 'loopback' as const, captureAudio: true } };
+  const says = () => repeated(recordingAt8k('agent/long-explanation'), 2);
+
+  it('that loses one answer or request in ten loses and repeats no audio', async () => {
+    const bench = await open(loop);
+    const call = bench.call({ says: says(), variables: { ai_agent_ref: 'quiet' } });
+    const kinds = ['answer_lost', 'lost', 'status'] as const;
+    let faults = 0;
+    bench.link.fault = ({ path, index }) => {
+      if (!path.endsWith(call.uuid) || index % 10 !== 5) return undefined;
+      const kind = kinds[faults++ % kinds.length]!;
+      return kind === 'status' ? { kind, status: 500 } : { kind };
+    };
+    await call.until(() => call.frames >= 600, 'twelve seconds were over');
+    call.hangUp();
+    await call.ended();
+    expect(faults).toBeGreaterThan(8);
+    expect(logOf(call)).toMatch(/ 0 ms lost, 0 ms dropped/);
+    const received = bench.upstream[0]!.receivedAudio();
+    expect(expectSameSpeech(call.said, received)).toBeGreaterThan(40_000);
+    // The upstream echoes: what the caller hears went both ways.
+    expect(expectSameSpeech(call.said, call.heard)).toBeGreaterThan(40_000);
+  });
+
+  it('that is slow makes pieces longer and loses nothing', async () => {
+    const bench = await open(loop);
+    const call = bench.call({ says: says(), variables: { ai_agent_ref: 'quiet' } });
+    bench.link.fault = ({ path }) => (path.endsWith(call.uuid) ? { kind: 'slow', eachWayMs: 150 } : undefined);
+    await call.until(() => call.frames >= 500, 'ten seconds were over');
+    call.hangUp();
+    await call.ended();
+    const received = bench.upstream[0]!.receivedAudio();
+    expect(expectSameSpeech(call.said, received)).toBeGreaterThan(30_000);
+    expect(expectSameSpeech(call.said, call.heard)).toBeGreaterThan(25_000);
+    const chunks = bench.link.to(call.uuid);
+    expect(chunks.length).toBeLessThan(50);
+  });
+
+  it('or a busy upstream has a chunk sent again under its number, until it is a second old', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    let firstFrame = 0;
+    let lastFrame = 0;
+    bench.link.fault = ({ body }) => {
+      if (body?.chunkSeq !== 8 || lastFrame > 0) return undefined;
+      firstFrame ||= call.frames;
+      if (call.frames < firstFrame + 100) return { kind: 'status', status: 503, body: { code: 'upstream_busy' } };
+      lastFrame = call.frames;
+      return undefined;
+    };
+    await call.until(() => lastFrame > 0, 'the upstream was free again');
+    await call.until(() => call.frames > lastFrame + 50, 'it went on');
+    call.hangUp();
+    await call.ended();
+    const numbers = bench.link.to(call.uuid).map(({ body }) => body.chunkSeq as number);
+    const bodies = new Set(bench.link.to(call.uuid).filter(({ body }) => body.chunkSeq === 8).map(({ body }) => body.audio));
+    expect(numbers.filter((number) => number === 8).length).toBeGreaterThan(5);
+    // The number was not used up, so other audio takes it; each of them was given up in its time.
+    expect(bodies.size).toBeGreaterThan(1);
+    expect(logOf(call)).toMatch(/ [1-9]\d* retries, [1-9]\d* ms lost/);
+    expect(Math.max(...numbers)).toBeGreaterThan(8);
+    expect(call.departure).toEqual({ kind: 'none' });
+  });
+});
+
+describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
+  const fallback = { kind: 'transfer', extension: '299', context: 'public' } as const;
+
+  it('when the gateway is not there', async () => {
+    const bench = await open();
+    bench.link.target = undefined;
+    const call = bench.call();
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(bench.link.to('/create')).toHaveLength(3);
+    expect(call.variables['ai_result']).toBe('fallback');
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('when the gateway is full, after some attempts, and a second address would have been tried', async () => {
+    const bench = await open({ env: { MAX_SESSIONS: '1' } });
+    const first = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    await first.until(() => bench.link.to(first.uuid).length > 2, 'the first call is up');
+    const second = bench.call();
+    await second.ended();
+    expect(second.departure).toEqual(fallback);
+    expect(second.variables['ai_fallback_reason']).toContain('503');
+    expect(bench.link.to('/create')).toHaveLength(4);
+    const other = await open();
+    const third = bench.call({
+      variables: { ai_gateway_url: `${bench.link.url} ${other.link.url}`, ai_agent_ref: 'quiet' },
+    });
+    await third.until(() => other.link.to(third.uuid).length > 2, 'the other gateway took it');
+    for (const call of [first, third]) call.hangUp();
+    await Promise.all([first.ended(), third.ended()]);
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('when the gateway was restarted and does not know the call any more', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    await call.until(() => bench.link.to(call.uuid).length > 5, 'the conversation began');
+    bench.link.target = undefined;
+    const at = call.frames;
+    await call.until(() => call.frames > at + 25, 'some requests failed');
+    const successor = await open();
+    bench.link.target = successor.gateway.url;
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(call.variables['ai_fallback_reason']).toContain('does not know the call');
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('when the gateway goes away for good', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
+    await call.until(() => bench.link.to(call.uuid).length > 5, 'the conversation began');
+    bench.link.target = undefined;
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(call.variables['ai_fallback_reason']).toContain('does not answer');
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('when the call has a codec that is not carried, and says which', async () => {
+    const bench = await open();
+    const call = bench.call({ codec: 'G722' });
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(logOf(call)).toMatch(/err: .*fallback to 299: .*the call is in G722 at 16000 Hz.*absolute_codec_string/);
+    expect(bench.link.requests).toHaveLength(0);
+    expect(call.commands).toEqual([]);
+  });
+
+  it('when mod_curl is missing, and says so', async () => {
+    const bench = await open();
+    const call = bench.call({ onCurl: () => '-ERR curl Command not found!\n' });
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(logOf(call)).toContain('is mod_curl loaded?');
+    expect(bench.switch.files).toEqual([]);
+  });
+
+  it('when the folder for its files cannot be used', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_run_dir: '/nowhere' } });
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(logOf(call)).toContain('cannot use /nowhere');
+  });
+
+  it('and without one the caller hears a prompt and is hung up', async () => {
+    const bench = await open();
+    bench.link.target = undefined;
+    const call = bench.call({ variables: { ai_fallback_extension: '', ai_fallback_prompt: 'sorry.wav' } });
+    await call.ended();
+    expect(call.playbacks.at(-1)).toBe('sorry.wav');
+    expect(call.departure).toEqual({ kind: 'hangup', cause: 'NORMAL_TEMPORARY_FAILURE' });
+    expect(bench.switch.files).toEqual([]);
+  });
+});
+
+describe('the API key', { timeout: CALL_TIMEOUT_MS }, () => {
+  const key = 'a-key-that-nobody-may-see';
+
+  it('goes to the gateway and nowhere else', async () => {
+    const bench = await open({ env: { W3_VOICE_GATEWAY_API_KEY: key } });
+    const call = bench.call({ variables: { ai_api_key: key, ai_tenant_id: 'tenant-1', ai_agent_ref: 'quiet' } });
+    await call.until(() => bench.link.to(call.uuid).length > 2, 'the conversation began');
+    const list = await http('GET', `${bench.gateway.url}/api/voice/sessions`, undefined, { 'x-api-key': key });
+    expect(list.body.sessions).toMatchObject([{ callId: call.uuid, tenantId: 'tenant-1' }]);
+    call.hangUp();
+    await call.ended();
+    expect(call.requests[0]!.headers).toMatchObject({ 'x-api-key': key, 'x-tenant-id': 'tenant-1' });
+    expect(logOf(call) + call.commands.join('\n')).not.toContain(key);
+  });
+
+  it('that is wrong sends the call to the fallback, at once and without being logged', async () => {
+    const bench = await open({ env: { W3_VOICE_GATEWAY_API_KEY: key } });
+    const wrong = 'another-key-nobody-may-see';
+    const call = bench.call({ variables: { ai_api_key: wrong } });
+    await call.ended();
+    expect(call.departure.kind).toBe('transfer');
+    expect(bench.link.to('/create')).toHaveLength(1);
+    expect(logOf(call)).toContain('403');
+    expect(logOf(call) + call.commands.join('\n') + JSON.stringify(call.variables)).not.toContain(wrong);
+  });
+
+  it('travels over https only with certificates checked', async () => {
+    const bench = await open();
+    const call = bench.call({ variables: { ai_gateway_url: bench.link.url.replace('http:', 'https:') } });
+    await call.ended();
+    expect(call.requests.length).toBeGreaterThan(0);
+    expect(call.requests.every(({ isSecure }) => isSecure)).toBe(true);
+  });
+});

@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  DIRECTIONS,
+  RECONNECT_REASONS,
+  REJECTED_REASONS,
+  SESSION_OUTCOMES,
+  SUMMARY_OUTCOMES,
+  TOKEN_TYPES,
+  TOOL_OUTCOMES,
+  UPSTREAM_ERROR_CLASSES,
+} from '../../src/metrics/labels.ts';
+import { http } from '../support/call.ts';
+import type { TestGateway } from '../support/gateway.ts';
+import { CALLER_NUMBER, scrapeAfterCalls, startObserved } from './support/calls.ts';
+import { type Family, readExposition, samplesOf } from './support/exposition.ts';
+import { HAS_PROMTOOL, promtool } from './support/promtool.ts';
+
+let gateway: TestGateway;
+let text: string;
+let families: Map<string, Family>;
+
+beforeAll(async () => {
+  gateway = await startObserved();
+  text = await scrapeAfterCalls(gateway);
+  families = readExposition(text);
+});
+afterAll(() => gateway.stop());
+
+function family(name: string): Family {
+  const found = families.get(`voice_gateway_${name}`);
+  if (!found) throw new Error(`${name} is not exposed`);
+  return found;
+}
+
+/** The value of the series with these labels; 0 without one, as for Prometheus's increase. */
+function valueOf(name: string, labels: Record<string, string> = {}, suffix = ''): number {
+  const series = family(name).samples.filter(
+    (sample) =>
+      sample.name === `voice_gateway_${name}${suffix}` &&
+      Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
+  );
+  return series.reduce((sum, { value }) => sum + value, 0);
+}
+
+/** Label sets by metric, and every value each label may take where that is known. */
+const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
+  sessions_active: {},
+  sessions_limit: {},
+  sessions_total: { outcome: SESSION_OUTCOMES },
+  session_duration_seconds: {},
+  session_setup_seconds: {},
+  session_workers: { state: ['busy', 'spare'] },
+  session_workers_lost_total: {},
+  session_worker_busy_seconds_total: {},
+  main_thread_busy_seconds_total: {},
+  cpus: {},
+  info: { version: undefined, node: undefined, upstream: ['openai', 'simulator'], session_workers: undefined },
+  uplink_latency_seconds: {},
+  downlink_latency_seconds: {},
+  outbox_wait_seconds: {},
+  outbox_audio_seconds: {},
+  turn_latency_seconds: {},
+  barge_in_reaction_seconds: {},
+  interruptions_total: {},
+  audio_pool_task_seconds: { task: ['up', 'down', 'mixed'] },
+  audio_pool_queue_depth: {},
+  audio_seconds_total: { direction: DIRECTIONS },
+  audio_rejected_total: { reason: REJECTED_REASONS },
+  bus_call_seconds: { method: undefined },
+  bus_calls_total: { method: undefined, code: undefined },
+  upstream_connect_seconds: {},
+  upstream_outage_seconds: {},
+  upstream_reconnects_total: { reason: RECONNECT_REASONS },
+  upstream_errors_total: { class: UPSTREAM_ERROR_CLASSES },
+  upstream_tokens_total: { type: TOKEN_TYPES },
+  tool_calls_total: { outcome: TOOL_OUTCOMES },
+  tool_call_seconds: {},
+  summaries_total: { outcome: SUMMARY_OUTCOMES },
+  summaries_pending: {},
+  http_request_duration_seconds: { method: undefined, route: undefined, status: undefined },
+};
+
+describe('the scrape after calls', () => {
+  it('has every family, each with help and a type, and no other', () => {
+    const ours = [...families.values()].filter(({ name }) => name.startsWith('voice_gateway_'));
+    expect(ours.map(({ name }) => name.slice('voice_gateway_'.length)).sort()).toEqual(Object.keys(LABELS).sort());
+    for (const { name, help, type } of ours) {
+      expect(help, name).not.toBe('');
+      expect(type, name).toBe(name.endsWith('_total') ? 'counter' : expect.stringMatching(/gauge|histogram/));
+    }
+    for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds']) {
+      expect(families.has(name), name).toBe(true);
+    }
+  });
+
+  it('has the labels that are documented and no value outside their lists', () => {
+    for (const [name, labels] of Object.entries(LABELS)) {
+      for (const sample of family(name).samples) {
+        const found = Object.keys(sample.labels).filter((label) => label !== 'le');
+        expect(found.sort(), sample.name).toEqual(Object.keys(labels).sort());
+        for (const [label, values] of Object.entries(labels)) {
+          if (values) expect(values, `${sample.name} ${label}`).toContain(sample.labels[label]);
+        }
+      }
+    }
+  });
+
+  it('starts counters with known labels at 0, so that the first event counts', () => {
+    for (const outcome of SESSION_OUTCOMES) {
+      expect(family('sessions_total').samples.filter(({ labels }) => labels['outcome'] === outcome)).toHaveLength(1);
+    }
+    expect(valueOf('sessions_total', { outcome: 'max_duration' })).toBe(0);
+  });
+
+  it('counts what happened', () => {
+    expect(valueOf('sessions_total', { outcome: 'completed' })).toBe(3);
+    expect(valueOf('sessions_total', { outcome: 'transferred' })).toBe(1);
+    expect(valueOf('sessions_total', { outcome: 'agent_not_found' })).toBe(1);
+    expect(valueOf('session_duration_seconds', {}, '_count')).toBe(4);
+    expect(valueOf('session_setup_seconds', {}, '_count')).toBe(4);
+    expect(valueOf('upstream_connect_seconds', {}, '_count')).toBe(4);
+    expect(valueOf('interruptions_total')).toBeGreaterThanOrEqual(1);
+    expect(valueOf('barge_in_reaction_seconds', {}, '_count')).toBe(valueOf('interruptions_total'));
+    expect(valueOf('upstream_reconnects_total', { reason: 'lost' })).toBe(1);
+    expect(valueOf('upstream_outage_seconds', {}, '_count')).toBe(1);
+    expect(valueOf('tool_calls_total', { outcome: 'ok' })).toBe(1);
+    expect(valueOf('turn_latency_seconds', {}, '_count')).toBeGreaterThanOrEqual(3);
+    for (const reason of ['missing', 'late', 'repeat', 'odd_length']) {
+      expect(valueOf('audio_rejected_total', { reason }), reason).toBe(1);
+    }
+    for (const type of ['input_audio', 'output_text', 'output_audio']) {
+      expect(valueOf('upstream_tokens_total', { type }), type).toBeGreaterThan(0);
+    }
+    // 4.5 s asked, 2.5 + 1 and 4 + 1 s interrupting, 4.5 s dropped, 2 chunks.
+    expect(valueOf('audio_seconds_total', { direction: 'up' })).toBeCloseTo(17.7, 1);
+    expect(valueOf('audio_seconds_total', { direction: 'down' })).toBeGreaterThan(3);
+  });
+
+  it('measures each hop where it happens, in seconds', () => {
+    const sent = valueOf('uplink_latency_seconds', {}, '_count');
+    expect(sent).toBeGreaterThan(150);
+    for (const name of ['uplink_latency', 'downlink_latency', 'outbox_wait', 'turn_latency', 'barge_in_reaction']) {
+      const mean = valueOf(`${name}_seconds`, {}, '_sum') / valueOf(`${name}_seconds`, {}, '_count');
+      expect(mean, name).toBeGreaterThan(0);
+      expect(mean, name).toBeLessThan(10);
+    }
+    expect(valueOf('main_thread_busy_seconds_total')).toBeGreaterThan(0);
+    expect(valueOf('session_worker_busy_seconds_total')).toBeGreaterThan(0);
+  });
+
+  it('has histograms whose buckets rise to the count, with edges at the objectives', () => {
+    for (const { name, type, samples } of families.values()) {
+      if (type !== 'histogram') continue;
+      const series = Map.groupBy(
+        samples.filter((sample) => sample.name === `${name}_bucket`),
+        ({ labels: { le: _, ...labels } }) => JSON.stringify(labels),
+      );
+      for (const [labels, buckets] of series) {
+        const values = buckets.map(({ value }) => value);
+        expect(values, name).toEqual(values.toSorted((a, b) => a - b));
+        expect(buckets.at(-1)?.labels['le']).toBe('+Inf');
+        const count = samples.find(
+          (sample) => sample.name === `${name}_count` && JSON.stringify(sample.labels) === labels,
+        );
+        expect(count?.value, name).toBe(values.at(-1));
+      }
+    }
+    const edges = (name: string) => family(name).samples.flatMap(({ labels }) => labels['le'] ?? []);
+    expect(edges('uplink_latency_seconds')).toEqual(expect.arrayContaining(['0.003', '0.02']));
+    expect(edges('downlink_latency_seconds')).toEqual(expect.arrayContaining(['0.003', '0.02']));
+    expect(edges('barge_in_reaction_seconds')).toContain('0.2');
+  });
+
+  it('leaves streams out of the latency of calls between threads, and counts them', () => {
+    expect(valueOf('bus_calls_total', { method: 'session.uplink' })).toBe(4);
+    expect(valueOf('bus_call_seconds', { method: 'session.uplink' }, '_count')).toBe(0);
+    expect(valueOf('bus_call_seconds', { method: 'session.open' }, '_count')).toBe(4);
+  });
+
+  it('labels requests by route patterns and known methods only', () => {
+    const { samples } = family('http_request_duration_seconds');
+    const routes = new Set(samples.map(({ labels }) => labels['route']));
+    expect(routes).toContain('/api/voice/stream/:callId');
+    for (const callId of ['call-asking', 'call-interrupting', 'call-dropped', 'call-untidy']) expect(text).not.toContain(callId);
+    expect(text).not.toContain('no/such');
+    expect(text).not.toContain('PROPFIND');
+    expect(valueOf('http_request_duration_seconds', { route: 'unknown', method: 'GET', status: '404' }, '_count')).toBe(1);
+    expect(valueOf('http_request_duration_seconds', { method: 'other' }, '_count')).toBe(1);
+  });
+
+  it('names no caller, tenant or key', () => {
+    expect(text).not.toContain(CALLER_NUMBER);
+    expect(text).not.toContain('test-key-of-the-simulator');
+    expect(text).not.toMatch(/tenant="/);
+  });
+
+  it('is the classic text format, whatever the client would accept', async () => {
+    const accept = 'application/openmetrics-text; version=1.0.0,text/plain;version=0.0.4;q=0.5';
+    const answer = await http('GET', `${gateway.url}/metrics`, undefined, { accept });
+    expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(answer.body).not.toContain('# EOF');
+    expect(readExposition(answer.body).has('voice_gateway_sessions_total')).toBe(true);
+  });
+
+  it.skipIf(!HAS_PROMTOOL)('passes promtool', () => {
+    const { output } = promtool(['check', 'metrics'], text);
+    // Gauges of Node's that prom-client names like counters are known and not ours to rename.
+    const ours = output.split('\n').filter((line) => line !== '' && !/^nodejs_active_\w+_total non-counter/.test(line));
+    expect(ours).toEqual([]);
+  });
+});
