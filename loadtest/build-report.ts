@@ -111,7 +111,7 @@ function generatorPart(
     latenessP99Ms: lateness.p99,
     latenessMaxMs: lateness.max,
     loopP99Ms: loop.p99,
-    generatorSaturated: lateness.p99 > SATURATED_MS,
+    generatorSaturated: Math.max(lateness.p99, loop.p99) > SATURATED_MS,
   };
 }
 
@@ -209,4 +209,3 @@ function median(values: readonly number[]): number | undefined {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1];
 }
-

@@ -72,7 +72,12 @@ export class Call {
     // Not all callers say the same at the same time; a script is read from its beginning.
     this.#firstChunk = job.expectation === 'scripted' ? 0 : (index * 7919) % recording.chunks.length;
     this.#listener = new Listener({ ...context, recording, firstChunk: this.#firstChunk });
-    const lane = { origin: job.origin, keepAlive: job.keepAlive, headers: job.headers, timeoutMs: job.requestTimeoutMs };
+    const lane = {
+      origin: job.origin,
+      keepAlive: job.keepAlive,
+      headers: job.headers,
+      timeoutMs: job.requestTimeoutMs,
+    };
     this.#lane = new HttpLane(lane);
     this.#pollLane = job.mode === 'longpoll' ? new HttpLane(lane) : undefined;
   }
@@ -156,11 +161,10 @@ export class Call {
 
   async #sendChunk(number: number, dueMs: number): Promise<void> {
     const { job, stats } = this.#context;
-    const { path, body, contentType } = this.#chunkRequest(number);
+    const post = this.#chunkRequest(number);
     const sentAtMs = hrNowMs();
     this.#listener.sent(sentAtMs);
     stats.count('chunks');
-    const post = () => this.#lane.post(path, body, contentType);
     // The number makes it safe to send again what may have arrived.
     const answer = await this.#ask('stream', post, post);
     const nowMs = hrNowMs();
@@ -172,23 +176,24 @@ export class Call {
     else if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
   }
 
-  #chunkRequest(number: number): { path: string; body: Buffer; contentType?: string } {
+  /** The request that sends a chunk of the recording, or of silence behind its end. */
+  #chunkRequest(number: number): () => Promise<LaneAnswer> {
     const { job } = this.#context;
     const { chunks, base64, silence } = this.#recording;
     const at = (this.#firstChunk + number) % chunks.length;
     const path = `/api/voice/stream/${this.#callId}${job.mode === 'poll1' ? `?poll=1&${this.#deliveryQuery()}` : ''}`;
+    const chunkSeq = this.#chunkSeq;
     if (job.body === 'json') {
       const audio = this.#isSilent ? silence.base64 : base64[at]!;
       // The text is ASCII: latin1 skips the look for anything longer.
-      return { path, body: Buffer.from(`{"audio":"${audio}","chunkSeq":${this.#chunkSeq}}`, 'latin1') };
+      const body = Buffer.from(`{"audio":"${audio}","chunkSeq":${chunkSeq}}`, 'latin1');
+      return () => this.#lane.post(path, body);
     }
     const bytes = this.#isSilent ? silence.bytes : chunks[at]!;
+    const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { encoding, sampleRateHz } = job.format;
-    return {
-      path,
-      body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-      contentType: encoding === 'pcm16' ? `audio/pcm;rate=${sampleRateHz}` : `audio/${encoding}`,
-    };
+    const type = encoding === 'pcm16' ? `audio/pcm;rate=${sampleRateHz}` : `audio/${encoding}`;
+    return () => this.#lane.postRaw(path, body, type, chunkSeq);
   }
 
   // Down
@@ -263,7 +268,7 @@ export class Call {
 
   async #end(): Promise<void> {
     const sentAtMs = hrNowMs();
-    const answer = await this.#ask('end', () => this.#lane.post(`/api/voice/session/${this.#callId}/end`, undefined));
+    const answer = await this.#ask('end', () => this.#lane.post(`/api/voice/session/${this.#callId}/end`));
     if (answer) this.#context.stats.time('end', hrNowMs() - sentAtMs);
     this.#isOver = true;
   }
@@ -284,7 +289,8 @@ export class Call {
     stats.count('linesChecked', this.#lines.length);
     stats.count('foreignLines', foreign.length);
     stats.count('unknownLines', unknown.length);
-    for (const line of [...foreign, ...unknown]) stats.note(`${this.#callId} (${this.#recording.name}) heard "${line}"`);
+    for (const line of [...foreign, ...unknown])
+      stats.note(`${this.#callId} (${this.#recording.name}) heard "${line}"`);
     if (wasCut) return;
     stats.count('missingLines', missing.length);
     for (const line of missing) stats.note(`${this.#callId} (${this.#recording.name}) never heard "${line}"`);
@@ -347,4 +353,3 @@ function parse(text: string): Answer | undefined {
 function sleepMs(ms: number): Promise<void> {
   return sleep(Math.ceil(ms));
 }
-

@@ -47,16 +47,19 @@ export class HttpLane {
   }
 
   /**
-   * @param contentType absent: JSON
+   * @param body JSON; absent: none
    * @throws {LaneError}
    */
-  post(path: string, body: Buffer | undefined, contentType?: string): Promise<LaneAnswer> {
-    const headers =
-      body === undefined
-        ? this.#getHeaders
-        : contentType === undefined
-          ? this.#postHeaders
-          : [...this.#getHeaders, 'content-type', contentType];
+  post(path: string, body?: Buffer): Promise<LaneAnswer> {
+    return this.#request('POST', path, body === undefined ? this.#getHeaders : this.#postHeaders, body, 0);
+  }
+
+  /**
+   * Sends a chunk as it is.
+   * @throws {LaneError}
+   */
+  postRaw(path: string, body: Buffer, contentType: string, chunkSeq: number): Promise<LaneAnswer> {
+    const headers = [...this.#getHeaders, 'content-type', contentType, 'x-chunk-seq', String(chunkSeq)];
     return this.#request('POST', path, headers, body, 0);
   }
 

@@ -108,7 +108,12 @@ const program = new Command('load')
   .option('--agent <ref>', 'agent profile to ask for')
   .addOption(new Option('--encoding <name>', '').choices(['pcm16', 'pcmu', 'pcma']).default('pcm16'))
   .option('--rate <hz>', 'sample rate of the calls (default: 16000, 8000 for G.711)', checked(sampleRate))
-  .option('--session-workers <number>', "the started gateway's: dedicated, or a number", checked(parseWorkers), 'dedicated')
+  .option(
+    '--session-workers <number>',
+    "the started gateway's: dedicated, or a number",
+    checked(parseWorkers),
+    'dedicated',
+  )
   .option('--audio-threads <number>', "the started gateway's", count)
   .addOption(
     new Option(

@@ -39,7 +39,7 @@ export interface LoadOptions {
   readonly slos: readonly Slo[];
 }
 
-/** Generator lateness (p99) past which nothing that was measured is to be believed. */
+/** Lateness (p99) of a generator's chunks, or of its timers, past which nothing that was measured is to be believed. */
 export const SATURATED_MS = 20;
 
 /** Shortest time in which every chunk's audio fills a frame, plus a frame: a buffer that steady audio never empties. */

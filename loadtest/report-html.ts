@@ -155,7 +155,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 </style>
 </head>
 <body>
-<h1>Load test: ${report.setup['calls']} calls, ${escaped(String(report.setup['mode']))}</h1>
+<h1>Load test: ${report.setup.calls} calls, ${escaped(String(report.setup.mode))}</h1>
 <p>${escaped(report.startedAt)} · ${escaped(report.machine.cpu)}, ${report.machine.cores} cores, ${report.machine.memoryMb} MB, Node ${escaped(report.machine.node)} · steady state ${report.steadySeconds.toFixed(0)} s</p>
 ${warnings(report)}
 ${objectives(report)}
@@ -214,7 +214,8 @@ function merged(rows: readonly ReportSecond[]): ReportSecond {
   });
   const errorsByCode: Record<string, number> = {};
   for (const row of rows) {
-    for (const [code, count] of Object.entries(row.errorsByCode)) errorsByCode[code] = (errorsByCode[code] ?? 0) + count;
+    for (const [code, count] of Object.entries(row.errorsByCode))
+      errorsByCode[code] = (errorsByCode[code] ?? 0) + count;
   }
   return {
     ...(Object.fromEntries(columns) as Omit<ReportSecond, 'second' | 'errorsByCode'>),
@@ -236,7 +237,9 @@ function rounded(value: number | null): number | null {
 function warnings({ generator, steadySeconds, isInterrupted }: LoadReport): string {
   const texts = [
     ...(generator.generatorSaturated
-      ? [`The generator sent its own chunks late (p99 ${generator.latenessP99Ms.toFixed(0)} ms): latencies say nothing about the gateway.`]
+      ? [
+          `The generator sent its own chunks late (p99 ${generator.latenessP99Ms.toFixed(0)} ms): latencies say nothing about the gateway.`,
+        ]
       : []),
     ...(isInterrupted ? ['The run was interrupted.'] : []),
     ...(steadySeconds === 0 ? ['The steady state was not reached: figures are of the whole run.'] : []),

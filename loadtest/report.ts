@@ -104,7 +104,8 @@ const TIMING_NAMES: readonly (readonly [Timing, string])[] = [
 export function reportText(report: LoadReport): string {
   const { timings, gateway, generator, counters, errors } = report;
   const rows: string[][] = [['milliseconds', 'count', 'p50', 'p95', 'p99', 'max']];
-  for (const [timing, name] of TIMING_NAMES) if (timings[timing].count > 0) rows.push(quantileRow(name, timings[timing]));
+  for (const [timing, name] of TIMING_NAMES)
+    if (timings[timing].count > 0) rows.push(quantileRow(name, timings[timing]));
   const own: readonly (readonly [string, Quantiles | undefined])[] = [
     ['gateway: uplink added', gateway.uplink],
     ['gateway: downlink added', gateway.downlink],
@@ -116,7 +117,10 @@ export function reportText(report: LoadReport): string {
   const line = (name: string, text: string) => lines.push(`${`${name}:`.padEnd(16)}${text}`);
   const errorList = Object.entries(errors).map(([code, count]) => `${code} × ${count}`);
   line('errors', errorList.length === 0 ? `none of ${counters.requests} requests` : errorList.join(', '));
-  line('calls', `${counters.callsStarted} started, ${counters.callsLost} lost, ${counters.interruptions} interruptions`);
+  line(
+    'calls',
+    `${counters.callsStarted} started, ${counters.callsLost} lost, ${counters.interruptions} interruptions`,
+  );
   line('heard', heardText(report));
   line(
     'late',
@@ -150,7 +154,7 @@ export function reportText(report: LoadReport): string {
 function heardText({ counters, setup }: LoadReport): string {
   const seconds = (counters.heardMs / 1000).toFixed(1);
   const gaps = `${counters.gaps} gaps (${Math.round(counters.gapMs)} ms)`;
-  switch (setup['expect']) {
+  switch (setup.expect) {
     case 'loopback':
     case 'echo': {
       const compared = counters.exactSamples + counters.alikeSamples + counters.alteredSamples;

@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs';
 interface Manifest {
   readonly agentLines: Readonly<Record<string, { readonly text: string }>>;
   readonly calls: Readonly<
-    Record<string, { readonly utterances: readonly { readonly text: string }[]; readonly expectReplies: readonly string[] }>
+    Record<
+      string,
+      { readonly utterances: readonly { readonly text: string }[]; readonly expectReplies: readonly string[] }
+    >
   >;
 }
 interface Script {

@@ -1046,15 +1046,17 @@ local function run_session()
   if not fine then outcome = "fallback " .. tostring(outcome) end
   if call then close_call(call, outcome or "hangup") end
   if session:ready() then
-    -- The gateway hears of the end before the call goes elsewhere.
     if call then
-      wait_for(END_WAIT_MS, function() return call.exchange:get(CELL.http) ~= "ready" end)
       session:unsetInputCallback()
+      -- The gateway hears of the end before the call goes elsewhere; but a call whose gateway is lost waits for nothing.
+      if not (outcome or ""):match("^fallback") then
+        wait_for(END_WAIT_MS, function() return call.exchange:get(CELL.http) ~= "ready" end)
+      end
     end
     if outcome then carry_out(log, outcome) end
   else
     if not fine then log("err", "%s", outcome) end
-    log("info", "the call is gone")
+    log("info", "the call has gone: hung up, or sent elsewhere")
   end
   if call then call.exchange:close() end
 end

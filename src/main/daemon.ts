@@ -10,6 +10,7 @@ import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { type Config, isLoopback } from './config.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
@@ -141,6 +142,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
         version,
         upstream: config.upstream,
         sessionWorkers: config.sessionWorkers,
+        capacity: capacityNote(config.sessionWorkers),
         audioThreads: config.audioThreads,
         agents: profiles.localRefs,
       },

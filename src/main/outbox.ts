@@ -62,6 +62,7 @@ export class Outbox {
   #sentSeq = -1;
   #generation = 0;
   #queuedAudioMs = 0;
+  #closed = false;
   #onDelivered: (entry: OutboxEntry) => void;
   #onChange: () => void;
 
@@ -117,10 +118,7 @@ export class Outbox {
     frames: readonly { base64: string; frameMs: number; audioMs: number }[],
     queuedAtMs: number,
   ): void {
-    for (const frame of frames) {
-      this.#push({ ...this.#head(), kind: 'audio', itemId, queuedAtMs, ...frame });
-      this.#queuedAudioMs += frame.frameMs;
-    }
+    for (const frame of frames) this.#push({ ...this.#head(), kind: 'audio', itemId, queuedAtMs, ...frame });
     this.#onChange();
   }
 
@@ -153,8 +151,9 @@ export class Outbox {
     return removed;
   }
 
-  /** Forgets everything that is left. */
-  clear(): void {
+  /** Forgets everything that is left, and whatever still comes. Idempotent. */
+  close(): void {
+    this.#closed = true;
     this.#slots = [];
     this.#queuedAudioMs = 0;
     this.#onChange();
@@ -219,6 +218,8 @@ export class Outbox {
   }
 
   #push(entry: OutboxEntry): void {
+    if (this.#closed) return;
     this.#slots.push({ entry, state: 'queued' });
+    if (entry.kind === 'audio') this.#queuedAudioMs += entry.frameMs;
   }
 }

@@ -420,7 +420,7 @@ export class Session implements CallSession {
     this.record.replies.settleAll(nowMs);
     const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
-    this.#outbox.clear();
+    this.#outbox.close();
     this.#clock.onEnded(nowMs);
     this.observer.ended(this.#summary, this.#error);
     this.#concluded = this.setup.onConcluded(this);

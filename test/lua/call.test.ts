@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { it as base, describe, expect } from 'vitest';
 import { muLawFromPcm16 } from '../../src/audio/g711.ts';
 import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { http } from '../support/call.ts';
@@ -60,16 +60,20 @@ class Bench {
   }
 }
 
-const benches: Bench[] = [];
+/** Opens a bench that is closed with the test. */
+type Open = (options?: TestGatewayOptions) => Promise<Bench>;
 
-async function open(options?: TestGatewayOptions): Promise<Bench> {
-  const bench = await Bench.open(options);
-  benches.push(bench);
-  return bench;
-}
-
-afterEach(async () => {
-  await Promise.all(benches.splice(0).map((bench) => bench.close()));
+const it = base.extend<{ open: Open }>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of the fixtures from the pattern
+  open: async ({}, use) => {
+    const benches: Promise<Bench>[] = [];
+    await use((options) => {
+      const bench = Bench.open(options);
+      benches.push(bench);
+      return bench;
+    });
+    for (const bench of await Promise.all(benches)) await bench.close();
+  },
 });
 
 function repeated(samples: Int16Array, times: number): Int16Array {
@@ -96,8 +100,8 @@ function expectSameSpeech(went: Uint8Array, came: Uint8Array): number {
   return arrived.length;
 }
 
-describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
-  it('hears the greeting, is heard and answered, and ends when the agent says goodbye', async () => {
+describe.concurrent('a call', { timeout: CALL_TIMEOUT_MS }, () => {
+  it('hears the greeting, is heard and answered, and ends when the agent says goodbye', async ({ open }) => {
     const bench = await open();
     const said = recordingAt8k('calls/opening-hours-8k');
     const call = bench.call({ says: said, isAnswered: false });
@@ -132,7 +136,7 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('goes silent when it is interrupted, and is transferred where the agent sends it', async () => {
+  it('goes silent when it is interrupted, and is transferred where the agent sends it', async ({ open }) => {
     const bench = await open();
     const call = bench.call({
       codec: 'PCMA',
@@ -165,7 +169,7 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('goes to the fallback when the agent asks for an extension that is not allowed here', async () => {
+  it('goes to the fallback when the agent asks for an extension that is not allowed here', async ({ open }) => {
     const bench = await open();
     const call = bench.call({
       says: recordingAt8k('calls/interrupter-greeting-16k'),
@@ -177,7 +181,7 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('sends the digits the caller presses, each once', async () => {
+  it('sends the digits the caller presses, each once', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     // A lost answer has the chunk sent again; the digit is in it again, under the same number.
@@ -197,7 +201,7 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(JSON.stringify(bench.upstream[0]!.items)).toMatch(/12#|1.*2.*#/);
   });
 
-  it('is played on after a uuid_break that was meant for something else', async () => {
+  it('is played on after a uuid_break that was meant for something else', async ({ open }) => {
     const bench = await open({ simulator: { mode: 'loopback' } });
     const call = bench.call({
       says: repeated(recordingAt8k('agent/greeting'), 4),
@@ -213,7 +217,7 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('goes on after the playback has run dry and taken the recording with it', async () => {
+  it('goes on after the playback has run dry and taken the recording with it', async ({ open }) => {
     const bench = await open({ simulator: { mode: 'loopback' } });
     const call = bench.call({
       says: repeated(recordingAt8k('agent/greeting'), 4),
@@ -230,8 +234,8 @@ describe('a call', { timeout: CALL_TIMEOUT_MS }, () => {
   });
 });
 
-describe('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
-  it('in the middle of a request frees the caller at once and ends the session when the answer comes', async () => {
+describe.concurrent('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
+  it('in the middle of a request frees the caller at once and ends the session when the answer comes', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     const held = Promise.withResolvers<void>();
@@ -255,7 +259,7 @@ describe('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(list.body.count).toBe(0);
   });
 
-  it('while the session is being created leaves none behind', async () => {
+  it('while the session is being created leaves none behind', async ({ open }) => {
     const bench = await open();
     const call = bench.call();
     const held = Promise.withResolvers<void>();
@@ -276,7 +280,7 @@ describe('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('before the script has begun leaves nothing behind', async () => {
+  it('before the script has begun leaves nothing behind', async ({ open }) => {
     const bench = await open();
     const call = bench.call();
     call.hangUp();
@@ -286,11 +290,11 @@ describe('a hang-up', { timeout: CALL_TIMEOUT_MS }, () => {
   });
 });
 
-describe('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
+describe.concurrent('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
   const loop = { simulator: { mode: 'loopback' as const, captureAudio: true } };
   const says = () => repeated(recordingAt8k('agent/long-explanation'), 2);
 
-  it('that loses one answer or request in ten loses and repeats no audio', async () => {
+  it('that loses one answer or request in ten loses and repeats no audio', async ({ open }) => {
     const bench = await open(loop);
     const call = bench.call({ says: says(), variables: { ai_agent_ref: 'quiet' } });
     const kinds = ['answer_lost', 'lost', 'status'] as const;
@@ -311,7 +315,7 @@ describe('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(expectSameSpeech(call.said, call.heard)).toBeGreaterThan(40_000);
   });
 
-  it('that is slow makes pieces longer and loses nothing', async () => {
+  it('that is slow makes pieces longer and loses nothing', async ({ open }) => {
     const bench = await open(loop);
     const call = bench.call({ says: says(), variables: { ai_agent_ref: 'quiet' } });
     bench.link.fault = ({ path }) => (path.endsWith(call.uuid) ? { kind: 'slow', eachWayMs: 150 } : undefined);
@@ -325,7 +329,7 @@ describe('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(chunks.length).toBeLessThan(50);
   });
 
-  it('or a busy upstream has a chunk sent again under its number, until it is a second old', async () => {
+  it('or a busy upstream has a chunk sent again under its number, until it is a second old', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     let firstFrame = 0;
@@ -352,10 +356,10 @@ describe('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
   });
 });
 
-describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
+describe.concurrent('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
   const fallback = { kind: 'transfer', extension: '299', context: 'public' } as const;
 
-  it('when the gateway is not there', async () => {
+  it('when the gateway is not there', async ({ open }) => {
     const bench = await open();
     bench.link.target = undefined;
     const call = bench.call();
@@ -366,7 +370,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('when the gateway is full, after some attempts, and a second address would have been tried', async () => {
+  it('when the gateway is full, after some attempts, and a second address would have been tried', async ({ open }) => {
     const bench = await open({ env: { MAX_SESSIONS: '1' } });
     const first = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     await first.until(() => bench.link.to(first.uuid).length > 2, 'the first call is up');
@@ -385,7 +389,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('when the gateway was restarted and does not know the call any more', async () => {
+  it('when the gateway was restarted and does not know the call any more', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     await call.until(() => bench.link.to(call.uuid).length > 5, 'the conversation began');
@@ -400,7 +404,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('when the gateway goes away for good', async () => {
+  it('when the gateway goes away for good', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_agent_ref: 'quiet' } });
     await call.until(() => bench.link.to(call.uuid).length > 5, 'the conversation began');
@@ -411,7 +415,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('when the call has a codec that is not carried, and says which', async () => {
+  it('when the call has a codec that is not carried, and says which', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ codec: 'G722' });
     await call.ended();
@@ -421,7 +425,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(call.commands).toEqual([]);
   });
 
-  it('when mod_curl is missing, and says so', async () => {
+  it('when mod_curl is missing, and says so', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ onCurl: () => '-ERR curl Command not found!\n' });
     await call.ended();
@@ -430,7 +434,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(bench.switch.files).toEqual([]);
   });
 
-  it('when the folder for its files cannot be used', async () => {
+  it('when the folder for its files cannot be used', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_run_dir: '/nowhere' } });
     await call.ended();
@@ -438,7 +442,7 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(logOf(call)).toContain('cannot use /nowhere');
   });
 
-  it('and without one the caller hears a prompt and is hung up', async () => {
+  it('and without one the caller hears a prompt and is hung up', async ({ open }) => {
     const bench = await open();
     bench.link.target = undefined;
     const call = bench.call({ variables: { ai_fallback_extension: '', ai_fallback_prompt: 'sorry.wav' } });
@@ -449,10 +453,10 @@ describe('the fallback takes the call', { timeout: CALL_TIMEOUT_MS }, () => {
   });
 });
 
-describe('the API key', { timeout: CALL_TIMEOUT_MS }, () => {
+describe.concurrent('the API key', { timeout: CALL_TIMEOUT_MS }, () => {
   const key = 'a-key-that-nobody-may-see';
 
-  it('goes to the gateway and nowhere else', async () => {
+  it('goes to the gateway and nowhere else', async ({ open }) => {
     const bench = await open({ env: { W3_VOICE_GATEWAY_API_KEY: key } });
     const call = bench.call({ variables: { ai_api_key: key, ai_tenant_id: 'tenant-1', ai_agent_ref: 'quiet' } });
     await call.until(() => bench.link.to(call.uuid).length > 2, 'the conversation began');
@@ -464,7 +468,7 @@ describe('the API key', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(logOf(call) + call.commands.join('\n')).not.toContain(key);
   });
 
-  it('that is wrong sends the call to the fallback, at once and without being logged', async () => {
+  it('that is wrong sends the call to the fallback, at once and without being logged', async ({ open }) => {
     const bench = await open({ env: { W3_VOICE_GATEWAY_API_KEY: key } });
     const wrong = 'another-key-nobody-may-see';
     const call = bench.call({ variables: { ai_api_key: wrong } });
@@ -475,7 +479,7 @@ describe('the API key', { timeout: CALL_TIMEOUT_MS }, () => {
     expect(logOf(call) + call.commands.join('\n') + JSON.stringify(call.variables)).not.toContain(wrong);
   });
 
-  it('travels over https only with certificates checked', async () => {
+  it('travels over https only with certificates checked', async ({ open }) => {
     const bench = await open();
     const call = bench.call({ variables: { ai_gateway_url: bench.link.url.replace('http:', 'https:') } });
     await call.ended();

@@ -194,6 +194,20 @@ describe('Outbox', () => {
     expect(seqs(box.take({ ack: -1 }))).toEqual([1]);
   });
 
+  it('forgets everything when it is closed, and what still comes', () => {
+    const { box, speak, deliveredSeqs } = outbox();
+    speak(2);
+    const inFlight = box.take({});
+    box.close();
+    speak(2);
+    box.pushTranscript('[AI]: too late');
+    inFlight.written();
+    expect(box.isEmpty).toBe(true);
+    expect(box.queuedAudioMs).toBe(0);
+    expect(seqs(box.take({}))).toEqual([]);
+    expect(deliveredSeqs()).toEqual([]);
+  });
+
   it('lets a listener push while entries are reported', () => {
     const lines: string[] = [];
     const box: Outbox = new Outbox(

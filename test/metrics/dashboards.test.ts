@@ -65,7 +65,9 @@ describe.each(dashboards)('%s', (name, dashboard) => {
   });
 
   it('is a dashboard of the current schema', () => {
-    expect([...Value.Errors(DashboardSchema, dashboard)].map(({ instancePath, message }) => `${instancePath} ${message}`)).toEqual([]);
+    expect(
+      [...Value.Errors(DashboardSchema, dashboard)].map(({ instancePath, message }) => `${instancePath} ${message}`),
+    ).toEqual([]);
   });
 
   it('has panels of its own ids that do not overlap or leave the grid', () => {
@@ -124,7 +126,9 @@ describe.each(dashboards)('%s', (name, dashboard) => {
 });
 
 describe('rules', () => {
-  const records = new Map(rules.flatMap(({ record }) => (record === undefined ? [] : [[record, ['instance']] as const])));
+  const records = new Map(
+    rules.flatMap(({ record }) => (record === undefined ? [] : [[record, ['instance']] as const])),
+  );
 
   it('ask only for series that exist after calls, or that other rules make', () => {
     const problems = rules.flatMap(({ alert, record, expr }) =>
@@ -140,7 +144,9 @@ describe('rules', () => {
   it('tell for each alert how bad it is, what it means, and which section of the docs says what to do', () => {
     expect(alerts.length).toBeGreaterThan(10);
     const docs = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
-    const anchors = new Set([...docs.matchAll(/^#+ (.+)$/gm)].map(([, title]) => title!.toLowerCase().replaceAll(' ', '-')));
+    const anchors = new Set(
+      [...docs.matchAll(/^#+ (.+)$/gm)].map(([, title]) => title!.toLowerCase().replaceAll(' ', '-')),
+    );
     for (const { alert, labels, annotations } of alerts) {
       expect(['page', 'ticket'], alert).toContain(labels?.['severity']);
       expect(annotations?.['summary'], alert).toContain('{{ $labels.instance }}');

@@ -35,6 +35,8 @@ export class TestCall {
   readonly callId: string;
   readonly headers: Record<string, string>;
   readonly heard: Buffer[] = [];
+  /** Bytes of audio by the generation of the answer they came in. */
+  readonly heardBytes = new Map<number, number>();
   readonly lines: string[] = [];
   readonly actions: { id: string; type: string; extension?: string; reason?: string }[] = [];
   generation = 0;
@@ -72,7 +74,11 @@ export class TestCall {
 
   // biome-ignore lint/suspicious/noExplicitAny: a poll's or a stream's answer
   take(body: any): void {
-    if (body.audio) this.heard.push(Buffer.from(body.audio, 'base64'));
+    if (body.audio) {
+      const audio = Buffer.from(body.audio, 'base64');
+      this.heard.push(audio);
+      this.heardBytes.set(body.generation, (this.heardBytes.get(body.generation) ?? 0) + audio.length);
+    }
     if (body.transcript) this.lines.push(...body.transcript.split('\n'));
     if (body.actions) this.actions.push(...body.actions);
     this.generation = body.generation ?? this.generation;

@@ -76,19 +76,19 @@ export async function say(call: TestCall, utterance: Utterance): Promise<void> {
   await send(call, Buffer.concat([speech(utterance), silence(800)]));
 }
 
-/** Bytes of audio that the call has got so far. */
-export function heardBytes(call: TestCall): number {
-  return call.heard.reduce((sum, piece) => sum + piece.length, 0);
+/** Milliseconds of audio that the call has got in its present generation. */
+export function deliveredMs(call: TestCall): number {
+  return (call.heardBytes.get(call.generation) ?? 0) / BYTES_PER_MS;
 }
 
-/** Tells the gateway that everything delivered has been played. */
-export async function played(call: TestCall): Promise<void> {
-  await call.poll(`timeout=0&generation=${call.generation}&playedMs=600000`);
+/** Tells the gateway how much of the present generation was played; by default everything. */
+export async function played(call: TestCall, ms = 600_000): Promise<void> {
+  await call.poll(`timeout=0&generation=${call.generation}&playedMs=${ms}`);
 }
 
 /** Client events of a type that the simulator got on a connection. */
 export function received(connection: SimulatorConnection, type: string): Record<string, unknown>[] {
-  return connection.received.filter((event) => event.type === type) as unknown as Record<string, unknown>[];
+  return connection.received.filter((entry) => entry.type === type).map(({ event }) => event);
 }
 
 /** Resolves with the next event of a type that the simulator sends or gets on a connection. */

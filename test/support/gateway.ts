@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { AgentProfile } from '../../src/backend/agent-profile.ts';
 import { readConfig } from '../../src/main/config.ts';
 import { type Daemon, type DaemonOverrides, startDaemon } from '../../src/main/daemon.ts';
@@ -25,6 +25,8 @@ export interface TestGatewayOptions {
   /** Profiles beside the one that ships, by name. */
   readonly profiles?: Record<string, AgentProfile>;
   readonly overrides?: DaemonOverrides;
+  /** Default: silent, or at `TEST_LOG_LEVEL`. */
+  readonly log?: Logger;
 }
 
 /** A profile without anything that speaks or ends by itself. */
@@ -59,7 +61,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     OVERLOAD_EVENT_LOOP_MS: '60000',
     ...options.env,
   });
-  const daemon = await startDaemon(config, pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }), options.overrides);
+  const daemon = await startDaemon(config, options.log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }), options.overrides);
   return {
     url: daemon.url,
     daemon,

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { AgentProfile } from '../../../src/backend/agent-profile.ts';
 import { readWav } from '../../../src/audio/wav.ts';
-import { TestCall, http } from '../../support/call.ts';
+import type { AgentProfile } from '../../../src/backend/agent-profile.ts';
+import { http, TestCall } from '../../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts';
 
 const SAMPLE_RATE_HZ = 16_000;

@@ -56,7 +56,9 @@ function readSample(line: string): Sample {
 
 function belongs(name: string, { name: family, type }: Family): boolean {
   if (type !== 'histogram' && type !== 'summary') return name === family;
-  return [`${family}_bucket`, `${family}_sum`, `${family}_count`, ...(type === 'summary' ? [family] : [])].includes(name);
+  return [`${family}_bucket`, `${family}_sum`, `${family}_count`, ...(type === 'summary' ? [family] : [])].includes(
+    name,
+  );
 }
 
 /** All series of all families. */

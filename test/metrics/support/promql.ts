@@ -40,11 +40,13 @@ export function parseQuery(expr: string): ParsedQuery {
       if (node.name === 'VectorSelector') {
         const metric = node.node.getChild('Identifier');
         if (!metric) throw new Error(`a selector without a metric: ${expr}`);
-        const matchers = (node.node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []).map((matcher) => ({
-          label: text(matcher.getChild('LabelName')!),
-          operator: text(matcher.getChild('MatchOp')!),
-          value: JSON.parse(text(matcher.getChild('StringLiteral')!)) as string,
-        }));
+        const matchers = (node.node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []).map(
+          (matcher) => ({
+            label: text(matcher.getChild('LabelName')!),
+            operator: text(matcher.getChild('MatchOp')!),
+            value: JSON.parse(text(matcher.getChild('StringLiteral')!)) as string,
+          }),
+        );
         selectors.push({ metric: text(metric), matchers, from: node.from, to: node.to });
       } else if (node.name === 'GroupingLabels') {
         // The labels belong to everything that the aggregation or the binary expression around them spans.
