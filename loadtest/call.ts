@@ -14,7 +14,7 @@ const TOO_OLD_MS = 2_000;
 /** How much speech a caller wants to have at hand, as in the FreeSWITCH script. */
 const AHEAD_MS = 3_000;
 /** How long a call goes on for what is still to be heard of it. */
-const DRAIN_MS = 2_000;
+const DRAIN_MS = 5_000;
 /** Scripted calls: how long the caller waits in silence for the last reply. */
 const LAST_REPLY_MS = 8_000;
 /** An answerless poll may come this late after its timeout. */

@@ -7,6 +7,7 @@ const KEPT_LINES = 200;
 
 /** A process that was started here and is stopped here. */
 export interface StartedProcess {
+  readonly name: string;
   readonly pid: number;
   /** What it said its URL is. */
   readonly url: string;
@@ -76,6 +77,7 @@ export async function startProcess({ name, args, env, url: pattern }: StartOptio
       }),
     ]);
     return {
+      name,
       pid: child.pid!,
       url,
       lines,

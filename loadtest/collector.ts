@@ -5,7 +5,8 @@ import type { ReportSecond } from './report.ts';
 
 /** Seconds that are kept open for generators that report late. */
 const OPEN_SECONDS = 5;
-const MAX_NOTES = 20;
+/** Different sentences that are kept. */
+const MAX_NOTES = 15;
 
 /** A second that is still being gathered. */
 interface OpenSecond {
@@ -23,7 +24,7 @@ export class Collector {
   readonly rows: ReportSecond[] = [];
   readonly counters = Object.fromEntries(COUNTERS.map((counter) => [counter, 0])) as Record<Counter, number>;
   readonly errors: Record<string, number> = {};
-  readonly notes: string[] = [];
+  readonly #notes = new Map<string, number>();
   readonly #whole = newHistograms();
   readonly #steady = newHistograms();
   readonly #open = new Map<number, OpenSecond>();
@@ -48,6 +49,11 @@ export class Collector {
   /** Requests that failed, and calls that the gateway gave up. */
   get errorCount(): number {
     return Object.values(this.errors).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** What went wrong, in sentences, the same ones once. */
+  get notes(): string[] {
+    return [...this.#notes].map(([note, count]) => (count === 1 ? note : `${note} (${count} times)`));
   }
 
   get generatorRssBytes(): number {
@@ -89,7 +95,10 @@ export class Collector {
       row.counts.latePolls += counters.latePolls ?? 0;
       row.counts.requests += counters.requests ?? 0;
     }
-    for (const note of notes) if (this.notes.length < MAX_NOTES) this.notes.push(note);
+    for (const note of notes) {
+      const count = this.#notes.get(note) ?? 0;
+      if (count > 0 || this.#notes.size < MAX_NOTES) this.#notes.set(note, count + 1);
+    }
     this.#closeUpTo(second - OPEN_SECONDS);
   }
 

@@ -1,4 +1,4 @@
-import { type Reference, wrap } from './reference.ts';
+import { isSilence, type Reference, wrap } from './reference.ts';
 
 /** Normalised correlation from which a window counts as what was sent. */
 const ALIKE = 0.8;
@@ -6,6 +6,8 @@ const ALIKE = 0.8;
 const FOUND = 0.9;
 /** Windows that are gathered before the loop is searched for them. */
 const SEARCH_WINDOWS = 5;
+/** A shift this small leaves speech alike; it is found by being the same again, sample for sample. */
+const SLIGHT_SHIFT = 48;
 /** How many chunks or frames away audio is looked for before it is looked for everywhere. */
 const NEARBY = 40;
 /** Searches of the whole loop that a process makes in a second, at most: they cost its calls their punctuality. */
@@ -72,8 +74,10 @@ export class ContinuityChecker {
   readonly #onJump: OnJump;
   /** Place in the loop of the next window; undefined: not known yet. */
   #at: number | undefined;
-  /** Windows that did not fit, oldest first. */
+  /** The last windows that did not fit, oldest first. */
   #odd: Int16Array[] = [];
+  /** Samples of those before them, which fit nowhere either. */
+  #passed = 0;
 
   constructor({ reference, windowSamples, at, chunkSamples, budget, onJump = () => {} }: ContinuityOptions) {
     this.#reference = reference;
@@ -108,9 +112,14 @@ export class ContinuityChecker {
   #take(window: Int16Array): void {
     if (this.#at !== undefined) {
       const at = this.#at + this.#odd.length * this.#window;
-      const fit = this.#fitAt(window, at);
+      const shift = this.#slightShift(window, at);
+      const fit = this.#fitAt(window, at + shift);
       if (fit !== undefined) {
         this.#settleOdd();
+        if (shift !== 0) {
+          this.#at = wrap(this.#at + shift, this.#reference.length);
+          this.#countJump(shift);
+        }
         this.counts[fit] += window.length;
         this.#advance(window.length);
         return;
@@ -122,23 +131,36 @@ export class ContinuityChecker {
     if (this.#odd.length > 2 * SEARCH_WINDOWS) this.#dropOldest();
   }
 
+  /** How far the window is from where it is expected, if that is a little and it is the same there; 0 otherwise. */
+  #slightShift(window: Int16Array, at: number): number {
+    if (this.#reference.equalsAt(window, at)) return 0;
+    for (let shift = 1; shift <= SLIGHT_SHIFT; shift++) {
+      if (this.#reference.equalsAt(window, at + shift)) return shift;
+      if (this.#reference.equalsAt(window, at - shift)) return -shift;
+    }
+    return 0;
+  }
+
   #fitAt(window: Int16Array, at: number): 'exact' | 'alike' | undefined {
     if (this.#reference.equalsAt(window, at)) return 'exact';
     return this.#reference.correlationAt(window, at) >= ALIKE ? 'alike' : undefined;
   }
 
   #search(): void {
-    // The first odd window may be one half of each side of the break.
-    const windows = this.#odd.slice(1 - SEARCH_WINDOWS);
+    // At a break the first odd window may be one half of each side of it.
+    const windows = this.#at === undefined ? this.#odd : this.#odd.slice(1 - SEARCH_WINDOWS);
     const before = this.#odd.length - windows.length;
     const expected = this.#at === undefined ? undefined : this.#at + before * this.#window;
     const found = this.#find(join(windows), expected);
     if (found === undefined) return;
     if (expected !== undefined) {
       const jump = shortest(found - expected, this.#reference.length);
+      // What was put in is told as that, and not as altered as well.
+      this.counts.altered += Math.max(0, this.#passed + Math.min(0, jump));
       if (jump === 0) this.counts.altered += before * this.#window;
       else this.#countJump(jump);
     }
+    this.#passed = 0;
     this.#odd = [];
     this.#at = found;
     for (const window of windows) {
@@ -149,6 +171,7 @@ export class ContinuityChecker {
 
   /** Where the audio is, given where it was expected. */
   #find(heard: Int16Array, expected: number | undefined): number | undefined {
+    if (isSilence(heard)) return undefined;
     if (expected !== undefined) {
       const distance = this.#reference.nearby(heard, expected, this.#steps, NEARBY, FOUND);
       if (distance !== undefined) return wrap(expected + distance, this.#reference.length);
@@ -165,18 +188,21 @@ export class ContinuityChecker {
     this.#onJump(jump);
   }
 
-  /** Where nothing is found for long, what was heard is counted and time goes on. */
+  /** Where nothing is found for long, time goes on all the same. */
   #dropOldest(): void {
     const window = this.#odd.shift()!;
-    this.counts.altered += window.length;
+    this.#passed += window.length;
     this.#advance(window.length);
   }
 
+  /** What did not fit was something else in the place of what was sent. */
   #settleOdd(): void {
     for (const window of this.#odd) {
       this.counts.altered += window.length;
       this.#advance(window.length);
     }
+    this.counts.altered += this.#passed;
+    this.#passed = 0;
     this.#odd = [];
   }
 

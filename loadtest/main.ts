@@ -72,6 +72,12 @@ function sampleRate(text: string): SampleRateHz {
   return rate;
 }
 
+/** A thread a session is many profilers: at the usual millisecond they would be most of the load. */
+function profilerArgs(folder: string, sessionWorkers: CliOptions['sessionWorkers']): string[] {
+  const intervalUs = sessionWorkers === 'dedicated' ? 20_000 : 1_000;
+  return ['--cpu-prof', '--cpu-prof-dir', resolve(folder), '--cpu-prof-interval', String(intervalUs)];
+}
+
 function sloList(): string {
   const names = new Map<string, string[]>();
   for (const { name, description } of SLO_METRICS) {
@@ -167,10 +173,11 @@ function loadOptions(cli: CliOptions): LoadOptions {
     aiAgentRef: cli.agent,
     url: cli.url,
     apiKey: cli.key,
+    build: true,
     sessionWorkers: cli.sessionWorkers,
     audioThreads: cli.audioThreads,
     tls: cli.tls,
-    nodeArgs: cli.cpuProf === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', resolve(cli.cpuProf)],
+    nodeArgs: cli.cpuProf === undefined ? [] : profilerArgs(cli.cpuProf, cli.sessionWorkers),
     slos: cli.slo ?? [],
   };
 }

@@ -31,6 +31,8 @@ export interface LoadOptions {
   /** A gateway that runs already; absent: one is started, with a simulator behind it. */
   readonly url?: string | undefined;
   readonly apiKey?: string | undefined;
+  /** Compile it first, where its sources are newer than the last build. */
+  readonly build: boolean;
   readonly sessionWorkers: 'dedicated' | number;
   readonly audioThreads?: number | undefined;
   readonly tls: boolean;

@@ -28,7 +28,8 @@ export interface ThreadProfile {
   readonly functions: readonly SelfTime[];
 }
 
-const IDLE = new Set(['(idle)']);
+/** Where a thread waits for work; Piscina's threads do it inside a call, which looks busy and is not. */
+const IDLE = new Set(['(idle)', 'atomicsWaitLoop']);
 const NOT_JAVASCRIPT = new Set(['(program)', '(garbage collector)', '(root)']);
 
 export function threadProfile(thread: string, { nodes, samples, timeDeltas }: CpuProfile): ThreadProfile {
@@ -36,14 +37,14 @@ export function threadProfile(thread: string, { nodes, samples, timeDeltas }: Cp
   for (const { id, callFrame } of nodes) names.set(id, nameOf(callFrame));
   const times = new Map<string, number>();
   for (const [i, id] of samples.entries()) {
-    const name = names.get(id) ?? '?';
+    const name = names.get(id)!;
     times.set(name, (times.get(name) ?? 0) + timeDeltas[i]! / 1000);
   }
   let idleMs = 0;
   let busyMs = 0;
   const functions: SelfTime[] = [];
   for (const [name, selfMs] of times) {
-    if (IDLE.has(name)) idleMs += selfMs;
+    if (name === '(idle)') idleMs += selfMs;
     else {
       busyMs += selfMs;
       functions.push({ name, selfMs });
@@ -53,7 +54,8 @@ export function threadProfile(thread: string, { nodes, samples, timeDeltas }: Cp
 }
 
 function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
-  if (IDLE.has(functionName) || NOT_JAVASCRIPT.has(functionName)) return functionName;
+  if (IDLE.has(functionName)) return '(idle)';
+  if (NOT_JAVASCRIPT.has(functionName)) return functionName;
   if (url === '') return `${functionName || '(anonymous)'} native`;
   const file = url.startsWith('node:') ? url : url.split('/').slice(-2).join('/');
   return `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`;

@@ -95,7 +95,7 @@ export class Reference {
    * @returns undefined when it is too quiet to tell
    */
   locate(heard: Int16Array): Place | undefined {
-    if (rms(heard) < SILENCE_RMS) return undefined;
+    if (isSilence(heard)) return undefined;
     const loudest = loudestStretch(heard, Math.min(FINE_SAMPLES, heard.length));
     const stretch = heard.subarray(loudest, loudest + FINE_SAMPLES);
     let best: Place | undefined;
@@ -179,10 +179,11 @@ function loudestStretch(samples: Int16Array, length: number): number {
   return best;
 }
 
-function rms(samples: Int16Array): number {
+/** Whether there is nothing in it that could be told from anything else. */
+export function isSilence(samples: Int16Array): boolean {
   let energy = 0;
   for (const sample of samples) energy += sample * sample;
-  return Math.sqrt(energy / Math.max(1, samples.length));
+  return energy < SILENCE_RMS ** 2 * samples.length;
 }
 
 function mean(values: Float64Array): number {

@@ -46,8 +46,10 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
   const generators: GeneratorProcess[] = [];
   try {
     if (options.url === undefined) {
-      hooks.onStep?.('building the gateway');
-      buildIfNeeded();
+      if (options.build) {
+        hooks.onStep?.('building the gateway');
+        buildIfNeeded();
+      }
       hooks.onStep?.('starting simulator and gateway');
       stack = await startStack({
         simulatorMode: options.expectation === 'none' ? 'scripted' : options.expectation,
@@ -113,6 +115,7 @@ class LoadRun {
   #loopSteady: number[] = [];
   #first: GatewaySample | undefined;
   #isSteady = false;
+  #died: Error | undefined;
   #lastCpu: number | undefined;
   #previous: GatewaySample | undefined;
 
@@ -171,6 +174,7 @@ class LoadRun {
           throw new Error('the generators do not end');
         }),
       ]).finally(() => clearInterval(progress));
+      if (this.#died) throw this.#died;
       const last = await this.#watch.sample().catch(() => undefined);
       await this.#watch.close();
       collector.close();
@@ -192,10 +196,15 @@ class LoadRun {
     }
   }
 
-  /** A gateway that dies ends the run. */
+  /** A gateway that dies ends the run; so does its upstream. */
   #guardStack(stopped: AbortController): void {
     for (const process of [this.#stack?.gateway, this.#stack?.simulator]) {
-      void process?.gone.then(() => stopped.abort());
+      void process?.gone.then(() => {
+        this.#died ??= new Error(
+          `${process.name} ended in the middle of the run:\n${process.lines.slice(-15).join('\n')}`,
+        );
+        stopped.abort();
+      });
     }
   }
 

@@ -571,7 +571,7 @@ function Http.new(base, exchange)
     known = false,              -- the gateway may have a session of ours
     stalled_ms = 0,
     rescues = 0,
-    last_captured = 0,
+    captured = 0,               -- total of the up ring when it was last looked at
     count = { chunks = 0, retries = 0, lost_ms = 0, dropped_ms = 0, rescues = 0 },
   }, Http)
 end
@@ -582,12 +582,12 @@ function Http:is_over()
   return self.gone == true
 end
 
--- One step of waiting. Looks after the call meanwhile.
+-- One step of waiting. Looks after the call meanwhile, and at how much was captured.
 function Http:wait(ms)
   freeswitch.msleep(ms)
   local captured = self.exchange:number(CELL.up)
-  if captured ~= self.last_captured then
-    self.last_captured, self.stalled_ms, self.rescues = captured, 0, 0
+  if captured ~= self.captured then
+    self.captured, self.stalled_ms, self.rescues = captured, 0, 0
     return
   end
   self.stalled_ms = self.stalled_ms + ms
@@ -681,12 +681,14 @@ end
 -- Waits until a chunk is full and returns it as G.711; nil when the call is over.
 function Http:next_chunk()
   local wanted = self.settings.chunk_ms * CAPTURE_BYTES_PER_MS
-  local total = self.exchange:number(CELL.up)
-  while total - self.up_read < wanted do
+  self.captured = self.exchange:number(CELL.up)
+  while self.captured - self.up_read < wanted do
     if self:is_over() or self.exchange:get(CELL.pump) == "done" then return nil end
-    self:wait(10)
-    total = self.exchange:number(CELL.up)
+    -- Not much longer than the chunk needs, and not so long that a hang-up would be noticed late.
+    local missing_ms = (wanted - self.captured + self.up_read) / CAPTURE_BYTES_PER_MS
+    self:wait(math.floor(math.max(10, math.min(50, missing_ms - 10))))
   end
+  local total = self.captured
   local late = total - self.up_read - BACKLOG_MS * CAPTURE_BYTES_PER_MS
   if late > 0 then
     late = math.ceil(late / CAPTURE_FRAME_BYTES) * CAPTURE_FRAME_BYTES

@@ -5,13 +5,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { calls } from './dashboards/calls.ts';
 import { capacity } from './dashboards/capacity.ts';
-import { dashboardJson } from './dashboards/dashboard.ts';
+import { type Dashboard, dashboardJson } from './dashboards/dashboard.ts';
 import { pipeline } from './dashboards/pipeline.ts';
 
 const FOLDER = new URL('../grafana/dashboards/', import.meta.url);
 
 /** The dashboards by the names of their files. */
 export const DASHBOARDS = { 'calls.json': calls, 'pipeline.json': pipeline, 'capacity.json': capacity } as const;
+
+export function dashboardOf(name: keyof typeof DASHBOARDS): Dashboard {
+  return dashboardJson(DASHBOARDS[name]) as Dashboard;
+}
 
 /** A dashboard's file, to the last byte. */
 export function dashboardFile(name: keyof typeof DASHBOARDS): string {

@@ -71,3 +71,33 @@ function numberVariable({ name, label, value }: NumberVariable): object {
   const text = String(value);
   return { name, label, type: 'textbox', query: text, current: { text, value: text }, options: [] };
 }
+
+/** A panel of a dashboard's JSON, as far as it is read here. */
+export interface Panel {
+  readonly id: number;
+  readonly type: 'timeseries' | 'stat' | 'heatmap' | 'row';
+  readonly title: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
+  readonly fieldConfig: {
+    readonly defaults: {
+      readonly unit: string;
+      readonly decimals?: number;
+      readonly thresholds: { readonly steps: readonly { readonly color: string; readonly value: number | null }[] };
+      readonly custom?: { readonly stacking: { readonly mode: string } };
+    };
+  };
+}
+
+/** A dashboard's JSON, as far as it is read here. */
+export interface Dashboard {
+  readonly title: string;
+  readonly templating: {
+    readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[];
+  };
+  readonly panels: readonly Panel[];
+}
+
+export function panelsWithQueries({ panels }: Dashboard): Panel[] {
+  return panels.filter(({ type }) => type !== 'row');
+}

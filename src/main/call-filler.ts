@@ -67,7 +67,6 @@ export class CallFiller {
     let to = from;
     for (let ms = 0; to < frames.length && ms < durationMs; to++) ms += frames[to]!.frameMs;
     this.#options.play(itemId, frames.slice(from, to));
-    this.#timer =
-      to < frames.length ? setTimeout(() => this.#play(itemId, frames, to, PIECE_MS), PIECE_MS) : undefined;
+    this.#timer = to < frames.length ? setTimeout(() => this.#play(itemId, frames, to, PIECE_MS), PIECE_MS) : undefined;
   }
 }

@@ -14,8 +14,8 @@ import type { InterruptVerdict, OpenItem, SessionEvent, ToolCall, ToolResult } f
 import { isUnanswered } from '../realtime/replay.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import type { AudioPool } from './audio-pool.ts';
-import { CallObserver } from './call-observer.ts';
 import { CallFiller } from './call-filler.ts';
+import { CallObserver } from './call-observer.ts';
 import { CallRecord } from './call-record.ts';
 import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './call-settings.ts';
 import { CallTools } from './call-tools.ts';

@@ -40,6 +40,9 @@ export class UpstreamEvents {
       case 'item_removed':
         record.removeItem(event.itemId);
         break;
+      case 'item_renamed':
+        record.conversation.rename(event.itemId, event.newItemId);
+        break;
       case 'user_text':
         record.userText(event.itemId, event.text);
         break;

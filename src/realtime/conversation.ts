@@ -12,7 +12,7 @@ export type ReplayItem =
     };
 
 interface Item {
-  readonly itemId: string;
+  itemId: string;
   readonly role: 'user' | 'assistant' | 'tool';
   /** undefined: not known yet; null: it could not be transcribed. */
   text: string | null | undefined;
@@ -53,6 +53,14 @@ export class Conversation {
   /** Turns of the caller whose words are not known yet. */
   untranscribed(): string[] {
     return this.#items.filter(({ role, text }) => role === 'user' && text === undefined).map(({ itemId }) => itemId);
+  }
+
+  /** The item goes by another id too from here on; a replay uses the new one. */
+  rename(itemId: string, newItemId: string): void {
+    const item = this.#byId.get(itemId);
+    if (!item) return;
+    item.itemId = newItemId;
+    this.#byId.set(newItemId, item);
   }
 
   /** Removes an item, as the server does with a turn that is to be forgotten. */

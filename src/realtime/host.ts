@@ -13,6 +13,8 @@ export type SessionEvent =
       readonly role: 'user' | 'assistant';
     }
   | { readonly type: 'item_removed'; readonly itemId: string }
+  /** The upstream knows an item by another id from here on. */
+  | { readonly type: 'item_renamed'; readonly itemId: string; readonly newItemId: string }
   /** `text` null: the transcription failed. */
   | { readonly type: 'user_text'; readonly itemId: string; readonly text: string | null }
   /** Everything the assistant said in an item, heard or not, and how long that takes. Comes once an item. */

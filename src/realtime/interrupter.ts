@@ -139,11 +139,14 @@ export class Interrupter {
     if (!this.#send({ type: 'conversation.item.delete', item_id: item.itemId })) return;
     const text = cutToHeard(item.text, heardMs, item.receivedMs + item.droppedMs);
     if (text === '') return;
+    const newItemId = `heard_${++this.#count}_${Date.now().toString(36)}`;
     const event: ConversationItemCreateEvent = {
       type: 'conversation.item.create',
       ...(previous === undefined ? {} : { previous_item_id: previous }),
-      item: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text }] },
+      item: { type: 'message', id: newItemId, role: 'assistant', content: [{ type: 'output_text', text }] },
     };
+    // Before the server names it as the predecessor of others.
+    this.#host.event({ type: 'item_renamed', itemId: item.itemId, newItemId });
     this.#send(event);
   }
 

@@ -3,7 +3,7 @@ import { type Entry, textOf } from './conversation.ts';
 import type { Core } from './core.ts';
 import { transcodeWhole } from './format.ts';
 import type { ResponseRequest } from './response-request.ts';
-import { type Rule, ruleFor } from './script.ts';
+import { callsOf, type Rule, ruleFor } from './script.ts';
 import { isSecondGeneration } from './session.ts';
 import { joinSpeech, type Speech, speechOf } from './voice.ts';
 
@@ -58,11 +58,12 @@ function followRule(core: Core, request: ResponseRequest, rule: Rule | undefined
   const forced = typeof toolChoice === 'object' && toolChoice.type === 'function' ? toolChoice.name : undefined;
   const offered = (name: string) => request.tools.some((tool) => (tool as RealtimeFunctionTool).name === name);
   if (forced !== undefined && offered(forced)) {
-    return [callOf(forced, rule?.tool?.name === forced ? rule.tool.arguments : {})];
+    return [callOf(forced, callsOf(rule).find(({ name }) => name === forced)?.arguments ?? {})];
   }
   const spoken = sayLines(core, request, rule?.say ?? core.library.script.otherwise);
-  if (!rule?.tool || toolChoice === 'none' || !offered(rule.tool.name)) return spoken;
-  return [...spoken, callOf(rule.tool.name, rule.tool.arguments)];
+  if (toolChoice === 'none') return spoken;
+  const calls = callsOf(rule).filter(({ name }) => offered(name));
+  return [...spoken, ...calls.map((call) => callOf(call.name, call.arguments))];
 }
 
 /** Arguments come with the stray whitespace that models write. */
@@ -100,7 +101,7 @@ function promptOf(entries: readonly Entry[]): Entry | undefined {
 function linesAfterTool(core: Core, entries: readonly Entry[], callId: string): string[] {
   const { script, voice } = core.library;
   const call = entries.find(({ item }) => item.type === 'function_call' && item.call_id === callId)?.item;
-  const rule = call?.type === 'function_call' ? script.rules.find(({ tool }) => tool?.name === call.name) : undefined;
+  const rule = call?.type === 'function_call' ? script.rules.find((one) => callsOf(one).some(({ name }) => name === call.name)) : undefined;
   return rule?.afterTool ?? (voice.has('anything-else') ? ['anything-else'] : script.otherwise);
 }
 

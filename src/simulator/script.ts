@@ -26,13 +26,19 @@ export interface Manifest {
   calls: Record<string, RecordedCall>;
 }
 
+/** A function that the assistant calls. */
+export interface ScriptedCall {
+  name: string;
+  arguments: Record<string, unknown>;
+}
+
 /** What the assistant does when the caller's words contain one of `whenAny` (whole words, in any case). */
 export interface Rule {
   whenAny: string[];
   /** Ids of agent lines, spoken in this order. */
   say: string[];
-  /** Called after the words, if the session offers a tool of this name. */
-  tool?: { name: string; arguments: Record<string, unknown> };
+  /** Called after the words, if the session offers tools of these names. */
+  tool?: ScriptedCall | ScriptedCall[];
   /** Ids of agent lines, spoken when the tool has answered. */
   afterTool?: string[];
 }
@@ -67,6 +73,11 @@ function words(text: string): string {
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
     .trim()} `;
+}
+
+/** The functions that a rule has called. */
+export function callsOf(rule: Rule | undefined): ScriptedCall[] {
+  return rule?.tool === undefined ? [] : [rule.tool].flat();
 }
 
 /** The first rule whose words occur in `text`. */

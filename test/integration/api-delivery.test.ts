@@ -35,7 +35,7 @@ function ramp(ms: number, from = 0): Buffer {
 
 /** Without the silence that the gateway puts in while a client sends nothing. */
 function voiced(bytes: Uint8Array): Buffer {
-  const samples = new Int16Array(bytes.slice().buffer);
+  const samples = new Int16Array(new Uint8Array(bytes).buffer);
   return Buffer.from(samples.filter((sample) => sample !== 0).buffer);
 }
 
@@ -106,6 +106,9 @@ describe('polls without acknowledgement', () => {
     await expect.poll(() => queuedMs(call), { timeout: 20_000 }).toBeGreaterThan(74_000);
     const before = await queuedMs(call);
     const stuck = await slowRequest('/api/voice/stream/call-1/response?timeout=0');
+    stuck.resume();
+    await new Promise((resolve) => stuck.once('data', resolve));
+    stuck.pause();
     const closed = new Promise((resolve) => stuck.once('close', resolve));
     const { body } = await call.poll('timeout=20000');
     expect(Buffer.from(body.audio, 'base64').length / 96).toBeGreaterThanOrEqual(before);
@@ -164,7 +167,7 @@ describe('polls with acknowledgement', () => {
   });
 
   it('deliver everything of an ended call before they say so', async () => {
-    await start();
+    await start({ overrides: { reconnect: { maxAttempts: 2, firstBackoffMs: 10 } } });
     const call = await createCall();
     await call.send(ramp(60));
     await call.poll('ack=-1');
@@ -332,9 +335,7 @@ describe('numbered chunks', () => {
     await call.send(chunk(0));
     const unnumbered = await call.send(ramp(20));
     expect(unnumbered.status).toBe(400);
-    expect(unnumbered.body.error).toBe(
-      'chunkSeq is missing, but this call began with it: number all chunks or none',
-    );
+    expect(unnumbered.body.error).toBe('chunkSeq is missing, but this call began with it: number all chunks or none');
     const other = new TestCall(gateway.url, 'call-2');
     await other.create();
     await other.send(ramp(20));

@@ -208,14 +208,16 @@ describe('looking at sessions', () => {
 
   it('knows calls by any name that is allowed, percent-encoded or not', async () => {
     await start();
-    for (const callId of ['a:b@c.d', "7~x+y=z*q!r-s", 'create', `x${'y'.repeat(127)}`]) {
+    for (const callId of ['a:b@c.d', '7~x+y=z*q!r-s', 'create', `x${'y'.repeat(127)}`]) {
       expect((await call(callId).create()).status).toBe(200);
       for (const path of [callId, encodeURIComponent(callId)]) {
         const { status, body } = await http('GET', `${gateway.url}/api/voice/session/${path}`);
         expect(status).toBe(200);
         expect(body.callId).toBe(callId);
       }
-      expect((await http('POST', `${gateway.url}/api/voice/session/${encodeURIComponent(callId)}/end`)).status).toBe(200);
+      expect((await http('POST', `${gateway.url}/api/voice/session/${encodeURIComponent(callId)}/end`)).status).toBe(
+        200,
+      );
     }
   });
 });

@@ -46,7 +46,8 @@ const beta: Headers = { authorization: `Bearer ${KEYS.beta}` };
 /** Every route that needs a key, for one call. */
 const ROUTES: Record<string, (callId: string, headers: Headers) => Promise<Answer>> = {
   'POST create': (callId, headers) => http('POST', `${gateway.url}/api/voice/session/create`, { callId }, headers),
-  'POST stream': (callId, headers) => http('POST', `${gateway.url}/api/voice/stream/${callId}`, { audio: AUDIO }, headers),
+  'POST stream': (callId, headers) =>
+    http('POST', `${gateway.url}/api/voice/stream/${callId}`, { audio: AUDIO }, headers),
   'POST stream?poll=1': (callId, headers) =>
     http('POST', `${gateway.url}/api/voice/stream/${callId}?poll=1`, { audio: AUDIO }, headers),
   'POST stream (bare)': (callId, headers) =>
@@ -57,7 +58,8 @@ const ROUTES: Record<string, (callId: string, headers: Headers) => Promise<Answe
   'GET response': (callId, headers) =>
     http('GET', `${gateway.url}/api/voice/stream/${callId}/response?timeout=0`, undefined, headers),
   'GET session': (callId, headers) => http('GET', `${gateway.url}/api/voice/session/${callId}`, undefined, headers),
-  'GET events': (callId, headers) => http('GET', `${gateway.url}/api/voice/session/${callId}/events`, undefined, headers),
+  'GET events': (callId, headers) =>
+    http('GET', `${gateway.url}/api/voice/session/${callId}/events`, undefined, headers),
   'POST end': (callId, headers) => http('POST', `${gateway.url}/api/voice/session/${callId}/end`, undefined, headers),
   'GET sessions': (_callId, headers) => http('GET', `${gateway.url}/api/voice/sessions`, undefined, headers),
 };
@@ -128,7 +130,9 @@ describe("another tenant's key", () => {
   it('does not see it in the list', async () => {
     const { body } = await ROUTES['GET sessions']!('', beta);
     expect(body).toEqual({ sessions: [], count: 0 });
-    expect((await ROUTES['GET sessions']!('', acme)).body.sessions).toMatchObject([{ callId: victim, tenantId: 'acme' }]);
+    expect((await ROUTES['GET sessions']!('', acme)).body.sessions).toMatchObject([
+      { callId: victim, tenantId: 'acme' },
+    ]);
     expect((await ROUTES['GET sessions']!('', operator)).body.count).toBe(1);
     expect((await ROUTES['GET sessions']!('', { ...operator, 'x-tenant-id': 'beta' })).body.count).toBe(0);
   });

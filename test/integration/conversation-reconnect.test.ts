@@ -24,12 +24,16 @@ const LONG = manifest.agentLines['long-explanation']!;
 const FILLER = { ...QUIET_PROFILE, filler: `${FIXTURES}agent/one-moment.wav` } satisfies AgentProfile;
 const FALLBACK = { ...QUIET_PROFILE, transferExtensions: ['200'], fallbackExtension: '200' } satisfies AgentProfile;
 
+const TRANSCRIBED = 'conversation.item.input_audio_transcription.completed';
+
 let gateway: TestGateway;
 let calls = 0;
 
 beforeAll(async () => {
   gateway = await startGateway({
     env: { SESSION_WORKERS: '1' },
+    // The words of a turn are there before the answer begins.
+    simulator: { responseDelayMs: 300, speedup: 40 },
     profiles: { quiet: QUIET_PROFILE, filler: FILLER, fallback: FALLBACK },
     overrides: {
       reconnect: { firstBackoffMs: 20, maxBackoffMs: 100, pingIntervalMs: 100, maxAttempts: 4 },
@@ -98,23 +102,29 @@ describe('a call whose connection is lost', () => {
 
   it('before the answer began has it answered once', async () => {
     const { call, connection } = await begin();
-    connection.setFaults({ drop: { at: 'reply', afterMs: 0 } });
     const again = gateway.simulator.waitForConnection();
-    connection.once('serverEvent', () => {});
-    void nextEvent(connection, 'serverEvent', 'response.created').then(() => connection.drop());
+    void nextEvent(connection, 'serverEvent', TRANSCRIBED).then(() => connection.drop());
     await say(call, 'arrival');
     const second = await again;
     await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
     expect(received(second, 'response.create')).toHaveLength(1);
-    // The words had not been transcribed when the connection went; the line says that somebody spoke.
-    expect(call.lines.filter((line) => line.startsWith('[User]'))).toHaveLength(1);
-    expect(call.lines.filter((line) => line.startsWith('[AI]'))).toHaveLength(1);
+    expect(JSON.stringify(received(second, 'response.create'))).not.toContain('do not repeat');
+    expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta')]);
+  });
+
+  it('before the words were transcribed says so in the transcript, and the agent asks again', async () => {
+    const { call, connection } = await begin();
+    void nextEvent(connection, 'serverEvent', 'response.created').then(() => connection.drop());
+    await say(call, 'arrival');
+    await call.pollUntil(({ lines }) => lines.length >= 2);
+    expect(call.lines).toEqual(['[User]: (unintelligible)', aiLine('sorry-again')]);
   });
 
   it('while nobody waits for anything asks for nothing', async () => {
     const { call, connection } = await begin();
     await say(call, 'arrival');
     await call.pollUntil(({ lines }) => lines.length >= 2);
+    await played(call);
     const again = gateway.simulator.waitForConnection();
     connection.drop();
     const second = await again;
@@ -178,7 +188,7 @@ describe('a call whose connection is lost', () => {
 
   it('is played the filler while it waits for its answer, once, and then the answer', async () => {
     const { call, connection } = await begin({}, 'filler');
-    void nextEvent(connection, 'serverEvent', 'response.created').then(() => connection.drop());
+    void nextEvent(connection, 'serverEvent', TRANSCRIBED).then(() => connection.drop());
     // The next connections are refused for a while.
     for (let i = 0; i < 3; i++) gateway.simulator.nextConnection({ refuseHandshake: { status: 503 } });
     await say(call, 'arrival');

@@ -83,7 +83,7 @@ export function deliveredMs(call: TestCall): number {
 
 /** Tells the gateway how much of the present generation was played; by default everything. */
 export async function played(call: TestCall, ms = 600_000): Promise<void> {
-  await call.poll(`timeout=0&generation=${call.generation}&playedMs=${ms}`);
+  await call.poll(`timeout=0&maxMs=1&generation=${call.generation}&playedMs=${ms}`);
 }
 
 /** Client events of a type that the simulator got on a connection. */

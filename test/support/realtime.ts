@@ -52,6 +52,7 @@ export class TestHost implements RealtimeHost {
   event(event: SessionEvent): void {
     this.events.push(event);
     if (event.type === 'item_added') this.conversation.add(event.itemId, event.previousItemId, event.role);
+    if (event.type === 'item_renamed') this.conversation.rename(event.itemId, event.newItemId);
     if (event.type === 'user_text') this.conversation.setText(event.itemId, 'user', event.text);
     if (event.type === 'assistant_text') this.conversation.setText(event.itemId, 'assistant', event.text);
     for (const look of this.#waiting) look();

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { API_ERRORS } from '../../src/http/errors.ts';
+import * as schemas from '../../src/http/schemas.ts';
+
+const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+
+it.each(Object.entries(API_ERRORS))('the API page says what %s means, and its status', (code, status) => {
+  const row = page.split('\n').find((line) => line.startsWith('|') && line.includes(`\`${code}\``));
+  expect(row, code).toContain(String(status));
+});
+
+it.each([
+  'CreateBody',
+  'CreateAnswer',
+  'StreamBody',
+  'StreamQuery',
+  'PollQuery',
+  'PollAnswer',
+  'Summary',
+  'SessionInfo',
+] as const)('the API page names every field of %s', (name) => {
+  for (const field of Object.keys((schemas[name] as { properties: object }).properties)) {
+    expect(page, field).toMatch(new RegExp(`\`${field}(\`|=)`));
+  }
+});
