@@ -1,12 +1,31 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests of the Lua client play whole calls on a 20 ms clock: they run when nothing else does. */
+const REAL_TIME = ['test/lua/**/*.test.ts'];
+
+const shared = {
+  // Real sockets and real threads share two cores with whatever else runs on the machine: bounds are generous.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  pool: 'forks' as const,
+};
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Real sockets and real threads share two cores with whatever else runs on the machine: bounds are generous.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    pool: 'forks',
-    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: REAL_TIME,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: { ...shared, name: 'real-time', include: REAL_TIME, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 });

@@ -38,7 +38,7 @@ export interface Gathered {
 
 export function buildReport(options: LoadOptions, gathered: Gathered): LoadReport {
   const { collector, steady, startedAt, isInterrupted } = gathered;
-  const gateway = gatewayPart(options, gathered);
+  const gateway = gatewayPart(gathered);
   const timings = timingsOf(collector, steady !== undefined);
   const measured = measuredOf(options, collector, gateway, timings);
   const processors = cpus();
@@ -51,6 +51,7 @@ export function buildReport(options: LoadOptions, gathered: Gathered): LoadRepor
       node: process.version,
     },
     setup: setupOf(options),
+    steadyCalls: steady && collector.steadyCalls,
     steadySeconds: steady ? (steady.end.atMs - steady.begin.atMs) / 1000 : 0,
     isInterrupted,
     timings,
@@ -74,20 +75,23 @@ function cpuPercent({ steady }: Gathered, secondsOf: (at: Snapshot) => number | 
   return (100_000 * (to - from)) / (steady.end.atMs - steady.begin.atMs);
 }
 
-function gatewayPart(options: LoadOptions, gathered: Gathered): LoadReport['gateway'] {
-  const { steady, first, last, rssBefore, rssSteady, loopSteady, scrapeFailures } = gathered;
+function gatewayPart(gathered: Gathered): LoadReport['gateway'] {
+  const { collector, steady, first, last, rssBefore, rssSteady, loopSteady, scrapeFailures } = gathered;
   const cpu = cpuPercent(gathered, ({ gateway }) => gateway?.cpuSeconds);
   const before = median(rssBefore);
   const rss = median(rssSteady);
   const from = steady?.begin.gateway?.scrape ?? first?.scrape;
   const to = steady?.end.gateway?.scrape ?? last?.scrape;
+  // Those that were up, should some not have come up at all.
+  const calls = collector.steadyCalls;
+  const perCall = (value: number | undefined) => (value === undefined || !calls ? undefined : value / calls);
   const megabytes = (bytes: number | undefined) => (bytes === undefined ? undefined : bytes / 1e6);
   return {
     cpuPercent: cpu,
-    cpuPercentPerCall: cpu === undefined ? undefined : cpu / options.calls,
+    cpuPercentPerCall: perCall(cpu),
     rssBeforeMb: megabytes(before),
     rssMb: megabytes(rss),
-    rssMbPerCall: rss === undefined || before === undefined ? undefined : (rss - before) / 1e6 / options.calls,
+    rssMbPerCall: rss === undefined || before === undefined ? undefined : perCall((rss - before) / 1e6),
     loopP99Ms: loopSteady.length === 0 ? undefined : Math.max(...loopSteady),
     uplink: gatewayQuantiles('voice_gateway_uplink_latency_seconds', to, from),
     downlink: gatewayQuantiles('voice_gateway_downlink_latency_seconds', to, from),

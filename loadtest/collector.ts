@@ -29,6 +29,8 @@ export class Collector {
   readonly #steady = newHistograms();
   readonly #open = new Map<number, OpenSecond>();
   readonly #last = new Map<number, GeneratorReport>();
+  /** By generator. */
+  readonly #steadyCalls = new Map<number, { sum: number; seconds: number }>();
   readonly #startMs: number;
   readonly #isSteady: (second: number) => boolean;
   #lastSample: GatewaySample | undefined;
@@ -43,6 +45,14 @@ export class Collector {
   get activeCalls(): number {
     let calls = 0;
     for (const { activeCalls } of this.#last.values()) calls += activeCalls;
+    return calls;
+  }
+
+  /** Calls that were up in the steady state, on average; undefined: there was none. */
+  get steadyCalls(): number | undefined {
+    if (this.#steadyCalls.size === 0) return undefined;
+    let calls = 0;
+    for (const { sum, seconds } of this.#steadyCalls.values()) calls += sum / seconds;
     return calls;
   }
 
@@ -75,6 +85,10 @@ export class Collector {
     row?.reports.set(generator, report);
     this.#last.set(generator, report);
     const isSteady = this.#isSteady(second);
+    if (isSteady) {
+      const { sum, seconds } = this.#steadyCalls.get(generator) ?? { sum: 0, seconds: 0 };
+      this.#steadyCalls.set(generator, { sum: sum + report.activeCalls, seconds: seconds + 1 });
+    }
     for (const timing of TIMINGS) {
       const snapshot = timings[timing];
       if (!snapshot) continue;

@@ -62,7 +62,7 @@ export class GeneratorProcess {
         this.#done.resolve();
         break;
       case 'failed':
-        this.#fail(new Error(`a generator failed: ${message.message}`));
+        this.#fail(new Error(message.message));
         break;
     }
   }

@@ -112,9 +112,9 @@ async function onMessage(message: ToGenerator): Promise<void> {
 
 process.on('message', (message: ToGenerator) => {
   onMessage(message).catch((error: Error) => {
-    process.send?.({ type: 'failed', message: error.stack ?? error.message } satisfies FromGenerator, () =>
-      process.exit(1),
-    );
+    // What is wrong with a job is somebody's typing; anything else is a defect, and its place is worth knowing.
+    const text = message.type === 'job' ? error.message : (error.stack ?? error.message);
+    process.send?.({ type: 'failed', message: text } satisfies FromGenerator, () => process.exit(1));
   });
 });
 // Whoever started this process is gone.

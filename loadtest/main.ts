@@ -143,7 +143,7 @@ Objectives are "at most": --slo uplink_p99=20ms --slo errors=0 --slo cpu_per_cal
 ${sloList()}
 
 Exit codes: 0, ${SLO_MISSED} an objective was missed, ${USAGE} usage, ${GENERATOR_SATURATED} the generator could not keep up (believe nothing),
-${FAILED} something could not be started or broke, ${INTERRUPTED} interrupted.`,
+${FAILED} something could not be started or broke, or no call came up, ${INTERRUPTED} interrupted.`,
   )
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE));
 
@@ -231,7 +231,8 @@ function sloText({ slos }: LoadReport): string {
     .join('\n');
 }
 
-function exitCodeOf({ generator, isInterrupted, slos }: LoadReport): number {
+function exitCodeOf({ generator, isInterrupted, slos, counters }: LoadReport): number {
+  if (counters.callsStarted === 0 && !isInterrupted) return FAILED;
   if (generator.generatorSaturated) return GENERATOR_SATURATED;
   if (isInterrupted) return INTERRUPTED;
   return slos.every(({ met }) => met) ? 0 : SLO_MISSED;

@@ -42,6 +42,8 @@ export interface LoadReport {
   readonly setup: Readonly<Record<string, string | number | boolean>>;
   /** Length of the steady state in seconds: all calls up and warm, none ending. 0: it was not reached. */
   readonly steadySeconds: number;
+  /** Calls that were up in it, on average. */
+  readonly steadyCalls: number | undefined;
   readonly isInterrupted: boolean;
   /** Of the steady state; of the whole run where there was none. */
   readonly timings: Readonly<Record<Timing, Quantiles>>;

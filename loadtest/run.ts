@@ -150,9 +150,10 @@ class LoadRun {
       const stopMs = fullMs + durationMs;
       const secondOf = (ms: number) => (ms - startMs) / 1000;
       // Whole seconds only: the ones at the ends hold what is not steady.
+      let steadyEndMs = stopMs;
       const collector = new Collector(
         startMs,
-        (second) => second >= secondOf(steadyMs) && second + 1 <= secondOf(stopMs),
+        (second) => second >= secondOf(steadyMs) && second + 1 <= secondOf(steadyEndMs),
       );
       this.#collector = collector;
       const running = this.#generators.map((generator, i) =>
@@ -163,14 +164,17 @@ class LoadRun {
       this.#guardStack(stopped);
       const progress = setInterval(() => this.#progress(startMs, stopMs), 500);
 
-      const begin = await this.#snapshotAt(steadyMs, stopped.signal);
+      await pause(steadyMs - hrNowMs(), stopped.signal);
+      const begin = stopped.signal.aborted ? undefined : await this.#snapshot();
       this.#isSteady = begin !== undefined;
-      const end = await this.#snapshotAt(stopMs - 50, stopped.signal);
+      await pause(stopMs - 50 - hrNowMs(), stopped.signal);
+      if (stopped.signal.aborted) steadyEndMs = hrNowMs();
+      const end = await this.#snapshot();
       this.#isSteady = false;
       if (stopped.signal.aborted) for (const generator of this.#generators) generator.stop();
       await Promise.race([
         Promise.all(running),
-        sleep(END_TIMEOUT_MS + Math.max(0, stopMs - hrNowMs()), undefined, { ref: false }).then(() => {
+        sleep(END_TIMEOUT_MS, undefined, { ref: false }).then(() => {
           throw new Error('the generators do not end');
         }),
       ]).finally(() => clearInterval(progress));
@@ -181,7 +185,7 @@ class LoadRun {
       return buildReport(this.#options, {
         startedAt,
         collector,
-        steady: begin && end ? { begin, end } : undefined,
+        steady: begin && { begin, end },
         first: this.#first,
         last,
         rssBefore: this.#rssBefore,
@@ -218,9 +222,7 @@ class LoadRun {
     }
   }
 
-  async #snapshotAt(atMs: number, signal: AbortSignal): Promise<Snapshot | undefined> {
-    await pause(atMs - hrNowMs(), signal);
-    if (signal.aborted) return undefined;
+  async #snapshot(): Promise<Snapshot> {
     const gateway = await this.#watch.sample().catch(() => undefined);
     return {
       atMs: gateway?.atMs ?? hrNowMs(),

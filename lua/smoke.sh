@@ -78,6 +78,7 @@ recording=$folder/call.wav
 a_leg=
 codec_before=
 
+# shellcheck disable=SC2317  # called by the trap
 cleanup() {
   [[ -z $a_leg ]] || fs "uuid_kill $a_leg" >/dev/null
   [[ -n $dial ]] || fs "global_setvar loopback_initial_codec=$codec_before" >/dev/null
@@ -129,7 +130,11 @@ if [[ -n $call_id ]] && command -v curl >/dev/null; then
   # Ending an ended call only repeats its summary.
   summary=$(ask_gateway -X POST -d '{}' "$gateway/api/voice/session/$call_id/end")
   case $summary in
-    *'[User]: '*) to_agent=yes; note "the gateway's transcript: $(grep -o '"transcript":\[[^]]*\]' <<<"$summary")" ;;
+    *'[User]: '*)
+      to_agent=yes
+      lines=${summary#*\"transcript\":[}
+      note "the gateway's transcript: ${lines%%],\"actions\"*}"
+      ;;
     *'"transcript"'*) to_agent=no; note "the gateway has no word of the caller: $summary" ;;
     *) note "the gateway does not tell: ${summary:-no answer}" ;;
   esac

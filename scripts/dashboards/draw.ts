@@ -97,18 +97,21 @@ function drawLines(
   period: readonly [number, number],
 ): string {
   const { unit, thresholds, custom } = panel.fieldConfig.defaults;
-  const all = data.flatMap((series, query) =>
+  const found = data.flatMap((series, query) =>
     series
       .filter(({ points }) => points.some(([, value]) => Number.isFinite(value)))
       .map((one) => ({ ...one, name: legendOf(panel.targets[query]!.legendFormat, one.labels) })),
   );
-  if (all.length === 0) return text(box.x, box.y + 20, 'no data', 'fill="#c4162a"');
+  if (found.length === 0) return text(box.x, box.y + 20, 'no data', 'fill="#c4162a"');
   const isStacked = custom?.stacking.mode === 'normal';
+  // Of many series that were 0 all the time one is enough, and only where nothing else is to be seen.
+  const busy = found.filter(({ points }) => points.some(([, value]) => value !== 0 && Number.isFinite(value)));
+  const all = busy.length > 0 ? busy : found.slice(0, 1);
   const layers = isStacked ? stacked(all.map(({ points }) => points)) : all.map(({ points }) => points);
   const limits = thresholds.steps.flatMap(({ value, color }) =>
     value === null || value === 0 ? [] : [{ value, color }],
   );
-  const most = Math.max(...layers.flat().map(([, value]) => (Number.isFinite(value) ? value : 0)), 1e-12) * 1.08;
+  const most = (Math.max(...layers.flat().map(([, value]) => (Number.isFinite(value) ? value : 0))) || 1) * 1.08;
   const plot: Box = { x: box.x + 58, y: box.y, width: box.width - 62, height: box.height - 34 };
   const grid = [0, 0.5, 1].map((share) => {
     const y = valueY(most * share, most, plot);

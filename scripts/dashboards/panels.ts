@@ -196,7 +196,7 @@ function optionsOf(kind: PanelSpec['kind']): object {
     case 'timeseries':
       return {
         legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
-        tooltip: { mode: 'multi', sort: 'desc' },
+        tooltip: { mode: 'multi', sort: 'desc', hideZeros: true },
       };
     case 'stat':
       return {

@@ -503,7 +503,8 @@ export class Session implements CallSession {
     if (this.#outbox.queuedAudioMs <= this.#deps.maxOutboxMs) return;
     // Nobody listens to minutes of backlog.
     this.#downlink.cut(itemId);
-    this.#upstream.command({ type: 'cancel_reply' });
+    const keptMs = this.#ledger.playback(itemId, nowMs).receivedMs;
+    this.#upstream.command({ type: 'cancel_reply', itemId, keptMs });
     this.observer.replyCancelled(this.#outbox.queuedAudioMs);
   }
 

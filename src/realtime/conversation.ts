@@ -113,22 +113,24 @@ export function assistantLine(text: string): string {
   return `[AI]: ${text}`;
 }
 
-/** Words are shorter than this in languages that put blanks between them. */
-const MAX_WORD_LENGTH = 40;
+/** A character of a script that puts no blanks between words. */
+const UNSPACED =
+  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 
 /**
- * The part of a reply's text that was heard, cut in proportion, after the last word that was heard whole. Speech has an
- * even pace, so the error is a word or so. Text without blanks is cut between characters.
+ * The part of a reply's text that was heard, cut in proportion, after the last word that was heard whole; after the last
+ * character where words are not set apart. Speech has an even pace, so the error is a word or so.
  */
 export function cutToHeard(text: string, heardMs: number, totalMs: number): string {
   if (heardMs <= 0 || totalMs <= 0) return '';
   if (heardMs >= totalMs) return text;
-  const end = Math.floor((text.length * heardMs) / totalMs);
-  for (let at = end; at >= 0 && end - at <= MAX_WORD_LENGTH; at--) {
-    if (/\s/.test(text[at] ?? '')) return text.slice(0, at).trimEnd();
+  for (let at = Math.floor((text.length * heardMs) / totalMs); at > 0; at--) {
+    const heard = text.slice(0, at);
+    if (/\s/.test(text[at] ?? '') || UNSPACED.test(lastCharacter(heard))) return heard.trimEnd();
   }
-  if (end <= MAX_WORD_LENGTH && /\s/.test(text)) return '';
-  // Not in the middle of a character that takes two units.
-  const isSplit = /[\uDC00-\uDFFF]/.test(text[end] ?? '');
-  return text.slice(0, isSplit ? end - 1 : end);
+  return '';
+}
+
+function lastCharacter(text: string): string {
+  return text.slice(/[\uDC00-\uDFFF]$/.test(text) ? -2 : -1);
 }

@@ -145,6 +145,13 @@ export class ReplyItems {
     this.#forgetIfOver(item);
   }
 
+  /** Of what was passed on only `keptMs` will be heard. */
+  shorten(item: ReplyItem, keptMs: number): void {
+    const lostMs = Math.max(0, item.receivedMs - keptMs);
+    item.receivedMs -= lostMs;
+    item.droppedMs += lostMs;
+  }
+
   /** These were heard to their end, as far as that has come. */
   heard(itemIds: Iterable<string>): void {
     for (const itemId of itemIds) {

@@ -153,9 +153,17 @@ export class RealtimeSession {
     if (!this.#closed) this.#responses.request(this.#say(instructions, 'prompt'));
   }
 
-  /** Stops the reply because more of it is queued than anybody will listen to. */
-  cancelReply(): void {
-    for (const responseId of this.#responses.active) this.#drop(responseId);
+  /**
+   * Stops the reply because more of it is queued than anybody will listen to.
+   * @param keptMs how much of the item is to be heard; the rest is cut from the server's memory
+   */
+  cancelReply(itemId: string, keptMs: number): void {
+    const { active } = this.#responses;
+    for (const responseId of active) this.#drop(responseId);
+    const item = this.#items.find(itemId);
+    if (!item) return;
+    this.#items.shorten(item, keptMs);
+    if (!active.has(item.responseId)) this.#interrupter.settle([item]);
   }
 
   /** Ends the session without another event. Idempotent. */

@@ -75,7 +75,7 @@ export class HostedSession {
         this.#session?.prompt(command.instructions);
         break;
       case 'cancel_reply':
-        this.#session?.cancelReply();
+        this.#session?.cancelReply(command.itemId, command.keptMs);
         break;
     }
   }

@@ -28,7 +28,8 @@ export interface OpenAnswer {
 export type SessionCommand =
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'prompt'; readonly instructions: string }
-  | { readonly type: 'cancel_reply' };
+  /** `keptMs`: how much of the item the caller is still to hear. */
+  | { readonly type: 'cancel_reply'; readonly itemId: string; readonly keptMs: number };
 
 interface SessionRef {
   readonly sessionKey: string;

@@ -135,7 +135,10 @@ describe('an upstream that says something else', () => {
 
   it('than its own schema allows costs no call', async () => {
     const { call, connection } = await begin({});
-    for (const type of ['response.done', 'response.created', 'conversation.item.added', 'error']) connection.send({ type });
+    const transcribed = 'conversation.item.input_audio_transcription.completed';
+    for (const type of ['response.done', 'response.created', 'conversation.item.added', transcribed]) {
+      connection.send({ type });
+    }
     await say(call, 'arrival');
     await call.pollUntil(({ lines }) => lines.length >= 2);
     expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta')]);

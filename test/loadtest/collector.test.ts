@@ -33,6 +33,7 @@ describe('the collector', () => {
     ]);
     expect(collector.rows[1]!.streamP99).toBeCloseTo(20, 0);
     expect(collector.activeCalls).toBe(2);
+    expect(collector.steadyCalls).toBe(2);
     expect(collector.generatorCpuSeconds).toBeCloseTo(0.6);
   });
 

@@ -1,0 +1,177 @@
+/**
+ * What metrics and logging cost: two gateways, one that measures, is scraped every 15 s and logs at `info`, and one that
+ * does neither, carry the same calls in turns, and their CPU time is compared pair by pair. The pairs take turns so that
+ * whatever else the machine does falls on both.
+ *
+ *     node bench/observability.ts --calls 50 --pairs 8
+ */
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError } from 'commander';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const SCRAPE_MS = 15_000;
+/** Until all calls are up and the code is warm. */
+const WARM_UP_MS = 6_000;
+const RAMP_PER_SECOND = 50;
+
+function atLeastOne(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('not a whole number above 0');
+  return value;
+}
+
+const program = new Command('observability')
+  .description('What metrics and logging cost, in CPU time.')
+  .option('--calls <number>', 'calls at once', atLeastOne, 50)
+  .option('--pairs <number>', 'measured pairs', atLeastOne, 8)
+  .option('--seconds <number>', 'measured in each half of a pair', atLeastOne, 30)
+  .option('--session-workers <mode>', 'dedicated, or a number', '2')
+  .parse();
+const options = program.opts<{ calls: number; pairs: number; seconds: number; sessionWorkers: string }>();
+
+/** A gateway in a process of its own. */
+class Gateway {
+  readonly #child: ChildProcess;
+  readonly url: string;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.url = url;
+  }
+
+  static async start(dist: string, mode: 'on' | 'off', env: Record<string, string>): Promise<Gateway> {
+    const child = fork(fileURLToPath(new URL('support/observed-gateway.ts', import.meta.url)), [dist, mode], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    const [{ url }] = (await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(() => Promise.reject(new Error('a gateway did not start'))),
+    ])) as [{ url: string }];
+    return new Gateway(child, url);
+  }
+
+  /** CPU time of all its threads so far, in seconds. */
+  async cpuSeconds(): Promise<number> {
+    this.#child.send('cpu');
+    const [{ cpuMicros }] = (await once(this.#child, 'message')) as [{ cpuMicros: number }];
+    return cpuMicros / 1e6;
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await exited;
+  }
+}
+
+/** CPU seconds that `gateway` takes for the calls while they are all up. */
+async function measure(gateway: Gateway, key: string, isScraped: boolean): Promise<number> {
+  const { calls, seconds } = options;
+  const rampMs = (calls / RAMP_PER_SECOND) * 1000;
+  const lengthMs = WARM_UP_MS + seconds * 1000 + 2_000;
+  const load = spawn(
+    process.execPath,
+    [
+      join(root, 'loadtest/main.ts'),
+      ...['--url', gateway.url, '--key', key, '--calls', String(calls), '--ramp', `${RAMP_PER_SECOND}/s`],
+      ...['--for', `${lengthMs}ms`, '--warm-up', '1s', '--sim-mode', 'loopback', '--json'],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const finished = once(load, 'exit');
+  await sleep(rampMs + WARM_UP_MS);
+  const before = await gateway.cpuSeconds();
+  const endsAtMs = performance.now() + seconds * 1000;
+  while (performance.now() < endsAtMs) {
+    if (isScraped) await fetch(`${gateway.url}/metrics`).then((answer) => answer.text());
+    await sleep(Math.min(SCRAPE_MS, Math.max(1, endsAtMs - performance.now())));
+  }
+  const used = (await gateway.cpuSeconds()) - before;
+  const [code] = (await finished) as [number | null];
+  // 1: an objective was missed, which is not the question here.
+  if (code !== 0 && code !== 1) throw new Error(`the load tester ended with code ${code}: this pair says nothing`);
+  return used;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-observability-'));
+const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+try {
+  spawnSync(process.execPath, [join(root, 'scripts/build.ts'), '--if-needed'], { cwd: root, stdio: 'inherit' });
+  // A build made meanwhile must not change what is measured.
+  for (const part of ['dist', 'fixtures', 'agents', 'package.json']) {
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  const simulator = spawn(
+    process.execPath,
+    [join(folder, 'dist/simulator/cli.js'), '--port', '0', '--mode', 'loopback'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  closers.push(() => simulator.kill());
+  let printed = '';
+  let upstream: string | undefined;
+  while (upstream === undefined) {
+    const [chunk] = (await once(simulator.stdout!, 'data')) as [Buffer];
+    printed += chunk;
+    upstream = /"url":"(wss?:[^"]+)".*listening/.exec(printed)?.[1];
+  }
+  simulator.stdout!.resume();
+  const key = randomUUID();
+  const env = {
+    PORT: '0',
+    // The key would close /metrics off loopback only.
+    W3_VOICE_GATEWAY_API_KEY: key,
+    OPENAI_API_KEY: 'simulator',
+    OPENAI_REALTIME_URL: upstream,
+    SESSION_WORKERS: options.sessionWorkers,
+    AGENTS_DIR: join(folder, 'agents'),
+  };
+  const gateways = {
+    on: await Gateway.start(join(folder, 'dist'), 'on', { ...env, DATA_DIR: join(folder, 'data-on') }),
+    off: await Gateway.start(join(folder, 'dist'), 'off', { ...env, DATA_DIR: join(folder, 'data-off') }),
+  };
+  closers.push(() => Promise.all([gateways.on.stop(), gateways.off.stop()]));
+  const perCall = (cpuSeconds: number) => (100 * cpuSeconds) / options.seconds / options.calls;
+  const ratios: number[] = [];
+  process.stdout.write(
+    `${options.calls} calls, SESSION_WORKERS=${options.sessionWorkers}, ${options.seconds} s each\n`,
+  );
+  // Each warms up once, unmeasured.
+  for (const mode of ['on', 'off'] as const) await measure(gateways[mode], key, false).catch(() => 0);
+  for (let pair = 0; pair < options.pairs; pair++) {
+    const used = { on: 0, off: 0 };
+    const order = pair % 2 === 0 ? (['on', 'off'] as const) : (['off', 'on'] as const);
+    try {
+      for (const mode of order) used[mode] = await measure(gateways[mode], key, mode === 'on');
+    } catch (error) {
+      process.stdout.write(`pair ${pair + 1}: ${(error as Error).message}\n`);
+      continue;
+    }
+    ratios.push(used.on / used.off - 1);
+    process.stdout.write(
+      `pair ${pair + 1}: on ${perCall(used.on).toFixed(3)} %, off ${perCall(used.off).toFixed(3)} % of a core a call, ${(100 * ratios.at(-1)!).toFixed(1)} % more\n`,
+    );
+  }
+  const sorted = ratios.toSorted((a, b) => a - b);
+  process.stdout.write(
+    `metrics and logging cost ${(100 * median(ratios)).toFixed(1)} % of the gateway's CPU (median of ${ratios.length} pairs, from ${(100 * sorted[0]!).toFixed(1)} to ${(100 * sorted.at(-1)!).toFixed(1)})\n`,
+  );
+} finally {
+  for (let close = closers.pop(); close; close = closers.pop()) await close();
+}

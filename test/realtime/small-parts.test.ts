@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { AudioRing } from '../../src/realtime/audio-ring.ts';
+import { AwaitedTranscripts } from '../../src/realtime/awaited-transcripts.ts';
+import { KeyPresses } from '../../src/realtime/key-presses.ts';
+import { classifyServerError, UpstreamError } from '../../src/realtime/upstream-error.ts';
+
+describe('AudioRing', () => {
+  const frame = (name: string, audioMs: number) => ({ frame: name, audioMs, receivedAtMs: 0 });
+  const names = (ring: AudioRing) => ring.take().frames.map((one) => one.frame);
+
+  it('keeps the newest audio, in order, and counts what falls out', () => {
+    const ring = new AudioRing(1000);
+    for (let i = 0; i < 14; i++) ring.push(frame(`f${i}`, 100));
+    const { frames, droppedMs } = ring.take();
+    expect(frames.map((one) => one.frame)).toEqual(Array.from({ length: 10 }, (_, i) => `f${i + 4}`));
+    expect(droppedMs).toBe(400);
+    expect(ring.take()).toEqual({ frames: [], droppedMs: 0 });
+  });
+
+  it('keeps the last frame, however long', () => {
+    const ring = new AudioRing(100);
+    ring.push(frame('short', 20));
+    ring.push(frame('long', 5000));
+    expect(names(ring)).toEqual(['long']);
+  });
+});
+
+describe('UpstreamError', () => {
+  it.each([
+    [400, 'refused', false],
+    [401, 'refused', false],
+    [403, 'refused', false],
+    [404, 'refused', false],
+    [408, 'unavailable', true],
+    [429, 'rate_limited', true],
+    [500, 'unavailable', true],
+    [502, 'unavailable', true],
+    [503, 'unavailable', true],
+  ])('sorts HTTP %d as %s', (status, errorClass, retryable) => {
+    expect(UpstreamError.fromHandshake(status)).toMatchObject({ class: errorClass, retryable, code: `http_${status}` });
+  });
+});
+
+describe('classifyServerError', () => {
+  it.each([
+    ['response_cancel_not_active', 'benign'],
+    ['item_not_found', 'benign'],
+    ['input_audio_buffer_commit_empty', 'benign'],
+    ['something_new', 'benign'],
+    [null, 'benign'],
+    [undefined, 'benign'],
+    ['session_expired', 'retryable'],
+    ['rate_limit_exceeded', 'retryable'],
+    ['inference_rate_limit_exceeded', 'retryable'],
+    ['server_error', 'retryable'],
+    ['beta_api_shape_disabled', 'fatal'],
+    ['insufficient_quota', 'fatal'],
+    ['invalid_api_key', 'fatal'],
+  ])('%s is %s', (code, verdict) => {
+    expect(classifyServerError(code)).toBe(verdict);
+  });
+});
+
+describe('AwaitedTranscripts', () => {
+  it('waits for a turn until its words come, but not for ever', () => {
+    const transcripts = new AwaitedTranscripts();
+    expect(transcripts.isWaiting(0)).toBe(false);
+    transcripts.add('a', 1000);
+    transcripts.add('b', 2000);
+    transcripts.settle('a');
+    expect(transcripts.isWaiting(3000)).toBe(true);
+    expect(transcripts.isWaiting(7000)).toBe(false);
+    expect(transcripts.takeAll()).toEqual(['b']);
+    expect(transcripts.takeAll()).toEqual([]);
+  });
+
+  it('does not wait for words that came before the turn was known to be one', () => {
+    const transcripts = new AwaitedTranscripts();
+    transcripts.settle('a');
+    transcripts.add('a', 0);
+    expect(transcripts.isWaiting(1)).toBe(false);
+    expect(transcripts.takeAll()).toEqual([]);
+  });
+});
+
+describe('KeyPresses', () => {
+  let told: string[];
+  let keys: KeyPresses;
+  beforeEach(() => {
+    vi.useFakeTimers();
+    told = [];
+    keys = new KeyPresses((digits) => told.push(digits));
+  });
+  afterEach(() => {
+    keys.close();
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
+  it('tells keys together that follow each other', () => {
+    keys.press('4');
+    vi.advanceTimersByTime(900);
+    keys.press('7');
+    vi.advanceTimersByTime(900);
+    keys.press('11');
+    expect(told).toEqual([]);
+    vi.advanceTimersByTime(1000);
+    expect(told).toEqual(['4711']);
+  });
+
+  it('tells at once what ends with a hash', () => {
+    keys.press('47');
+    keys.press('11#');
+    expect(told).toEqual(['4711#']);
+    vi.advanceTimersByTime(5000);
+    expect(told).toHaveLength(1);
+  });
+
+  it('tells nothing after it was closed', () => {
+    keys.press('1');
+    keys.close();
+    keys.press('2#');
+    vi.advanceTimersByTime(5000);
+    expect(told).toEqual([]);
+  });
+});
