@@ -21,7 +21,9 @@ if [ ! -r "$recording" ]; then
   exit 2
 fi
 work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
+poller=""
+trap '[ -z "$poller" ] || kill "$poller" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 # The key goes through a file: arguments can be read by every user of the machine.
 headers="$work/headers"
@@ -98,6 +100,7 @@ check "stream $streamed chunks of audio" 200 '^$'
 sleep 3
 touch "$work/stop"
 wait "$poller"
+poller=""
 
 replies="$(cat "$work/replies")"
 status=200

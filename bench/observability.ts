@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+import { noteCosts } from './support/note-costs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const SCRAPE_MS = 15_000;
@@ -30,7 +31,7 @@ function atLeastOne(text: string): number {
 const program = new Command('observability')
   .description('What metrics and logging cost, in CPU time.')
   .option('--calls <number>', 'calls at once', atLeastOne, 50)
-  .option('--pairs <number>', 'measured pairs', atLeastOne, 8)
+  .option('--pairs <number>', 'measured pairs; 0: only what single notes cost', Number, 8)
   .option('--seconds <number>', 'measured in each half of a pair', atLeastOne, 30)
   .option('--session-workers <mode>', 'dedicated, or a number', '2')
   .parse();
@@ -84,7 +85,7 @@ async function measure(gateway: Gateway, key: string, isScraped: boolean): Promi
       ...['--url', gateway.url, '--key', key, '--calls', String(calls), '--ramp', `${RAMP_PER_SECOND}/s`],
       ...['--for', `${lengthMs}ms`, '--warm-up', '1s', '--sim-mode', 'loopback', '--json'],
     ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: 'ignore' },
   );
   const finished = once(load, 'exit');
   await sleep(rampMs + WARM_UP_MS);
@@ -106,6 +107,15 @@ function median(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
+
+let sum = 0;
+process.stdout.write('what one note costs, and how often there is one on a call:\n');
+for (const { what, micros, perCallSecond } of noteCosts()) {
+  sum += micros * perCallSecond;
+  process.stdout.write(`  ${what.padEnd(26)} ${micros.toFixed(2).padStart(6)} µs × ${perCallSecond} a second\n`);
+}
+process.stdout.write(`  together ${(sum / 1e4).toFixed(4)} % of a core a call\n`);
+if (options.pairs === 0) process.exit(0);
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-observability-'));
 const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
@@ -169,6 +179,7 @@ try {
     );
   }
   const sorted = ratios.toSorted((a, b) => a - b);
+  if (ratios.length === 0) throw new Error('no pair could be measured: the machine is too busy');
   process.stdout.write(
     `metrics and logging cost ${(100 * median(ratios)).toFixed(1)} % of the gateway's CPU (median of ${ratios.length} pairs, from ${(100 * sorted[0]!).toFixed(1)} to ${(100 * sorted.at(-1)!).toFixed(1)})\n`,
   );

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hrNowMs } from '../src/metrics/clock.ts';
 import type { SearchBudget } from './continuity.ts';
-import { HttpLane, type LaneAnswer, LaneError } from './http-lane.ts';
+import { HttpLane, type LaneAnswer } from './http-lane.ts';
 import { Listener } from './listener.ts';
 import type { GeneratorJob } from './protocol.ts';
 import type { Recording } from './recording.ts';
+import { type Answer, ask, type Outcome, type RequestKind } from './requests.ts';
 import { ChunkSchedule } from './schedule.ts';
 import { checkLines, type ExpectedLines } from './script-lines.ts';
 import type { Stats } from './stats.ts';
@@ -30,19 +31,6 @@ export interface CallContext {
   readonly expectedLines: ReadonlyMap<string, ExpectedLines>;
   /** When calls are to end; it may come closer. */
   readonly stopMs: () => number;
-}
-
-/** An answer's fields that matter here. */
-interface Answer {
-  readonly audio?: string;
-  readonly transcript?: string;
-  readonly actions?: readonly unknown[];
-  readonly seq?: number;
-  readonly generation?: number;
-  readonly hasMore?: boolean;
-  readonly endReason?: string;
-  readonly error?: string;
-  readonly code?: string;
 }
 
 /** One caller on the telephone: creates a session, plays a recording into it, hears what comes, and ends it. */
@@ -165,13 +153,11 @@ export class Call {
     const sentAtMs = hrNowMs();
     this.#listener.sent(sentAtMs);
     stats.count('chunks');
-    // The number makes it safe to send again what may have arrived.
-    const answer = await this.#ask('stream', post, post);
+    const answer = await this.#askStream(post);
     const nowMs = hrNowMs();
     stats.time('stream', nowMs - sentAtMs);
     stats.time('response', nowMs - dueMs);
     if (!answer) return;
-    this.#chunkSeq += 1;
     if (job.mode === 'poll1') this.#take(answer, nowMs);
     else if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
   }
@@ -299,53 +285,50 @@ export class Call {
   // Requests
 
   /** Sends a request; what fails is counted. Returns undefined when there is nothing to go on with. */
-  async #ask(
-    kind: 'create' | 'stream' | 'poll' | 'end',
-    request: () => Promise<LaneAnswer>,
-    again?: () => Promise<LaneAnswer>,
-  ): Promise<Answer | undefined> {
-    const { stats } = this.#context;
-    stats.count('requests');
-    let answer: LaneAnswer;
-    try {
-      answer = await request();
-    } catch (error) {
-      const { code } = error as LaneError;
-      stats.error(`${kind} ${error instanceof LaneError ? code : 'failed'}`);
-      if (again) return this.#ask(kind, again);
-      if (kind === 'stream') this.#chunkSeq += 1;
-      return undefined;
-    }
-    const body = parse(answer.body);
-    if (answer.status === 200 && body) return body;
-    this.#refused(kind, answer.status, body);
+  async #ask(kind: RequestKind, request: () => Promise<LaneAnswer>): Promise<Answer | undefined> {
+    this.#context.stats.count('requests');
+    const outcome = await ask(kind, request);
+    if (outcome.type === 'answered') return outcome.answer;
+    if (outcome.type === 'unanswered') this.#context.stats.error(outcome.error);
+    else await this.#onRefused(kind, outcome);
     return undefined;
   }
 
-  #refused(kind: string, status: number, body: Answer | undefined): void {
+  /** Sends a chunk; its number makes it safe to send again what may have arrived. */
+  async #askStream(request: () => Promise<LaneAnswer>): Promise<Answer | undefined> {
     const { stats } = this.#context;
-    // The agent hung up while a chunk was under way.
-    if (this.#isOver && status === 404) return;
-    stats.error(`${kind} ${status}${body?.code ? ` ${body.code}` : ''}`);
-    if (body?.error) stats.note(`${this.#callId} ${kind}: ${body.error}`);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      stats.count('requests');
+      const outcome = await ask('stream', request);
+      // A 503 leaves the number free; anything else has used it, or may have.
+      if (outcome.type !== 'refused' || outcome.status !== 503) {
+        if (outcome.type !== 'unanswered' || attempt > 0) this.#chunkSeq += 1;
+      }
+      if (outcome.type === 'answered') return outcome.answer;
+      if (outcome.type === 'refused') {
+        await this.#onRefused('stream', outcome);
+        return undefined;
+      }
+      stats.error(outcome.error);
+    }
+    return undefined;
+  }
+
+  async #onRefused(kind: RequestKind, { status, error, why }: Extract<Outcome, { type: 'refused' }>): Promise<void> {
+    const { stats } = this.#context;
+    const isUnknown = status === 404 && kind !== 'create';
+    // The agent hung up while a chunk was under way; the poll beside it is just being told.
+    if (isUnknown && this.#pollLane && !this.#isOver) await sleepMs(RETRY_PAUSE_MS);
+    if (isUnknown && this.#isOver) return;
+    stats.error(error);
+    if (why) stats.note(`${this.#callId} ${kind}: ${why}`);
     if (kind === 'stream') {
       stats.count('refused');
       this.#listener.refused();
-      // A 503 leaves the number free, everything else that is no 200 has used it.
-      if (status !== 503) this.#chunkSeq += 1;
     }
-    if (status === 404 && kind !== 'create') {
-      this.#isOver = true;
-      stats.count('callsLost');
-    }
-  }
-}
-
-function parse(text: string): Answer | undefined {
-  try {
-    return JSON.parse(text) as Answer;
-  } catch {
-    return undefined;
+    if (!isUnknown) return;
+    this.#isOver = true;
+    stats.count('callsLost');
   }
 }
 

@@ -119,7 +119,7 @@ export function capacityMarkdown(results: readonly CapacityResult[]): string {
     groups.set(title, [...(groups.get(title) ?? []), result]);
   }
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [...groups]
+  const tables = [...groups]
     .map(([title, rows]) =>
       [
         `### ${title}`,
@@ -130,6 +130,16 @@ export function capacityMarkdown(results: readonly CapacityResult[]): string {
       ].join('\n'),
     )
     .join('\n\n');
+  return `${machinesOf(results)} Latencies are milliseconds, CPU is in % of one core.\n\n${tables}`;
+}
+
+/** Where and when the results were measured. */
+function machinesOf(results: readonly CapacityResult[]): string {
+  const machines = results.map(
+    ({ machine, measuredAt }) =>
+      `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${measuredAt.slice(0, 10)}`,
+  );
+  return `Measured on ${[...new Set(machines)].join('; ')}.`;
 }
 
 function cellsOf(result: CapacityResult): string[] {

@@ -129,7 +129,11 @@ async function main(): Promise<number> {
   });
   const results = readResults(cli.json);
   if (cli.list) {
-    for (const point of points) console.log(`${results.has(keyOf(point)) ? 'done' : '    '}  ${keyOf(point)}`);
+    for (const point of points) {
+      const result = results.get(keyOf(point));
+      const state = result === undefined ? '' : result.generatorSaturated ? 'saturated' : 'done';
+      console.log(`${state.padEnd(9)}  ${keyOf(point)}`);
+    }
     return 0;
   }
   const stopped = new AbortController();

@@ -78,7 +78,7 @@ local END_WAIT_MS = 2000          -- how long a transfer waits for the gateway t
 
 local api = freeswitch.API()
 
--- Every line names the call. Nothing secret goes in here: see `redacted`.
+-- Every line names the call. No line has a key, a caller's number or what was said.
 local function logger(call_id, role)
   return function(level, text, ...)
     if select("#", ...) > 0 then text = string.format(text, ...) end
@@ -257,7 +257,8 @@ function Exchange:close()
 end
 
 function Exchange:set(cell, value)
-  local half = string.format("%-31s\n", tostring(value))
+  -- A longer value would run into the next cell.
+  local half = string.format("%-31s\n", (tostring(value):sub(1, CELL_BYTES - 1):gsub("%c", " ")))
   self.file:seek("set", cell * 2 * CELL_BYTES)
   self.file:write(half .. half)
 end
@@ -542,8 +543,25 @@ local function requester(url, settings)
   end
 end
 
+-- What curl's exit codes mean for an operator.
+local CURL_SAYS = {
+  ["6"] = "its name cannot be resolved",
+  ["7"] = "nobody listens there",
+  ["23"] = "the answer is longer than max-bytes of curl.conf",
+  ["28"] = "it took too long",
+  ["35"] = "no TLS connection",
+  ["52"] = "the connection was closed",
+  ["56"] = "the connection broke",
+  ["60"] = "its certificate is not trusted",
+}
+
+-- With these, the gateway has seen nothing of the request.
+local NOT_CONNECTED = { ["6"] = true, ["7"] = true, ["35"] = true, ["60"] = true }
+
 local function describe(status, answer, exit_code)
-  if status == 0 then return "no answer (curl exit code " .. tostring(exit_code) .. ")" end
+  if status == 0 then
+    return "no answer: " .. (CURL_SAYS[exit_code] or "see curl") .. " (curl exit code " .. tostring(exit_code) .. ")"
+  end
   return status .. (answer.error and " " .. tostring(answer.error):gsub("%c", " "):sub(1, 200) or "")
 end
 
@@ -661,8 +679,8 @@ function Http:create()
     self.request = requester(urls[(start + attempt) % #urls + 1], s)
     self.exchange:set(CELL.alive, now_ms())
     local status, answer, exit_code = self.request("/api/voice/session/create", body, CREATE_TIMEOUT_S)
-    -- Without an answer the session may exist all the same, unless there was not even a connection (6, 7).
-    if status == 200 or (status == 0 and exit_code ~= "6" and exit_code ~= "7") then self.known = true end
+    -- Without an answer the session may exist all the same.
+    if status == 200 or (status == 0 and not NOT_CONNECTED[exit_code]) then self.known = true end
     if status == 200 then
       self.seq = tonumber(answer.nextChunkSeq) or 0
       self.log("info", "session %s", tostring(answer.status))
@@ -758,14 +776,15 @@ function Http:send(bytes)
   local body = "{" .. table.concat(fields, ",") .. "}"
   local path = "/api/voice/stream/" .. self.settings.call_id
   local chunk_end = self.up_read
-  -- A chunk that was only ever refused with 503 has not used up its number; any other failure may have.
+  -- A chunk that never got further than a 503 has not used up its number; after any other failure it may have.
   local number_used = false
   self.count.chunks = self.count.chunks + 1
   while true do
-    self.exchange:set(CELL.alive, now_ms())
+    local asked = now_ms()
+    self.exchange:set(CELL.alive, asked)
     local status, answer, exit_code = self.request(path .. self:query(), body, REQUEST_TIMEOUT_S)
     if status == 200 then
-      self.last_good, self.bad_chunks, self.failing = now_ms(), 0, false
+      self.bad_chunks, self.failing_since = 0, nil
       self.seq = self.seq + 1
       self:take_answer(answer)
       return
@@ -788,10 +807,10 @@ function Http:send(bytes)
       if self.bad_chunks >= MAX_BAD_CHUNKS then self:decide("fallback chunks are refused: " .. why) end
       return
     end
-    if status ~= 503 then number_used = true end
-    if not self.failing then self.log("warning", "chunk %d: %s", self.seq, why) end
-    self.failing = true
-    if now_ms() - self.last_good > GIVE_UP_MS then
+    if status ~= 503 and not NOT_CONNECTED[exit_code] then number_used = true end
+    if not self.failing_since then self.log("warning", "chunk %d: %s", self.seq, why) end
+    self.failing_since = self.failing_since or asked
+    if now_ms() - self.failing_since > GIVE_UP_MS then
       self:decide("fallback the gateway does not answer: " .. why)
       self.ended = true
       return
@@ -800,7 +819,12 @@ function Http:send(bytes)
     if self:is_over() then return end
     -- The caller's audio is the clock of its own age.
     if (self.exchange:number(CELL.up) - chunk_end) / CAPTURE_BYTES_PER_MS > RETRY_CHUNK_MS then
-      if number_used then self.seq = self.seq + 1 end
+      if number_used then
+        self.seq = self.seq + 1
+      elseif keys then
+        -- Audio grows old, a digit does not.
+        self.keys_read = self.keys_read - #keys
+      end
       self.count.lost_ms = self.count.lost_ms + #bytes / BYTES_PER_MS
       return
     end
@@ -810,7 +834,6 @@ end
 
 function Http:converse()
   if not self:create() then return end
-  self.last_good = now_ms()
   -- Until the session thread has carried out what was decided, the agent still listens.
   while not self.ended do
     local bytes = self:next_chunk()

@@ -5,7 +5,8 @@ import { formatValue } from './units.ts';
 const COLUMN = 58;
 const ROW = 30;
 const GAP = 6;
-const HEADER = 64;
+const HEADER = 80;
+const CAPTION_LINE = 190;
 const PALETTE = [
   '#3274d9',
   '#e0752d',
@@ -52,10 +53,21 @@ export function drawDashboard(
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11">
 <rect width="100%" height="100%" fill="#f4f5f5"/>
 ${text(12, 26, dashboard.title, 'font-size="18" font-weight="600"')}
-${text(12, 46, caption, 'fill="#666"')}
+${captionLines(caption)
+  .map((line, index) => text(12, 44 + index * 15, line, 'fill="#666"'))
+  .join('\n')}
 ${panels.join('\n')}
 </svg>
 `;
+}
+
+function captionLines(caption: string): string[] {
+  const lines = [''];
+  for (const word of caption.split(' ')) {
+    if (lines.at(-1)!.length + word.length > CAPTION_LINE) lines.push('');
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines;
 }
 
 function drawPanel(panel: Panel, data: readonly (readonly Series[])[], period: readonly [number, number]): string {

@@ -35,6 +35,9 @@ export interface AppOptions {
   readonly onRequestEnd?: (method: string, route: string, status: number, durationSeconds: number) => void;
 }
 
+/** How long closing waits for answers that are under way. */
+const LAST_ANSWERS_MS = 2_000;
+
 /** The HTTP side of the daemon. The caller listens and closes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { gateway, keys, logger, openMetrics, onRequestEnd } = options;
@@ -53,7 +56,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     // A poll is a connection on which nothing happens for a minute.
     connectionTimeout: 0,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
@@ -71,6 +74,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return;
     throw new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
   });
+  answerBeforeClosing(app);
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
@@ -90,4 +94,41 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(sessionRoutes, { gateway });
   await app.register(streamRoutes, { gateway });
   return app;
+}
+
+/** Lets answers that are under way go out before the connections are closed, for a moment at most. */
+function answerBeforeClosing(app: FastifyInstance): void {
+  let underWay = 0;
+  app.addHook('onRequest', (_request, reply, done) => {
+    underWay += 1;
+    reply.raw.once('close', () => {
+      underWay -= 1;
+    });
+    done();
+  });
+  app.addHook('preClose', async () => {
+    const endsAtMs = performance.now() + LAST_ANSWERS_MS;
+    while (underWay > 0 && performance.now() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+}
+
+/** How long answers that are being written when the app closes may take. */
+const CLOSING_GRACE_MS = 5_000;
+const CLOSING_SWEEP_MS = 20;
+
+/**
+ * Closes the app: answers under way are still given, the last summaries of a draining daemon among them; connections
+ * that are idle, or become so, are closed, and after a while all of them.
+ */
+export async function closeApp(app: FastifyInstance): Promise<void> {
+  const endsAtMs = performance.now() + CLOSING_GRACE_MS;
+  const sweep = setInterval(() => {
+    if (performance.now() > endsAtMs) app.server.closeAllConnections();
+    else app.server.closeIdleConnections();
+  }, CLOSING_SWEEP_MS);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(sweep);
+  }
 }

@@ -53,11 +53,23 @@ function pathOf({ url }: FastifyRequest): string {
 
 function sendError(reply: FastifyReply, request: FastifyRequest, error: ApiError): FastifyReply {
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
+  if (canReadToItsEnd(request)) reply.removeHeader('connection');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   return reply
     .code(error.statusCode)
     .type('application/json; charset=utf-8')
     .send({ error: error.message, code: error.code, requestId: request.id, ...error.fields });
+}
+
+/** A refused body up to this size is read, and thrown away. */
+const MAX_WASTED_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Fastify closes the connection of a body it refuses. Where the client still sends, that resets the connection, and the
+ * client may never read why; so what is bounded is let in.
+ */
+function canReadToItsEnd({ raw }: FastifyRequest): boolean {
+  return raw.complete || Number(raw.headers['content-length'] ?? Number.NaN) <= MAX_WASTED_BYTES;
 }
 
 /** Fastify's own refusals, in our words. */

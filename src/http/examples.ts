@@ -1,12 +1,12 @@
 /**
  * The examples of the OpenAPI document. They are replayed against a daemon by a test, so what they show is what happens.
- * 20 ms of silence at 16 kHz stand for audio where a whole chunk would only fill the page.
+ * A few samples of silence stand for audio where a whole chunk would only fill the page.
  */
 
 /** The call that the examples speak of. */
 export const EXAMPLE_CALL_ID = 'unique-call-id';
 
-const SILENCE_20_MS = Buffer.alloc(640).toString('base64');
+const SILENCE = 'AAAA'.repeat(8);
 
 /** Examples of a media type, by name, as OpenAPI has them. */
 export type Examples = Record<string, { readonly summary: string; readonly value: unknown }>;
@@ -42,12 +42,12 @@ export const CREATE_ANSWER_EXAMPLES: Examples = {
 };
 
 export const STREAM_EXAMPLES: Examples = {
-  chunk: { summary: 'A chunk of the caller (here 20 ms)', value: { audio: SILENCE_20_MS } },
-  numbered: { summary: 'A numbered chunk, which may be sent again', value: { audio: SILENCE_20_MS, chunkSeq: 0 } },
+  chunk: { summary: 'A chunk of the caller', value: { audio: SILENCE } },
+  numbered: { summary: 'A numbered chunk, which may be sent again', value: { audio: SILENCE, chunkSeq: 0 } },
   dtmf: { summary: 'Keys the caller pressed', value: { dtmf: '4711#' } },
   played: {
     summary: 'With what the caller has heard of the reply',
-    value: { audio: SILENCE_20_MS, playedMs: 1240, generation: 0 },
+    value: { audio: SILENCE, playedMs: 1240, generation: 0 },
   },
 };
 
@@ -61,7 +61,7 @@ export const STREAM_ANSWER_EXAMPLES: Examples = {
     summary: 'With `poll=1`: taken, and what was queued',
     value: {
       status: 'streamed',
-      audio: SILENCE_20_MS,
+      audio: SILENCE,
       transcript: '[AI]: Hello, how can I help you?',
       seq: 12,
       generation: 0,
@@ -74,7 +74,7 @@ export const POLL_ANSWER_EXAMPLES: Examples = {
   speech: {
     summary: 'Something to play, and what is certain of the conversation',
     value: {
-      audio: SILENCE_20_MS,
+      audio: SILENCE,
       transcript: '[User]: Hello\n[AI]: Hi there!',
       seq: 12,
       generation: 0,
@@ -141,6 +141,50 @@ const SESSION = {
 
 export const SESSION_EXAMPLES: Examples = { active: { summary: 'A call that goes on', value: SESSION } };
 export const LIST_EXAMPLES: Examples = { one: { summary: 'One call', value: { sessions: [SESSION], count: 1 } } };
+
+export const EVENTS_EXAMPLES: Examples = {
+  turn: {
+    summary: 'A call with one turn',
+    value: {
+      callId: EXAMPLE_CALL_ID,
+      tenantId: '00000000-0000-0000-0000-000000000001',
+      sessionId: '0d3c8d5e-9d0b-4a39-8a27-6f5a6c1c8f10',
+      aiAgentRef: 'customer-care-voice',
+      encoding: 'pcm16',
+      sampleRate: 16_000,
+      status: 'active',
+      createdAt: '2025-11-05T15:00:00.000Z',
+      figures: {
+        turns: 1,
+        interruptions: 0,
+        reconnects: 0,
+        toolCalls: 0,
+        setupMs: 212.4,
+        medianTurnMs: 640.2,
+        tokens: {},
+        audioSeconds: { up: 4.2, down: 2.1 },
+        droppedChunks: 0,
+        droppedAudioMs: 0,
+      },
+      turns: [
+        {
+          turn: 1,
+          trigger: 'speech',
+          atMs: 3100.5,
+          speechMs: 1480,
+          hops: [
+            { hop: 'first_delta', atMs: 3690.1, tookMs: 480.3 },
+            { hop: 'handed_over', atMs: 3740.7, tookMs: 48.9 },
+          ],
+          latencyMs: 640.2,
+          status: 'completed',
+        },
+      ],
+      events: [{ atMs: 212.4, type: 'ready', connectMs: 180.1, attempt: 1 }],
+      omittedEvents: 0,
+    },
+  },
+};
 
 export const HEALTH_EXAMPLES: Examples = {
   ok: {

@@ -1,4 +1,4 @@
-import { type Static, type TSchemaOptions, Type } from 'typebox';
+import { type Static, type TEnum, type TEnumValue, type TSchemaOptions, Type } from 'typebox';
 import {
   CREATE_ANSWER_EXAMPLES,
   CREATE_EXAMPLES,
@@ -18,7 +18,10 @@ import {
  */
 
 /** One of these values. An enumeration, since a union costs the serializer of answers a check each. */
-function oneOf<const Values extends readonly (string | number)[]>(values: Values, options: TSchemaOptions = {}) {
+export function oneOf<Values extends TEnumValue[]>(
+  values: readonly [...Values],
+  options: TSchemaOptions = {},
+): TEnum<Values> {
   return Type.Enum(values, { type: typeof values[0], ...options });
 }
 
@@ -258,13 +261,18 @@ const SummaryAction = Type.Object(
   { additionalProperties: true },
 );
 
-export const Summary = Type.Object({
-  callId: Type.String({ description: 'The call' }),
-  duration: Type.Integer({ description: 'Milliseconds from creation to end' }),
-  transcript: Type.Array(Type.String(), { description: '`[User]: …` and `[AI]: …`, in the order of the conversation' }),
-  actions: Type.Array(SummaryAction, { description: 'What the AI did beside speaking, in order' }),
-  endReason: EndReason,
-});
+export const Summary = Type.Object(
+  {
+    callId: Type.String({ description: 'The call' }),
+    duration: Type.Integer({ description: 'Milliseconds from creation to end' }),
+    transcript: Type.Array(Type.String(), {
+      description: '`[User]: …` and `[AI]: …`, in the order of the conversation',
+    }),
+    actions: Type.Array(SummaryAction, { description: 'What the AI did beside speaking, in order' }),
+    endReason: EndReason,
+  },
+  { description: 'What is kept of the call' },
+);
 export type Summary = Static<typeof Summary>;
 
 export const EndAnswer = Type.Object(

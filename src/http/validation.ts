@@ -60,8 +60,7 @@ function numberReader(schema: TSchema): ((value: Record<string, unknown>) => Rec
 
 interface SchemaNode {
   readonly type?: string;
-  readonly const?: unknown;
-  readonly anyOf?: readonly SchemaNode[];
+  readonly enum?: readonly unknown[];
   readonly properties?: Record<string, SchemaNode>;
   readonly items?: SchemaNode;
   readonly minimum?: number;
@@ -70,8 +69,8 @@ interface SchemaNode {
   readonly pattern?: string;
 }
 
-function isNumeric({ type, anyOf }: SchemaNode): boolean {
-  return type === 'integer' || type === 'number' || (anyOf?.every(isNumeric) ?? false);
+function isNumeric({ type }: SchemaNode): boolean {
+  return type === 'integer' || type === 'number';
 }
 
 interface SchemaError {
@@ -104,7 +103,7 @@ function toError(errors: readonly SchemaError[], part: string, value: unknown, s
 
 /** What a field may be, from its schema. */
 function allowed(node: SchemaNode | undefined, found: unknown, error: SchemaError): string {
-  if (node?.anyOf) return `one of ${node.anyOf.map((option) => quote(option.const)).join(', ')}`;
+  if (node?.enum) return `one of ${node.enum.map(quote).join(', ')}`;
   switch (node?.type) {
     case 'integer':
     case 'number':

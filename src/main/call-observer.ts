@@ -4,7 +4,7 @@ import type { CallEvents } from '../http/event-schemas.ts';
 import type { Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { SessionEvent } from '../realtime/host.ts';
+import type { ReportedEvent } from '../workers/session-service.ts';
 import { CallFigures, tokensByType } from './call-figures.ts';
 import type { RecordedAction } from './call-record.ts';
 import { CallTimeline } from './call-timeline.ts';
@@ -89,28 +89,29 @@ export class CallObserver {
 
   // What the upstream says
 
-  upstream(event: SessionEvent): void {
+  upstream(event: ReportedEvent): void {
+    const note = (type: string, details = {}) => this.#note(type, details, event.atMs);
     switch (event.type) {
       case 'ready':
         this.#metrics.upstreamConnect.observe(event.connectMs / 1000);
-        this.#note('ready', { connectMs: tenths(event.connectMs), attempt: event.attempt });
+        note('ready', { connectMs: tenths(event.connectMs), attempt: event.attempt });
         break;
       case 'speech_started':
-        this.#note('speech_started', {}, event.atMs);
+        note('speech_started');
         break;
       case 'speech_stopped':
         this.#turnEndedAtMs = event.atMs;
         this.#figures.turns += 1;
-        this.#note('speech_stopped', {}, event.atMs);
+        note('speech_stopped');
         break;
       case 'item_removed':
         this.#turnEndedAtMs = undefined;
         this.#figures.turns -= 1;
-        this.#note('speech_ignored');
+        note('speech_ignored');
         break;
       case 'dtmf_sent':
         this.#figures.turns += 1;
-        this.#note('dtmf_sent', { count: event.digits.length });
+        note('dtmf_sent', { count: event.digits.length });
         break;
       case 'user_text':
         this.#note(event.text === null ? 'transcription_failed' : 'transcribed');
@@ -118,23 +119,23 @@ export class CallObserver {
       case 'response_started':
         this.#awaited = 'delta';
         this.#answeredTurnEndedAtMs = this.#turnEndedAtMs;
-        this.#note('response_started', {}, event.atMs);
+        note('response_started');
         break;
       case 'response_done':
         this.#responseDone(event);
         break;
       case 'truncated':
-        this.#note('truncated', { audioEndMs: event.audioEndMs });
+        note('truncated', { audioEndMs: event.audioEndMs });
         break;
       case 'upstream_error':
         this.#metrics.upstreamErrors.inc({ class: event.verdict });
-        this.#note('upstream_error', { verdict: event.verdict, code: event.code });
+        note('upstream_error', { verdict: event.verdict, code: event.code });
         if (event.verdict !== 'benign') {
           this.#log.warn({ code: event.code, message: event.message }, 'upstream error');
         }
         break;
       case 'upstream_lost':
-        this.#note('upstream_lost', { code: event.code });
+        note('upstream_lost', { code: event.code });
         this.#log.warn({ code: event.code }, 'upstream connection lost');
         break;
       case 'upstream_restored':
@@ -142,12 +143,12 @@ export class CallObserver {
         break;
       case 'rotated':
         this.#reconnected('rotated');
-        this.#note('rotated', { tookMs: event.tookMs });
+        note('rotated', { tookMs: event.tookMs });
         this.#log.info({ reason: 'rotated', tookMs: event.tookMs }, 'reconnected');
         break;
       case 'upstream_failed':
         this.#metrics.upstreamErrors.inc({ class: 'failed' });
-        this.#note('upstream_failed', { code: event.code });
+        note('upstream_failed', { code: event.code });
         this.#log.error({ code: event.code, message: event.message }, 'upstream failed');
         break;
     }
@@ -283,26 +284,26 @@ export class CallObserver {
 
   // Inside
 
-  #responseDone({ status, reason, usage }: Extract<SessionEvent, { type: 'response_done' }>): void {
+  #responseDone({ status, reason, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
     const tokens = usage ? tokensByType(usage) : undefined;
     if (tokens) {
       this.#figures.used(tokens);
       for (const [type, count] of Object.entries(tokens)) this.#metrics.upstreamTokens.inc({ type }, count);
     }
-    this.#note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) });
+    this.#note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) }, atMs);
     if (status !== 'failed') return;
     this.#metrics.upstreamErrors.inc({ class: 'response_failed' });
     this.#log.warn({ reason }, 'the upstream failed to answer');
   }
 
-  #restored({ outageMs, attempt, droppedAudioMs }: Extract<SessionEvent, { type: 'upstream_restored' }>): void {
+  #restored({ outageMs, attempt, droppedAudioMs, atMs }: Extract<ReportedEvent, { type: 'upstream_restored' }>): void {
     this.#reconnected('lost');
     this.#metrics.upstreamOutage.observe(outageMs / 1000);
     if (droppedAudioMs > 0) {
       this.#metrics.audioRejected.inc({ reason: 'reconnecting' });
       this.#figures.droppedAudioMs += droppedAudioMs;
     }
-    this.#note('upstream_restored', { outageMs, attempt, droppedAudioMs });
+    this.#note('upstream_restored', { outageMs, attempt, droppedAudioMs }, atMs);
     this.#log.info({ reason: 'lost', outageMs, attempt, droppedAudioMs }, 'reconnected');
   }
 

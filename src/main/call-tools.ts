@@ -116,9 +116,10 @@ export class CallTools {
         return { outcome: ok ? 'ok' : 'failed', output, respond: true };
       }
       case 'transfer_to_extension': {
-        const extension = String(args['extension'] ?? '');
+        const { extension: wanted } = args;
+        const extension = typeof wanted === 'string' || typeof wanted === 'number' ? String(wanted) : '';
         if (!profile.transferExtensions?.includes(extension)) {
-          return refused(`calls cannot be transferred to extension ${JSON.stringify(extension)}`);
+          return refused(`calls cannot be transferred to extension ${JSON.stringify(wanted)}`);
         }
         return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, toolCallId, onSettled);
       }

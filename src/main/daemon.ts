@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summary-delivery.ts';
-import { buildApp } from '../http/app.ts';
+import { buildApp, closeApp } from '../http/app.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
@@ -133,7 +133,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
               metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
           }),
     });
-    closers.push(() => app.close());
+    closers.push(() => closeApp(app));
     await app.listen({ host: env.HOST, port: env.PORT });
     const url = urlOf(app, tls !== undefined);
     log.info(

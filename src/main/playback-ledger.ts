@@ -110,8 +110,9 @@ export class PlaybackLedger {
   /** Whether all of the item's audio has come and been handed to the client. */
   isDelivered(itemId: string): boolean {
     const item = this.#items.get(itemId);
+    if (!item?.complete) return false;
     // Frames are cut on sample counts, so sums of milliseconds may differ in the last bits.
-    return item !== undefined && item.complete && item.deliveredMs >= item.receivedMs - 0.5;
+    return item.deliveredMs >= item.receivedMs - 0.5;
   }
 
   /** Ends the generation: playback stops where it is, and a new timeline begins. */

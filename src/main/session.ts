@@ -10,7 +10,7 @@ import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReplayItem } from '../realtime/conversation.ts';
-import type { InterruptVerdict, OpenItem, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
+import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../realtime/host.ts';
 import { isUnanswered } from '../realtime/replay.ts';
 import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import type { AudioPool } from './audio-pool.ts';
@@ -144,7 +144,7 @@ export class Session implements CallSession {
       onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
     });
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
-      onEvent: (event: SessionEvent) => this.#events.handle(event),
+      onEvent: (event) => this.#events.handle(event),
       onAudio: (audio) => this.#downlink.accept(audio),
       onWorkerLost: (error) => void this.#onWorkerLost(error),
     });

@@ -1,12 +1,12 @@
 import { BusError, Status } from '../bus/index.ts';
 import { ApiError } from '../http/errors.ts';
-import type { ReplyAudio, SessionEvent } from '../realtime/host.ts';
-import type { OpenRequest, SessionCommand } from '../workers/session-service.ts';
+import type { ReplyAudio } from '../realtime/host.ts';
+import type { OpenRequest, ReportedEvent, SessionCommand } from '../workers/session-service.ts';
 import type { SessionWorkers, WorkerLease } from './session-workers.ts';
 import type { Uplink } from './uplink.ts';
 
 export interface UpstreamCallHandlers {
-  readonly onEvent: (event: SessionEvent) => void;
+  readonly onEvent: (event: ReportedEvent) => void;
   /** What it returns makes the worker hold back. */
   readonly onAudio: (audio: ReplyAudio) => Promise<void> | undefined;
   readonly onWorkerLost: (error: Error) => void;

@@ -1,5 +1,5 @@
 import { hrNowMs } from '../metrics/clock.ts';
-import type { SessionEvent } from '../realtime/host.ts';
+import type { ReportedEvent } from '../workers/session-service.ts';
 import type { CallObserver } from './call-observer.ts';
 import type { CallRecord } from './call-record.ts';
 import type { SessionClock } from './session-clock.ts';
@@ -23,7 +23,7 @@ export class UpstreamEvents {
     this.#options = options;
   }
 
-  handle(event: SessionEvent): void {
+  handle(event: ReportedEvent): void {
     const { record, observer, clock, onLost, onSpeech, onFailed } = this.#options;
     observer.upstream(event);
     switch (event.type) {

@@ -3,7 +3,7 @@ import type { UpstreamErrorClass } from './upstream-error.ts';
 
 /** What a realtime session reports, in order. Plain data: it crosses threads. Times are `process.hrtime` milliseconds. */
 export type SessionEvent =
-  | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number }
+  | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number; readonly atMs: number }
   | { readonly type: 'speech_started'; readonly itemId: string; readonly atMs: number }
   | { readonly type: 'speech_stopped'; readonly itemId: string; readonly atMs: number }
   | {

@@ -69,7 +69,8 @@ export class Interrupter {
     if (dropped.length === 0) return;
     // After the verdicts that are under way, which may cut these shorter.
     void this.#underWay.then(() => {
-      for (const item of dropped) if (!item.isCut && !item.isRetold) this.#truncate(item.itemId, item.receivedMs, false);
+      for (const item of dropped)
+        if (!item.isCut && !item.isRetold) this.#truncate(item.itemId, item.receivedMs, false);
     });
   }
 

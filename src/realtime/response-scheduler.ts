@@ -121,8 +121,7 @@ export class ResponseScheduler {
   /** @returns whether it is one that was asked for here */
   started({ id, metadata }: RealtimeResponse): boolean {
     const name = metadata?.['request'];
-    const isOurs =
-      this.#sent !== undefined && (name ? name === this.#sent.eventId : this.#serverTimer === undefined);
+    const isOurs = this.#sent !== undefined && (name ? name === this.#sent.eventId : this.#serverTimer === undefined);
     if (isOurs) {
       this.#begin(id ?? '', this.#sent?.overrides);
       this.#sent = undefined;

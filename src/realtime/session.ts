@@ -1,17 +1,15 @@
 import type { ConversationItem, RealtimeClientEvent, RealtimeResponse } from 'openai/resources/realtime/realtime';
 import type { UplinkFrame } from './audio-ring.ts';
-import { AwaitedTranscripts } from './awaited-transcripts.ts';
+import { CallerTurns } from './caller-turns.ts';
 import type { UpstreamTarget } from './connection.ts';
 import type { ReplayItem } from './conversation.ts';
 import type { RealtimeHost } from './host.ts';
 import { Interrupter } from './interrupter.ts';
-import { KeyPresses } from './key-presses.ts';
 import { isUnanswered, previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
 import { type ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
 import { dispatch, type ServerEventHandlers } from './server-events.ts';
 import { interruptionUpdate, type RealtimeSettings } from './settings.ts';
-import { SpeechGate } from './speech-gate.ts';
 import { ToolRunner } from './tool-runner.ts';
 import { classifyServerError, UpstreamError } from './upstream-error.ts';
 import { type ReconnectPolicy, type Restored, UpstreamLink } from './upstream-link.ts';
@@ -40,7 +38,6 @@ export interface CallerFrame extends UplinkFrame {
 const RESPONSE_RETRY_MS = 750;
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
 const FOLLOW_UP_WAIT_MS = 300;
-const MAX_ITEM_ID = 32;
 
 const CONTINUE =
   'The connection broke while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
@@ -54,22 +51,14 @@ export class RealtimeSession {
   readonly #responses: ResponseScheduler;
   readonly #interrupter: Interrupter;
   readonly #tools: ToolRunner;
-  readonly #gate: SpeechGate;
-  readonly #keys: KeyPresses;
-  readonly #transcripts = new AwaitedTranscripts();
+  readonly #caller: CallerTurns;
   #interruptedBy: RealtimeSettings['interruptedBy'];
-  #userSpeaking = false;
-  /** Items made of noises, which the server is asked to forget. */
-  readonly #noises = new Set<string>();
   /** A turn of the caller that no response has answered, and the response that is about to. */
   #isTurnOwed = false;
   #answeringId: string | undefined;
   #greetingState: 'pending' | 'asked' | 'over';
   #greetingResponseId: string | undefined;
   #failedResponses = 0;
-  #ownItems = 0;
-  /** Items that no connection took yet, by id. */
-  readonly #unsentItems = new Map<string, RealtimeClientEvent>();
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
   #isLost = false;
@@ -82,8 +71,8 @@ export class RealtimeSession {
     this.#options = options;
     this.#host = host;
     this.#greetingState = greeting && replay.length === 0 ? 'pending' : 'over';
-    this.#gate = new SpeechGate(options.minInterruptionMs, (startedAtMs) => void this.#interrupt(startedAtMs));
-    this.#interruptedBy = this.#gate.isOn || this.#isGreetingProtected ? 'gateway' : settings.interruptedBy;
+    const isOurs = options.minInterruptionMs > 0 || this.#isGreetingProtected;
+    this.#interruptedBy = isOurs ? 'gateway' : settings.interruptedBy;
     this.#link = new UpstreamLink({
       target: options.target,
       settings: { ...settings, interruptedBy: this.#interruptedBy },
@@ -108,7 +97,18 @@ export class RealtimeSession {
       previousOf: (itemId) => previousInReplay(this.#replayed, itemId),
     });
     this.#tools = new ToolRunner(host, send, () => this.#responses.request());
-    this.#keys = new KeyPresses((digits) => this.#onKeys(digits));
+    this.#caller = new CallerTurns({
+      host,
+      send,
+      nowMs,
+      minInterruptionMs: options.minInterruptionMs,
+      isTranscribed: settings.transcriptionModel !== null,
+      canBeInterrupted: () => this.#canBeInterrupted(),
+      onInterruption: (startedAtMs) => void this.#interrupt(startedAtMs),
+      onTurn: () => this.#onTurn(),
+      onNoise: () => this.#responses.release(false),
+      onKeys: () => this.#onKeys(),
+    });
   }
 
   /** Bytes waiting in the socket. */
@@ -125,7 +125,8 @@ export class RealtimeSession {
     const startedAtMs = nowMs();
     const attempt = await this.#link.open(timeoutMs, replay);
     this.#replayed = replay;
-    this.#host.event({ type: 'ready', connectMs: nowMs() - startedAtMs, attempt });
+    const atMs = nowMs();
+    this.#host.event({ type: 'ready', connectMs: atMs - startedAtMs, attempt, atMs });
     if (greeting && this.#greetingState === 'pending') {
       this.#greetingState = 'asked';
       this.#responses.request(this.#say(greeting.instructions, 'greeting'));
@@ -139,13 +140,13 @@ export class RealtimeSession {
 
   /** Sends caller audio. Returns whether it went out at once; otherwise it waits for the next connection. */
   sendAudio(frame: CallerFrame): boolean {
-    if (frame.voicedMs !== undefined) this.#gate.heard(frame.audioMs, frame.voicedMs);
+    if (frame.voicedMs !== undefined) this.#caller.heard(frame.audioMs, frame.voicedMs);
     return this.#link.sendAudio(frame);
   }
 
   /** Tells the agent which keys the caller pressed; `#` tells at once, others wait a moment for more. */
   sendDtmf(digits: string): void {
-    this.#keys.press(digits);
+    this.#caller.press(digits);
   }
 
   /** Has the agent say something of the gateway's choosing. */
@@ -169,7 +170,7 @@ export class RealtimeSession {
   /** Ends the session without another event. Idempotent. */
   close(): void {
     this.#closed = true;
-    this.#keys.close();
+    this.#caller.close();
     this.#responses.close();
     this.#link.close();
   }
@@ -180,14 +181,13 @@ export class RealtimeSession {
     'input_audio_buffer.speech_started': ({ item_id }) => this.#onSpeechStarted(item_id),
     'input_audio_buffer.speech_stopped': ({ item_id }) => this.#onSpeechStopped(item_id),
     'input_audio_buffer.committed': ({ item_id, previous_item_id }) =>
-      this.#onCommitted(item_id, previous_item_id ?? null),
+      this.#caller.committed(item_id, previous_item_id ?? null),
     'conversation.item.added': ({ item, previous_item_id }) => this.#onItemAdded(item, previous_item_id ?? null),
     'conversation.item.input_audio_transcription.completed': ({ item_id, transcript }) =>
-      this.#onTranscribed(item_id, transcript.trim()),
-    'conversation.item.input_audio_transcription.failed': ({ item_id }) => this.#onTranscribed(item_id, null),
+      this.#caller.transcribed(item_id, transcript.trim()),
+    'conversation.item.input_audio_transcription.failed': ({ item_id }) => this.#caller.transcribed(item_id, null),
     'response.created': ({ response }) => this.#onResponseCreated(response),
-    'response.output_item.added': ({ item, response_id }) =>
-      this.#responses.itemStarted(response_id, item.id ?? ''),
+    'response.output_item.added': ({ item, response_id }) => this.#responses.itemStarted(response_id, item.id ?? ''),
     'response.output_audio.delta': ({ item_id, response_id, delta }) =>
       this.#items.audio(this.#item(item_id, response_id), delta),
     'response.output_audio.done': ({ item_id, response_id }) => this.#items.endAudio(this.#item(item_id, response_id)),
@@ -217,12 +217,8 @@ export class RealtimeSession {
   // The caller's turn
 
   #onSpeechStarted(itemId: string): void {
-    const atMs = this.#options.nowMs();
-    this.#userSpeaking = true;
     this.#responses.hold();
-    this.#host.event({ type: 'speech_started', itemId, atMs });
-    if (this.#gate.isOn) this.#gate.started(itemId, atMs, this.#canBeInterrupted());
-    else void this.#interrupt(atMs);
+    this.#caller.speechStarted(itemId);
   }
 
   async #canBeInterrupted(): Promise<boolean> {
@@ -238,26 +234,12 @@ export class RealtimeSession {
   }
 
   #onSpeechStopped(itemId: string): void {
-    this.#userSpeaking = false;
-    this.#host.event({ type: 'speech_stopped', itemId, atMs: this.#options.nowMs() });
-    this.#gate.stopped(itemId);
+    this.#caller.speechStopped(itemId);
     if (this.#interruptedBy === 'server') this.#responses.release(true);
   }
 
-  #onCommitted(itemId: string, previousItemId: string | null): void {
-    if (this.#gate.isOn) {
-      void this.#gate.verdictOf(itemId).then((verdict) => {
-        if (this.#closed) return;
-        if (verdict === 'turn') this.#onTurn(itemId, previousItemId);
-        else this.#onNoise(itemId);
-      });
-    } else this.#onTurn(itemId, previousItemId);
-  }
-
-  #onTurn(itemId: string, previousItemId: string | null): void {
+  #onTurn(): void {
     this.#oweAnswer();
-    this.#host.event({ type: 'item_added', itemId, previousItemId, role: 'user' });
-    if (this.#options.settings.transcriptionModel !== null) this.#transcripts.add(itemId, this.#options.nowMs());
     if (this.#interruptedBy === 'gateway') {
       this.#responses.release(false);
       this.#responses.request();
@@ -267,38 +249,12 @@ export class RealtimeSession {
     }
   }
 
-  #onNoise(itemId: string): void {
-    this.#noises.add(itemId);
-    this.#link.send({ type: 'conversation.item.delete', item_id: itemId });
-    this.#host.event({ type: 'item_removed', itemId });
-    this.#responses.release(false);
-  }
-
-  #onTranscribed(itemId: string, text: string | null): void {
-    this.#transcripts.settle(itemId);
-    const report = () => {
-      if (!this.#noises.has(itemId) && !this.#closed) this.#host.event({ type: 'user_text', itemId, text });
-    };
-    if (this.#gate.isOn) void this.#gate.verdictOf(itemId).then(report);
-    else report();
-  }
-
   /** The server had time to answer a turn by itself, and did not. */
   #onServerSilent(): void {
     if (this.#isTurnOwed && !this.#responses.isBusy) this.#responses.request();
   }
 
-  #onKeys(digits: string): void {
-    const itemId = `keys_${++this.#ownItems}_${Date.now().toString(36)}`.slice(0, MAX_ITEM_ID);
-    const text = `The caller pressed these keys on the telephone: ${digits}`;
-    const event: RealtimeClientEvent = {
-      type: 'conversation.item.create',
-      item: { type: 'message', id: itemId, role: 'user', content: [{ type: 'input_text', text }] },
-    };
-    if (!this.#link.send(event)) this.#unsentItems.set(itemId, event);
-    this.#host.event({ type: 'item_added', itemId, previousItemId: null, role: 'user' });
-    this.#host.event({ type: 'user_text', itemId, text: `(pressed ${digits})` });
-    this.#host.event({ type: 'dtmf_sent', digits });
+  #onKeys(): void {
     this.#oweAnswer();
     // A key press interrupts as speech does, but the server does not cancel for it.
     void this.#interrupt(this.#options.nowMs(), true).then(() => {
@@ -336,7 +292,8 @@ export class RealtimeSession {
     const isOurs = this.#responses.started(response);
     if (response.metadata?.['why'] === 'greeting') this.#greetingResponseId = responseId;
     this.#host.event({ type: 'response_started', responseId, atMs: this.#options.nowMs() });
-    const crossedSpeech = isOurs && this.#userSpeaking && !this.#gate.isDeciding && !this.#isGreetingProtected;
+    const { isSpeaking, isDeciding } = this.#caller;
+    const crossedSpeech = isOurs && isSpeaking && !isDeciding && !this.#isGreetingProtected;
     if (crossedSpeech) this.#drop(responseId);
     else if (this.#isTurnOwed) this.#answeringId ??= responseId;
   }
@@ -387,7 +344,7 @@ export class RealtimeSession {
     if (responseId === this.#greetingResponseId) this.#greetingIsGenerated();
     if (responseId === this.#answeringId) this.#isTurnOwed = false;
     this.#responses.done(responseId);
-    const stoodInTheWay = status === 'cancelled' && this.#isTurnOwed && !this.#userSpeaking;
+    const stoodInTheWay = status === 'cancelled' && this.#isTurnOwed && !this.#caller.isSpeaking;
     if (stoodInTheWay && !this.#responses.isAsked) this.#responses.expectServer(FOLLOW_UP_WAIT_MS);
   }
 
@@ -409,7 +366,7 @@ export class RealtimeSession {
     const wasProtected = this.#isGreetingProtected;
     this.#greetingState = 'over';
     const { settings } = this.#options;
-    if (!wasProtected || this.#gate.isOn || settings.interruptedBy === 'gateway') return;
+    if (!wasProtected || this.#caller.isGuarded || settings.interruptedBy === 'gateway') return;
     // From here on the gateway alone protects what is left of it: the server has nothing left to cancel.
     this.#interruptedBy = 'server';
     this.#link.reconfigure(settings);
@@ -419,8 +376,8 @@ export class RealtimeSession {
   // Trouble
 
   #isPause(): boolean {
-    const isWaiting = this.#transcripts.isWaiting(this.#options.nowMs());
-    return !this.#userSpeaking && !this.#responses.isBusy && !this.#tools.isBusy && !isWaiting;
+    const { isSpeaking, isAwaitingWords } = this.#caller;
+    return !isSpeaking && !isAwaitingWords && !this.#responses.isBusy && !this.#tools.isBusy;
   }
 
   #onError(error: { code?: string | null; message?: string; event_id?: string | null }): void {
@@ -447,8 +404,7 @@ export class RealtimeSession {
 
   /** What the old connection began will not be finished there; what came of it is played and stands. */
   #leaveConnection(): void {
-    this.#userSpeaking = false;
-    this.#gate.lost();
+    this.#caller.connectionLeft();
     const greetingId = this.#greetingResponseId;
     if (greetingId !== undefined && this.#responses.isSettled(greetingId)) this.#greetingIsGenerated();
     const answeringId = this.#answeringId;
@@ -465,7 +421,6 @@ export class RealtimeSession {
     this.#items.finish(this.#items.unfinished());
     this.#items.retold();
     this.#interrupter.lost();
-    for (const itemId of this.#transcripts.takeAll()) this.#host.event({ type: 'user_text', itemId, text: null });
   }
 
   #onRestored({ cause, replayed, tookMs, attempt, droppedAudioMs }: Restored): void {
@@ -478,10 +433,7 @@ export class RealtimeSession {
     }
     this.#replayed = replayed;
     this.#failedResponses = 0;
-    for (const [itemId, event] of this.#unsentItems) {
-      if (!replayed.some((item) => item.itemId === itemId)) this.#link.send(event);
-    }
-    this.#unsentItems.clear();
+    this.#caller.restored(replayed);
     const lost = this.#lostResponse;
     this.#lostResponse = undefined;
     this.#tools.restored(replayed);

@@ -154,12 +154,8 @@ export class UpstreamLink {
    * takes at most `connectTimeoutMs`
    */
   async #connect(endsAt: number): Promise<RealtimeConnection> {
-    const { target, policy, connectPermit, connectResult } = this.#options;
-    const isPermitted = await Promise.race([
-      connectPermit().then(() => true),
-      this.#sleep(Math.max(0, endsAt - Date.now())).then(() => false),
-    ]);
-    if (!isPermitted) throw new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
+    const { target, policy, connectResult } = this.#options;
+    await this.#permit(endsAt);
     try {
       const connection = await connectRealtime({
         target,
@@ -175,6 +171,23 @@ export class UpstreamLink {
       // An attempt that we gave up says nothing of the upstream.
       if (!this.#closing.signal.aborted) connectResult(toUpstreamError(error).class);
       throw error;
+    }
+  }
+
+  /** @throws {UpstreamError} when there is no permit to connect by `endsAt` */
+  async #permit(endsAt: number): Promise<void> {
+    const { signal } = this.#closing;
+    if (signal.aborted) throw givenUp();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const error = new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
+    const timer = setTimeout(reject, Math.max(0, endsAt - Date.now()), error);
+    const onAbort = () => reject(givenUp());
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([this.#options.connectPermit(), late]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -256,7 +269,7 @@ export class UpstreamLink {
     } while (!lost && this.#mayWait(waitForPauseUntil));
     if (lost || this.#closing.signal.aborted) {
       connection.close();
-      throw lost ?? new UpstreamError('timeout', 'aborted', 'connecting was given up');
+      throw lost ?? givenUp();
     }
     if (cause === 'lost' && this.#connection) {
       connection.close();
@@ -330,6 +343,10 @@ export class UpstreamLink {
       signal.addEventListener('abort', done, { once: true });
     });
   }
+}
+
+function givenUp(): UpstreamError {
+  return new UpstreamError('timeout', 'aborted', 'connecting was given up');
 }
 
 function toUpstreamError(error: unknown): UpstreamError {

@@ -101,7 +101,10 @@ function promptOf(entries: readonly Entry[]): Entry | undefined {
 function linesAfterTool(core: Core, entries: readonly Entry[], callId: string): string[] {
   const { script, voice } = core.library;
   const call = entries.find(({ item }) => item.type === 'function_call' && item.call_id === callId)?.item;
-  const rule = call?.type === 'function_call' ? script.rules.find((one) => callsOf(one).some(({ name }) => name === call.name)) : undefined;
+  const rule =
+    call?.type === 'function_call'
+      ? script.rules.find((one) => callsOf(one).some(({ name }) => name === call.name))
+      : undefined;
   return rule?.afterTool ?? (voice.has('anything-else') ? ['anything-else'] : script.otherwise);
 }
 

@@ -9,14 +9,16 @@ warmUpResamplers();
 
 /** The audio pool's task: a batch of jobs, each of a call of its own. */
 export default function runAudioJobs(jobs: readonly AudioJob[]): AudioJobResult[] {
-  return jobs.map((job) => {
-    switch (job.kind) {
-      case 'up':
-        return uplinkJob(job);
-      case 'down':
-        return downlinkJob(job);
-      case 'file':
-        return fileJob(job);
-    }
-  });
+  return jobs.map(runJob);
+}
+
+function runJob(job: AudioJob): AudioJobResult {
+  switch (job.kind) {
+    case 'up':
+      return uplinkJob(job);
+    case 'down':
+      return downlinkJob(job);
+    case 'file':
+      return fileJob(job);
+  }
 }

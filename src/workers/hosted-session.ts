@@ -1,9 +1,9 @@
 import { BusError, type CallContext, type Client, type Sink, Status } from '../bus/index.ts';
 import { hrNowMs } from '../metrics/clock.ts';
-import type { RealtimeHost, ReplyAudio, SessionEvent } from '../realtime/host.ts';
+import type { RealtimeHost, ReplyAudio } from '../realtime/host.ts';
 import { type CallerFrame, RealtimeSession } from '../realtime/session.ts';
 import { UpstreamError } from '../realtime/upstream-error.ts';
-import type { GatewayService, OpenAnswer, OpenRequest, SessionCommand } from './session-service.ts';
+import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './session-service.ts';
 
 /** Without audio from the client for this long, silence goes upstream, so that its VAD can close a turn. */
 const SILENCE_AFTER_MS = 300;
@@ -22,7 +22,7 @@ export class HostedSession {
   readonly #onSent: (latencyMs: number) => void;
   #session: RealtimeSession | undefined;
   #downlink: Sink<ReplyAudio> | undefined;
-  #events: Sink<SessionEvent> | undefined;
+  #events: Sink<ReportedEvent> | undefined;
   #silenceFrame = '';
   #silentSinceMs: number | undefined;
   #closed = false;
@@ -38,7 +38,7 @@ export class HostedSession {
     this.#downlink = sink;
   }
 
-  attachEvents(sink: Sink<SessionEvent>): void {
+  attachEvents(sink: Sink<ReportedEvent>): void {
     this.#events = sink;
   }
 
@@ -105,7 +105,7 @@ export class HostedSession {
     const gateway = this.#gateway;
     return {
       // Nobody is told what comes to an end behind the session's.
-      event: (event) => void (this.#closed || this.#events?.write(event)),
+      event: (event) => void (this.#closed || this.#events?.write({ atMs: hrNowMs(), ...event })),
       audio: (audio) => void (this.#closed || this.#downlink?.write(audio)),
       isPlaying: (items) => gateway.isPlaying({ sessionKey, items }),
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),

@@ -25,6 +25,9 @@ export interface OpenAnswer {
   readonly upstreamSessionId: string | undefined;
 }
 
+/** A session's event, with the worker's time at which it happened, in `process.hrtime` milliseconds. */
+export type ReportedEvent = SessionEvent & { readonly atMs: number };
+
 export type SessionCommand =
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'prompt'; readonly instructions: string }
@@ -45,7 +48,7 @@ export const SessionWorkerService = defineService('session', {
   uplink: clientStream<CallerFrame, void, SessionRef>({ window: 50 }),
   /** Reply audio, in order. */
   downlink: serverStream<SessionRef, ReplyAudio>({ window: 64 }),
-  events: serverStream<SessionRef, SessionEvent>({ window: Number.POSITIVE_INFINITY }),
+  events: serverStream<SessionRef, ReportedEvent>({ window: Number.POSITIVE_INFINITY }),
   command: unary<SessionRef & { readonly command: SessionCommand }, void>(),
   close: unary<SessionRef, void>(),
 });

@@ -4,10 +4,10 @@ import { BusError, BusPeer, type Sink, Status } from '../bus/index.ts';
 import { LATENCY_BUCKETS_SECONDS } from '../metrics/buckets.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import { HistogramRecorder } from '../metrics/histogram-counts.ts';
-import type { ReplyAudio, SessionEvent } from '../realtime/host.ts';
+import type { ReplyAudio } from '../realtime/host.ts';
 import type { CallerFrame } from '../realtime/session.ts';
 import { HostedSession } from './hosted-session.ts';
-import { GatewayService, SessionWorkerService } from './session-service.ts';
+import { GatewayService, type ReportedEvent, SessionWorkerService } from './session-service.ts';
 
 /** Data a session worker is started with. */
 export interface SessionWorkerData {
@@ -50,7 +50,7 @@ peer.serve(SessionWorkerService, {
   downlink({ sessionKey }, sink: Sink<ReplyAudio>) {
     sessionOf(sessionKey).attachDownlink(sink);
   },
-  events({ sessionKey }, sink: Sink<SessionEvent>) {
+  events({ sessionKey }, sink: Sink<ReportedEvent>) {
     sessionOf(sessionKey).attachEvents(sink);
   },
   command: ({ sessionKey, command }) => knownSession(sessionKey).command(command),

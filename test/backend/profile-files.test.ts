@@ -20,8 +20,11 @@ afterEach(async () => {
 });
 
 const path = (name: string) => join(directory.path, name);
-const put = (name: string, content: unknown) =>
-  writeFile(path(name), typeof content === 'string' ? content : JSON.stringify(content));
+/** Whole or not at all, as editors write: a half-written file is a bad one. */
+const put = async (name: string, content: unknown) => {
+  await writeFile(path(`${name}.new`), typeof content === 'string' ? content : JSON.stringify(content));
+  await rename(path(`${name}.new`), path(name));
+};
 const open = () => AgentProfiles.open({ directory: directory.path, log: log.logger, pollIntervalMs: 5 });
 const instructions = async (ref: string) => (await profiles?.get(ref, 'acme'))?.instructions;
 

@@ -349,16 +349,16 @@ function brokenHttp(random: Random): Buffer {
       head(`POST ${path} HTTP/1.1`, 'content-type: application/json', 'content-length: 10', 'content-length: 11') +
       '{}',
     () =>
-      head(
+      `${head(
         `POST ${path} HTTP/1.1`,
         'content-type: application/json',
         `content-length: ${random.pick(['-1', 'x', '1e3', '99999999999999999999'])}`,
-      ) + '{}',
-    () => head(`POST ${path} HTTP/1.1`, 'content-length: 5', 'transfer-encoding: chunked') + '0\r\n\r\n',
+      )}{}`,
+    () => `${head(`POST ${path} HTTP/1.1`, 'content-length: 5', 'transfer-encoding: chunked')}0\r\n\r\n`,
     () =>
       head(`POST ${path} HTTP/1.1`, 'content-type: audio/pcm', 'transfer-encoding: chunked') +
       random.pick(['x\r\n', 'fffffffff\r\n', '5\r\nab', '-1\r\n\r\n', '0\r\n', '2\r\nabc\r\n0\r\n\r\n']),
-    () => head(`POST ${path} HTTP/1.1`, 'content-type: application/json', 'content-length: 1000') + '{"audio":"',
+    () => `${head(`POST ${path} HTTP/1.1`, 'content-type: application/json', 'content-length: 1000')}{"audio":"`,
     () => head('GET /health HTTP/1.1', `x-${'y'.repeat(random.int(1, 20_000))}: ${'z'.repeat(random.int(0, 20_000))}`),
     () => head('GET /health HTTP/1.1', ...Array.from({ length: random.int(1, 3000) }, (_, i) => `x-${i}: 1`)),
     () => head('GET /health HTTP/1.1', 'x: a\rb', 'y:\n z'),

@@ -23,7 +23,8 @@ it('answers a request that comes too slowly, in the shape of every other error',
   try {
     app.server.requestTimeout = 50;
     app.server.headersTimeout = 50;
-    app.server.connectionsCheckingInterval = 10;
+    // Known to Node, not to its types.
+    Object.assign(app.server, { connectionsCheckingInterval: 10 });
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };
     const text = await new Promise<string>((resolve, reject) => {

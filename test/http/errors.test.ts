@@ -152,6 +152,17 @@ describe('answers to what is no request of the API', () => {
     });
   });
 
+  it('lets a client finish a body that is too large, so that it can read why, and go on', async () => {
+    const size = 12_000_000;
+    const text = await exchange(
+      `POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: audio/pcm\r\ncontent-length: ${size}\r\n\r\n`,
+      'x'.repeat(size),
+      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    );
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status);
+    expect(statuses).toEqual(['413', '200']);
+  });
+
   it('refuses a body over 10 MB of which no length is known', async () => {
     const chunk = `${(1 << 20).toString(16)}\r\n${' '.repeat(1 << 20)}\r\n`;
     const text = await exchange(

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { type AppOptions, buildApp } from '../../src/http/app.ts';
+import { type AppOptions, buildApp, closeApp } from '../../src/http/app.ts';
 import { sessionNotFound } from '../../src/http/errors.ts';
 import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
@@ -101,7 +101,7 @@ export async function appOverRecorder(
     app,
     seen,
     async close() {
-      await app.close();
+      await closeApp(app);
       keys.close();
     },
   };

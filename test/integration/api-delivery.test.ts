@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { WebSocketServer } from 'ws';
 import { http, TestCall } from '../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
+import { startStalledUpstream } from '../support/stalled-upstream.ts';
 
 let gateway: TestGateway;
 
@@ -345,7 +345,7 @@ describe('numbered chunks', () => {
   });
 
   it('may be bare audio, with their number in a header', async () => {
-    const { call, received } = await connected();
+    const { received } = await connected();
     const send = (seq: number) =>
       http('POST', `${gateway.url}/api/voice/stream/call-1`, ramp(20, seq * 20), {
         'content-type': 'audio/pcm',
@@ -358,25 +358,9 @@ describe('numbered chunks', () => {
 
 describe('an upstream that takes nothing any more', () => {
   it('gets a bounded amount; then chunks are refused with 503 and keep their number', async () => {
-    await start();
-    await gateway.stop();
-    // A server that opens a session and then stops reading.
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-    const sockets: Socket[] = [];
-    server.on('connection', (socket, request) => {
-      sockets.push(request.socket);
-      socket.send(JSON.stringify({ type: 'session.created', event_id: 'e1', session: { id: 'sess_1' } }));
-      socket.on('message', (data) => {
-        const { type, session } = JSON.parse(data.toString());
-        if (type !== 'session.update') return;
-        socket.send(JSON.stringify({ type: 'session.updated', event_id: 'e2', session: { id: 'sess_1', ...session } }));
-        request.socket.pause();
-      });
-    });
-    await new Promise((resolve) => server.once('listening', resolve));
+    const upstream = await startStalledUpstream();
     try {
-      const { port } = server.address() as { port: number };
-      await start({ env: { OPENAI_REALTIME_URL: `ws://127.0.0.1:${port}` } });
+      await start({ env: { OPENAI_REALTIME_URL: upstream.url } });
       const call = await createCall();
       const big = Buffer.alloc(7_000_000, 1).toString('base64');
       let seq = 0;
@@ -390,14 +374,13 @@ describe('an upstream that takes nothing any more', () => {
       expect(answer.body.error).toMatch(/^\d+ chunks of this call wait for the upstream: send this one again later$/);
       expect(answer.headers['retry-after']).toBe('1');
       expect((await call.create()).body.nextChunkSeq).toBe(seq);
-      for (const socket of sockets) socket.resume();
+      upstream.resume();
       await expect
         .poll(async () => (await call.send({ audio: 'AAAA', chunkSeq: seq })).status, { timeout: 20_000 })
         .toBe(200);
       expect((await call.create()).body.nextChunkSeq).toBe(seq + 1);
     } finally {
-      for (const client of server.clients) client.terminate();
-      server.close();
+      upstream.close();
     }
   }, 60_000);
 });

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request as httpsRequest } from 'node:https';
 import { Agent, request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,6 +82,24 @@ describe('draining', () => {
     await expect.poll(async () => (await call.info()).status).toBe(200);
     await daemon.stop(100);
     expect((await waiting).body).toMatchObject({ hasMore: false, endReason: 'shutdown' });
+  });
+
+  it('gives the last call its summary before it goes', async () => {
+    for (let round = 0; round < 5; round++) {
+      const { url, daemon, stop } = await start();
+      const calls = Array.from({ length: 5 }, (_, i) => new TestCall(url, `last-${i}`));
+      await Promise.all(calls.map((call) => call.create()));
+      const stopped = daemon.stop(60_000);
+      const polls = calls.map((call) => call.poll('timeout=30000'));
+      await expect.poll(async () => (await calls[0]!.info()).status).toBe(200);
+      for (const { status, body } of await Promise.all(calls.map((call) => call.end()))) {
+        expect(status).toBe(200);
+        expect(body.summary.endReason).toBe('completed');
+      }
+      for (const { body } of await Promise.all(polls)) expect(body).toMatchObject({ hasMore: false });
+      await stopped;
+      await stop();
+    }
   });
 
   it('begins with a SIGTERM, and ends with exit code 0', async () => {

@@ -132,12 +132,7 @@ describe('a call whose connection is lost', () => {
     await say(call, 'order');
     await call.pollUntil(({ lines }) => lines.length >= 4);
     expect(received(second, 'response.create')).toEqual([]);
-    expect(call.lines).toEqual([
-      userLine('arrival'),
-      aiLine('order-eta'),
-      userLine('order'),
-      aiLine('order-status'),
-    ]);
+    expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta'), userLine('order'), aiLine('order-status')]);
     const { summary } = (await call.end()).body;
     expect(summary.transcript).toEqual(call.lines);
   });

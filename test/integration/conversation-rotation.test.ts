@@ -111,12 +111,7 @@ describe(`${CALLS} calls that lose their connections at once`, () => {
     expect(gateway.simulator.stats).toMatchObject({ connectionsTotal: 2 * CALLS, connectionsOpen: CALLS, errors: {} });
     await say(talker, 'order');
     await talker.pollUntil(({ lines }) => lines.length >= 4);
-    expect(talker.lines).toEqual([
-      userLine('arrival'),
-      aiLine('order-eta'),
-      userLine('order'),
-      aiLine('order-status'),
-    ]);
+    expect(talker.lines).toEqual([userLine('arrival'), aiLine('order-eta'), userLine('order'), aiLine('order-status')]);
     const last = calls.at(-1)!;
     await send(last, silence(100));
     expect((await eventsOf(last)).map(({ type }) => type)).toEqual(

@@ -81,15 +81,18 @@ describe('a response that fails', () => {
     expect(call.lines.filter((line) => line === aiLine('order-status'))).toHaveLength(1);
   });
 
-  it.each(['max_output_tokens', 'content_filter'] as const)('half-way (%s) stands as far as it came', async (reason) => {
-    const { call } = await begin({ incompleteResponses: { reason, times: 1 } });
-    await say(call, 'returns');
-    await call.pollUntil(({ lines }) => lines.length >= 2);
-    expect(aiLine('long-explanation').startsWith(call.lines[1]!)).toBe(true);
-    await played(call);
-    await say(call, 'arrival');
-    await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
-  });
+  it.each(['max_output_tokens', 'content_filter'] as const)(
+    'half-way (%s) stands as far as it came',
+    async (reason) => {
+      const { call } = await begin({ incompleteResponses: { reason, times: 1 } });
+      await say(call, 'returns');
+      await call.pollUntil(({ lines }) => lines.length >= 2);
+      expect(aiLine('long-explanation').startsWith(call.lines[1]!)).toBe(true);
+      await played(call);
+      await say(call, 'arrival');
+      await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
+    },
+  );
 });
 
 describe('transcription', () => {
@@ -164,7 +167,13 @@ describe('an upstream that says something else', () => {
     const { call, connection } = await begin({});
     const created = nextEvent(connection, 'clientEvent', 'response.create');
     const output = [
-      { id: 'item_t', type: 'message', status: 'completed', role: 'assistant', content: [{ type: 'output_text', text: 'Hi' }] },
+      {
+        id: 'item_t',
+        type: 'message',
+        status: 'completed',
+        role: 'assistant',
+        content: [{ type: 'output_text', text: 'Hi' }],
+      },
     ];
     const response = { id: 'resp_t', object: 'realtime.response', conversation_id: 'conv_1', metadata: null };
     connection.send({ type: 'response.created', response: { ...response, status: 'in_progress', output: [] } });

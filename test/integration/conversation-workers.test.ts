@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { http, TestCall } from '../support/call.ts';
-import { aiLine, eventually, played, received, say, userLine } from '../support/caller.ts';
+import { aiLine, eventually, manifest, played, received, say, userLine } from '../support/caller.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
 
 let gateway: TestGateway;
@@ -62,12 +62,7 @@ describe('a session worker that dies', () => {
     for (const call of calls) {
       await say(call, 'order');
       await call.pollUntil(({ lines }) => lines.length >= 4);
-      expect(call.lines).toEqual([
-        userLine('arrival'),
-        aiLine('order-eta'),
-        userLine('order'),
-        aiLine('order-status'),
-      ]);
+      expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta'), userLine('order'), aiLine('order-status')]);
       expect((await call.end()).body.summary.transcript).toEqual(call.lines);
     }
     expect(gateway.simulator.stats.connectionsTotal).toBe(6);
@@ -79,6 +74,7 @@ describe('a session worker that dies', () => {
     const call = await begin('speaking');
     await say(call, 'returns');
     await call.pollUntil(({ lines }) => lines.length >= 4);
+    await played(call, manifest.agentLines['order-eta']!.durationMs + 2_000);
     const again = gateway.simulator.waitForConnection();
     await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'speaking');
     const connection = await again;

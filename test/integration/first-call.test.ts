@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { bestCorrelation } from '../../src/audio/level.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
 import { http, TestCall } from '../support/call.ts';
+import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
 import { sinadDb } from '../support/sinad.ts';
 import { tone } from '../support/tones.ts';
 
@@ -74,7 +74,12 @@ describe('a call', () => {
     ]);
 
     const info = await call.info();
-    expect(info.body).toMatchObject({ callId: 'unique-call-id', status: 'active', transcriptCount: 3, actionsCount: 0 });
+    expect(info.body).toMatchObject({
+      callId: 'unique-call-id',
+      status: 'active',
+      transcriptCount: 3,
+      actionsCount: 0,
+    });
     expect(new Date(info.body.createdAt).toISOString()).toBe(info.body.createdAt);
     expect(new Date(info.body.lastActivity).toISOString()).toBe(info.body.lastActivity);
 
@@ -112,10 +117,7 @@ describe('a call', () => {
       await call.pollUntil(({ lines }) => lines.length >= 2);
       return call;
     };
-    const [order, transfer] = await Promise.all([
-      ask('order-status-16k', 4, 8),
-      ask('transfer-request-16k', 3.5, 8),
-    ]);
+    const [order, transfer] = await Promise.all([ask('order-status-16k', 4, 8), ask('transfer-request-16k', 3.5, 8)]);
     expect(order.lines).toEqual([
       '[User]: Hello, where is my order four seven one one?',
       '[AI]: Order four seven one one left our warehouse yesterday.',
@@ -176,6 +178,7 @@ describe('audio end to end', () => {
     }
     const length = Math.min(...received.map((bytes) => bytes.length), samples.length * 3 - 400);
     expect(length).toBeGreaterThan(samples.length * 2.9);
-    for (const bytes of received.slice(1)) expect(bytes.subarray(0, length).equals(received[0]!.subarray(0, length))).toBe(true);
+    for (const bytes of received.slice(1))
+      expect(bytes.subarray(0, length).equals(received[0]!.subarray(0, length))).toBe(true);
   });
 });

@@ -54,6 +54,9 @@ describe('the tables', () => {
     expect(rows).toHaveLength(2);
     expect(rows[0]).toBe('| 10 | 0.40 | 40 | 0.80 | 1.0 / 2.0 / 123 | – | 1.0 / 123 | 123 | 2.0 | 0 | 0 | 0 | 1.2 |');
     expect(rows[1]).toContain('**saturated**');
+    expect(text.split('\n')[0]).toBe(
+      'Measured on a CPU, 2 cores, Node v26, 2026-01-01. Latencies are milliseconds, CPU is in % of one core.',
+    );
     expect(text).toContain('### 2 session workers, poll1, keep-alive, upstream ws');
   });
 

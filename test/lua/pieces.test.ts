@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'luaparse';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -39,7 +41,14 @@ describe('its tools', () => {
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
   beforeAll(async () => {
-    vm = await createLuaVm(new HostFiles(), { host_log: () => {}, host_time: () => '0' });
+    const files = new HostFiles();
+    vm = await createLuaVm(files, {
+      host_log: () => {},
+      host_time: () => '0',
+      host_open: (path: string, mode: string) => files.open(path, mode),
+      host_seek: (fd: number, position: number) => files.seek(fd, position),
+      host_close: (fd: number) => files.close(fd),
+    });
     // Everything before the entry, and a way in: bytes travel as hexadecimal digits.
     const code = source.slice(0, source.indexOf('-- Entry:'));
     const doors = `
@@ -50,6 +59,25 @@ describe('its tools', () => {
       function from_base64(text)
         local out = base64_decoder()(text)
         return out and digits(out) or "nothing"
+      end
+      function cells(path, value)
+        local exchange = assert(Exchange.open(path))
+        exchange:set(CELL.keys, "before")
+        exchange:set(CELL.stop, value)
+        exchange:set(CELL.pump, "after")
+        exchange:set(CELL.stop, value)
+        local found = exchange:get(CELL.keys) .. "|" .. exchange:get(CELL.stop) .. "|" .. exchange:get(CELL.pump)
+        exchange:close()
+        return found
+      end
+      function ring(path, pieces)
+        local exchange = assert(Exchange.open(path))
+        local position = RING.keys.size - 5
+        local total = position
+        for i = 1, pieces do total = exchange:put(RING.keys, total, string.format("%02d,", i)) end
+        local found = exchange:peek(RING.keys, position, exchange:number(CELL.keys) - position)
+        exchange:close()
+        return found
       end
       function body_of(text) return curl_body(text) end
       function quoted(text) return json_string(text) end
@@ -75,7 +103,9 @@ describe('its tools', () => {
   ] as const)('encode any sample as %s as the gateway does', (codec, encode) => {
     const samples = Int16Array.from({ length: 8192 }, (_, i) => i * 8 - 32768 + (i % 8));
     const codes = String(vm.call('g711', codec, hex(new Uint8Array(samples.buffer))));
-    const wrong = [...encode(samples)].findIndex((code, i) => code !== Number.parseInt(codes.slice(2 * i, 2 * i + 2), 16));
+    const wrong = [...encode(samples)].findIndex(
+      (code, i) => code !== Number.parseInt(codes.slice(2 * i, 2 * i + 2), 16),
+    );
     expect(wrong === -1 ? 'none' : samples[wrong]).toBe('none');
   });
 
@@ -95,6 +125,21 @@ describe('its tools', () => {
     const text = JSON.stringify({ did: `it's 100 % "C:\\temp" + more`, note: 'tab\tnew\nline é €' });
     const line = `http://gateway/create json post ${String(vm.call('body_of', text))} timeout 2`;
     expect(readCurlArguments(line)).toMatchObject({ method: 'POST', body: text, timeoutMs: 2000 });
+  });
+
+  it('keep values and queues of the exchange in their places', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'exchange-'));
+    const path = join(folder, 'x');
+    try {
+      writeFileSync(path, '');
+      const value = 'fallback because of something\nthat takes long to say, and longer still';
+      expect(vm.call('cells', path, value)).toBe('before|fallback because of something t|after');
+      expect(vm.call('cells', path, 'ready')).toBe('before|ready|after');
+      // Written and read around the end of the ring.
+      expect(vm.call('ring', path, 4)).toBe('01,02,03,04,');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('quote text for JSON', () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   DIRECTIONS,
@@ -33,7 +34,7 @@ function family(name: string): Family {
 }
 
 /** The value of the series with these labels; 0 without one, as for Prometheus's increase. */
-function valueOf(name: string, labels: Record<string, string> = {}, suffix = ''): number {
+function total(name: string, labels: Record<string, string> = {}, suffix = ''): number {
   const series = family(name).samples.filter(
     (sample) =>
       sample.name === `voice_gateway_${name}${suffix}` &&
@@ -113,45 +114,45 @@ describe('the scrape after calls', () => {
     for (const outcome of SESSION_OUTCOMES) {
       expect(family('sessions_total').samples.filter(({ labels }) => labels['outcome'] === outcome)).toHaveLength(1);
     }
-    expect(valueOf('sessions_total', { outcome: 'max_duration' })).toBe(0);
+    expect(total('sessions_total', { outcome: 'max_duration' })).toBe(0);
   });
 
   it('counts what happened', () => {
-    expect(valueOf('sessions_total', { outcome: 'completed' })).toBe(3);
-    expect(valueOf('sessions_total', { outcome: 'transferred' })).toBe(1);
-    expect(valueOf('sessions_total', { outcome: 'agent_not_found' })).toBe(1);
-    expect(valueOf('session_duration_seconds', {}, '_count')).toBe(4);
-    expect(valueOf('session_setup_seconds', {}, '_count')).toBe(4);
-    expect(valueOf('upstream_connect_seconds', {}, '_count')).toBe(4);
-    expect(valueOf('interruptions_total')).toBeGreaterThanOrEqual(1);
-    expect(valueOf('barge_in_reaction_seconds', {}, '_count')).toBe(valueOf('interruptions_total'));
-    expect(valueOf('upstream_reconnects_total', { reason: 'lost' })).toBe(1);
-    expect(valueOf('upstream_outage_seconds', {}, '_count')).toBe(1);
-    expect(valueOf('tool_calls_total', { outcome: 'ok' })).toBe(1);
-    expect(valueOf('turn_latency_seconds', {}, '_count')).toBeGreaterThanOrEqual(3);
+    expect(total('sessions_total', { outcome: 'completed' })).toBe(3);
+    expect(total('sessions_total', { outcome: 'transferred' })).toBe(1);
+    expect(total('sessions_total', { outcome: 'agent_not_found' })).toBe(1);
+    expect(total('session_duration_seconds', {}, '_count')).toBe(4);
+    expect(total('session_setup_seconds', {}, '_count')).toBe(4);
+    expect(total('upstream_connect_seconds', {}, '_count')).toBe(4);
+    expect(total('interruptions_total')).toBeGreaterThanOrEqual(1);
+    expect(total('barge_in_reaction_seconds', {}, '_count')).toBe(total('interruptions_total'));
+    expect(total('upstream_reconnects_total', { reason: 'lost' })).toBe(1);
+    expect(total('upstream_outage_seconds', {}, '_count')).toBe(1);
+    expect(total('tool_calls_total', { outcome: 'ok' })).toBe(1);
+    expect(total('turn_latency_seconds', {}, '_count')).toBeGreaterThanOrEqual(3);
     for (const reason of ['missing', 'late', 'repeat', 'odd_length']) {
-      expect(valueOf('audio_rejected_total', { reason }), reason).toBe(1);
+      expect(total('audio_rejected_total', { reason }), reason).toBe(1);
     }
     for (const type of ['input_audio', 'output_text', 'output_audio']) {
-      expect(valueOf('upstream_tokens_total', { type }), type).toBeGreaterThan(0);
+      expect(total('upstream_tokens_total', { type }), type).toBeGreaterThan(0);
     }
     // 4.5 s asked, 2.5 + 1 and 4 + 1 s interrupting, 4.5 s dropped, 2 chunks; what comes after a transfer is no audio
     // of the call any more.
-    expect(valueOf('audio_seconds_total', { direction: 'up' })).toBeGreaterThan(16);
-    expect(valueOf('audio_seconds_total', { direction: 'up' })).toBeLessThan(17.75);
-    expect(valueOf('audio_seconds_total', { direction: 'down' })).toBeGreaterThan(3);
+    expect(total('audio_seconds_total', { direction: 'up' })).toBeGreaterThan(16);
+    expect(total('audio_seconds_total', { direction: 'up' })).toBeLessThan(17.75);
+    expect(total('audio_seconds_total', { direction: 'down' })).toBeGreaterThan(3);
   });
 
   it('measures each hop where it happens, in seconds', () => {
-    const sent = valueOf('uplink_latency_seconds', {}, '_count');
+    const sent = total('uplink_latency_seconds', {}, '_count');
     expect(sent).toBeGreaterThan(150);
     for (const name of ['uplink_latency', 'downlink_latency', 'outbox_wait', 'turn_latency', 'barge_in_reaction']) {
-      const mean = valueOf(`${name}_seconds`, {}, '_sum') / valueOf(`${name}_seconds`, {}, '_count');
+      const mean = total(`${name}_seconds`, {}, '_sum') / total(`${name}_seconds`, {}, '_count');
       expect(mean, name).toBeGreaterThan(0);
       expect(mean, name).toBeLessThan(10);
     }
-    expect(valueOf('main_thread_busy_seconds_total')).toBeGreaterThan(0);
-    expect(valueOf('session_worker_busy_seconds_total')).toBeGreaterThan(0);
+    expect(total('main_thread_busy_seconds_total')).toBeGreaterThan(0);
+    expect(total('session_worker_busy_seconds_total')).toBeGreaterThan(0);
   });
 
   it('has histograms whose buckets rise to the count, with edges at the objectives', () => {
@@ -178,9 +179,9 @@ describe('the scrape after calls', () => {
   });
 
   it('leaves streams out of the latency of calls between threads, and counts them', () => {
-    expect(valueOf('bus_calls_total', { method: 'session.uplink' })).toBe(4);
-    expect(valueOf('bus_call_seconds', { method: 'session.uplink' }, '_count')).toBe(0);
-    expect(valueOf('bus_call_seconds', { method: 'session.open' }, '_count')).toBe(4);
+    expect(total('bus_calls_total', { method: 'session.uplink' })).toBe(4);
+    expect(total('bus_call_seconds', { method: 'session.uplink' }, '_count')).toBe(0);
+    expect(total('bus_call_seconds', { method: 'session.open' }, '_count')).toBe(4);
   });
 
   it('labels requests by route patterns and known methods only', () => {
@@ -191,10 +192,10 @@ describe('the scrape after calls', () => {
       expect(text).not.toContain(callId);
     expect(text).not.toContain('no/such');
     expect(text).not.toContain('PROPFIND');
-    expect(valueOf('http_request_duration_seconds', { route: 'unknown', method: 'GET', status: '404' }, '_count')).toBe(
+    expect(total('http_request_duration_seconds', { route: 'unknown', method: 'GET', status: '404' }, '_count')).toBe(
       1,
     );
-    expect(valueOf('http_request_duration_seconds', { method: 'other' }, '_count')).toBe(1);
+    expect(total('http_request_duration_seconds', { method: 'other' }, '_count')).toBe(1);
   });
 
   it('names no caller, tenant or key', () => {
@@ -209,6 +210,24 @@ describe('the scrape after calls', () => {
     expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(answer.body).not.toContain('# EOF');
     expect(readExposition(answer.body).has('voice_gateway_sessions_total')).toBe(true);
+  });
+
+  it('is documented: every metric with its labels, and the values they take', () => {
+    const docs = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+    const rows = new Map(
+      [...docs.matchAll(/^\| `([a-z_]+)` \| ([^|]*)\| (.*) \|$/gm)].map(([, name, labels, text]) => [
+        name!,
+        { labels: [...labels!.matchAll(/`(\w+)`/g)].map(([, label]) => label!).sort(), text: text! },
+      ]),
+    );
+    for (const [name, labels] of Object.entries(LABELS)) {
+      expect(rows.get(name)?.labels, name).toEqual(Object.keys(labels).sort());
+      for (const value of Object.values(labels).flatMap((values) => values ?? [])) {
+        const isShown =
+          rows.get(name)?.text.includes(`\`${value}\``) || value.startsWith('upstream_') || name === 'info';
+        expect(isShown, `${name} ${value}`).toBe(true);
+      }
+    }
   });
 
   it.skipIf(!HAS_PROMTOOL)('passes promtool', () => {

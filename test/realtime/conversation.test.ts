@@ -44,9 +44,7 @@ describe('Conversation', () => {
     expect(conversation.lines()).toEqual([]);
     expect(conversation.untranscribed()).toEqual(['u2']);
     // The model is told that somebody spoke, but not that there was noise.
-    expect(conversation.replay()).toEqual([
-      { kind: 'message', itemId: 'u2', role: 'user', text: '(unintelligible)' },
-    ]);
+    expect(conversation.replay()).toEqual([{ kind: 'message', itemId: 'u2', role: 'user', text: '(unintelligible)' }]);
   });
 
   it('tells tool calls in their place, with their results where they are in', () => {

@@ -13,7 +13,13 @@ const HISTORY: ReplayItem[] = [
   { kind: 'message', itemId: 'item_1', role: 'user', text: 'Where is it?' },
   { kind: 'tool', itemId: 'item_2', toolCallId: 'call_1', name: 'look', arguments: '{"n":1}', output: '{"ok":1}' },
   { kind: 'message', itemId: 'item_3', role: 'assistant', text: 'On its way.' },
-  { kind: 'tool', itemId: 'an id of more than thirty-two characters', toolCallId: 'call_2', name: 'look', arguments: '{}' },
+  {
+    kind: 'tool',
+    itemId: 'an id of more than thirty-two characters',
+    toolCallId: 'call_2',
+    name: 'look',
+    arguments: '{}',
+  },
 ];
 
 describe('the events that are sent', () => {
@@ -164,7 +170,11 @@ describe('the events that come', () => {
     expect(tokenUsage({})).toEqual(zeros);
     expect(
       tokenUsage({
-        input_token_details: { text_tokens: 14, audio_tokens: 27, cached_tokens_details: { text_tokens: 4, audio_tokens: 5 } },
+        input_token_details: {
+          text_tokens: 14,
+          audio_tokens: 27,
+          cached_tokens_details: { text_tokens: 4, audio_tokens: 5 },
+        },
         output_token_details: { text_tokens: 28, audio_tokens: 136 },
       }),
     ).toEqual({ inputText: 14, inputAudio: 27, cachedText: 4, cachedAudio: 5, outputText: 28, outputAudio: 136 });

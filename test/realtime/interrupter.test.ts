@@ -52,11 +52,16 @@ describe('an interruption', () => {
   it('truncates to what was heard, in whole milliseconds, and never beyond what came', async () => {
     receive('a', 1000);
     receive('b', 500);
-    verdicts = [() => ({ cuts: [{ itemId: 'a', heardMs: 420.9 }, { itemId: 'b', heardMs: 9999 }] })];
+    verdicts = [
+      () => ({
+        cuts: [
+          { itemId: 'a', heardMs: 420.9 },
+          { itemId: 'b', heardMs: 9999 },
+        ],
+      }),
+    ];
     await interrupter.interrupt({ startedAtMs: 1, active: new Set(['r1']), cancel: false });
-    expect(truncates()).toMatchObject([
-      { item_id: 'a', content_index: 0, audio_end_ms: 420 },
-    ]);
+    expect(truncates()).toMatchObject([{ item_id: 'a', content_index: 0, audio_end_ms: 420 }]);
     expect(cancelled).toEqual([]);
     expect(events).toEqual([{ type: 'truncated', itemId: 'a', audioEndMs: 420 }]);
   });

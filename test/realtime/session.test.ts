@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RealtimeSession, RealtimeSessionOptions } from '../../src/realtime/session.ts';
 import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
-import { eventually, nextEvent, received } from '../support/caller.ts';
+import { nextEvent, received } from '../support/caller.ts';
 import { frame, loud, newSession, quiet, SETTINGS, type TestHost } from '../support/realtime.ts';
 
 let simulator: RealtimeSimulator;
@@ -48,7 +48,7 @@ describe('opening', () => {
   it('is ready when the upstream has confirmed its settings', async () => {
     const { host, connection } = await open();
     expect(connection.session.instructions).toBe(SETTINGS.instructions);
-    expect(host.events).toEqual([{ type: 'ready', connectMs: 0, attempt: 1 }]);
+    expect(host.events).toEqual([{ type: 'ready', connectMs: 0, attempt: 1, atMs: expect.any(Number) }]);
   });
 
   it.each([
@@ -120,16 +120,19 @@ describe('a turn', () => {
     expect([...host.receivedMs.values()].every((ms) => ms === 0)).toBe(true);
   });
 
-  it('is answered once, though the server had begun when something else was asked for', async () => {
+  it('is answered once, though a prompt was asked for in the same moment', async () => {
     const { session, connection, host } = await open();
     connection.on('serverEvent', ({ type }) => {
       if (type === 'input_audio_buffer.committed') session.prompt('Say something.');
     });
     session.sendAudio(frame(loud(300)));
     session.sendAudio(frame(quiet(700)));
-    await host.until(() => host.all('response_done').length > 0);
-    await eventually(() => connection.items.length >= 2);
-    expect(simulator.stats.errors).toEqual({});
+    await host.until(() => host.all('response_done').length > 0 && host.all('upstream_error').length > 0);
+    expect(host.all('upstream_error')).toMatchObject([
+      { code: 'conversation_already_has_active_response', verdict: 'benign' },
+    ]);
+    expect(host.all('response_started')).toHaveLength(1);
+    expect(received(connection, 'response.create')).toHaveLength(1);
   });
 });
 

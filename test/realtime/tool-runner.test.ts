@@ -37,13 +37,20 @@ beforeEach(() => {
   );
 });
 
-const call = (toolCallId: string): ToolCall => ({ itemId: `item_${toolCallId}`, toolCallId, name: 'look', arguments: '{}' });
+const call = (toolCallId: string): ToolCall => ({
+  itemId: `item_${toolCallId}`,
+  toolCallId,
+  name: 'look',
+  arguments: '{}',
+});
 async function finish(toolCallId: string, output = '{}', respond = true): Promise<void> {
   running.get(toolCallId)!.resolve({ output, respond });
   await new Promise((resolve) => setImmediate(resolve));
 }
 const outputs = () =>
-  sent.map((event) => (event as { item: { call_id: string; output: string } }).item).map((item) => [item.call_id, item.output]);
+  sent
+    .map((event) => (event as { item: { call_id: string; output: string } }).item)
+    .map((item) => [item.call_id, item.output]);
 
 describe('ToolRunner', () => {
   it('tells each result at once, and goes on when all are in and the response is done', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
 import type { RealtimeSession } from '../../src/realtime/session.ts';
+import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
 import { frame, loud, newSession, quiet, type TestHost } from '../support/realtime.ts';
 
 const INTERRUPTIONS_A_CALL = 25;

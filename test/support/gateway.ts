@@ -49,7 +49,11 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       writeFileSync(join(agentsDir, `${name}.json`), JSON.stringify(profile));
     }
   }
-  const simulator = await RealtimeSimulator.listen({ responseDelayMs: 20, transcriptionDelayMs: 20, ...options.simulator });
+  const simulator = await RealtimeSimulator.listen({
+    responseDelayMs: 20,
+    transcriptionDelayMs: 20,
+    ...options.simulator,
+  });
   const config = readConfig({
     PORT: '0',
     OPENAI_REALTIME_URL: simulator.url,
@@ -61,7 +65,11 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     OVERLOAD_EVENT_LOOP_MS: '60000',
     ...options.env,
   });
-  const daemon = await startDaemon(config, options.log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }), options.overrides);
+  const daemon = await startDaemon(
+    config,
+    options.log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
+    options.overrides,
+  );
   return {
     url: daemon.url,
     daemon,

@@ -71,7 +71,8 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
             description: 'In the Prometheus text format',
             content: {
               'text/plain': {
-                schema: { type: 'string', 'x-examples': { gauge: { summary: 'One of many', value: METRICS_EXAMPLE } } },
+                schema: { type: 'string' },
+                examples: { gauge: { summary: 'One of many', value: METRICS_EXAMPLE } },
               },
             },
           },

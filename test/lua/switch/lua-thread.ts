@@ -14,7 +14,9 @@ export interface LuaThreadData {
   readonly uuid: string;
   readonly call: SharedCall;
   /** What the session has; undefined for threads of `luarun`. */
-  readonly session: { readonly codec: string; readonly isAnswered: boolean; readonly variables: Record<string, string> } | undefined;
+  readonly session:
+    | { readonly codec: string; readonly isAnswered: boolean; readonly variables: Record<string, string> }
+    | undefined;
   readonly port: MessagePort;
   /** Raised when the answer to a request is on the port. */
   readonly answered: Int32Array;

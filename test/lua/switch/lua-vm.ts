@@ -29,7 +29,7 @@ export interface LuaVm {
  */
 export async function createLuaVm(
   files: HostFiles,
-  functions: Readonly<Record<string, (...args: never[]) => Plain | Plain[] | void>>,
+  functions: Readonly<Record<string, (...args: never[]) => unknown>>,
   constants: Readonly<Record<string, Plain>> = {},
 ): Promise<LuaVm> {
   const engine = await new LuaFactory().createEngine({ enableProxy: false });

@@ -69,13 +69,13 @@ export class Media {
         .split(',')
         .map((pair) => pair.split('=') as [string, string]),
     );
-    if (options['RECORD_READ_ONLY'] !== 'true') throw new Error('the recording would have the agent in it');
+    if (options.RECORD_READ_ONLY !== 'true') throw new Error('the recording would have the agent in it');
     this.#recording = {
       path,
       fd: openSync(path, constants.O_WRONLY),
       // Only mod_sndfile writes whole frames. The native formats are given 16-bit samples too, and write half of them.
       frameBytes: path.endsWith('.raw') ? FRAME_SAMPLES * 2 : FRAME_SAMPLES,
-      bufferBytes: options['enable_file_write_buffering'] === 'false' ? 0 : DEFAULT_WRITE_BUFFER_BYTES,
+      bufferBytes: options.enable_file_write_buffering === 'false' ? 0 : DEFAULT_WRITE_BUFFER_BYTES,
       pending: Buffer.alloc(0),
     };
   }

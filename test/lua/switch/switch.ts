@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,11 +54,11 @@ export class TestSwitch {
   /** Ends what still runs. */
   async close(): Promise<void> {
     for (const call of this.#calls) call.hangUp();
-    // A thread that waits for the other end of a FIFO could not be ended.
-    for (const name of this.files) {
-      closeSync(openSync(join(this.folder, name), constants.O_RDWR | constants.O_NONBLOCK));
-    }
+    // A thread that waits for the other end of a FIFO, or for something to read, could not be ended.
+    const pipes = this.files.map((name) => openSync(join(this.folder, name), constants.O_RDWR | constants.O_NONBLOCK));
+    for (const pipe of pipes) writeSync(pipe, Buffer.alloc(4096));
     await Promise.all(this.#calls.map((call) => call.terminate()));
+    for (const pipe of pipes) closeSync(pipe);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -189,7 +189,15 @@ export class TestSwitchCall {
   async #start(argv: readonly string[], session: LuaThreadData['session']): Promise<void> {
     const { port1, port2 } = new MessageChannel();
     const answered = new Int32Array(new SharedArrayBuffer(4));
-    const data: LuaThreadData = { script: SCRIPT, argv, uuid: this.uuid, call: this.#shared, session, port: port2, answered };
+    const data: LuaThreadData = {
+      script: SCRIPT,
+      argv,
+      uuid: this.uuid,
+      call: this.#shared,
+      session,
+      port: port2,
+      answered,
+    };
     const thread = new Worker(new URL('./lua-thread.ts', import.meta.url), {
       workerData: data,
       transferList: [port2],
