@@ -48,6 +48,7 @@ export async function benchHttp(): Promise<HttpResult> {
     processes.push(withAudio);
     stack = await startStack({
       simulatorMode: 'loopback',
+      deltaMs: 0,
       sessionWorkers: 1,
       audioThreads: 1,
       calls: 1,

@@ -8,12 +8,16 @@ export interface CapacityPoint {
   readonly mode: RequestMode;
   readonly keepAlive: boolean;
   readonly tls: boolean;
+  /** Audio in a delta of the upstream. */
+  readonly deltaMs: number;
 }
 
 /** What a point is found by in the file of results. */
-export function keyOf({ calls, sessionWorkers, mode, keepAlive, tls }: CapacityPoint): string {
+export function keyOf({ calls, sessionWorkers, mode, keepAlive, tls, deltaMs }: CapacityPoint): string {
   const connections = keepAlive ? 'keep-alive' : 'no keep-alive';
-  return [sessionWorkers, mode, connections, tls ? 'wss' : 'ws', `${calls} calls`].join(', ');
+  return [sessionWorkers, mode, connections, tls ? 'wss' : 'ws', `deltas of ${deltaMs} ms`, `${calls} calls`].join(
+    ', ',
+  );
 }
 
 export interface Matrix {
@@ -22,17 +26,27 @@ export interface Matrix {
   readonly modes: readonly RequestMode[];
   readonly keepAlive: readonly boolean[];
   readonly tls: readonly boolean[];
+  readonly deltaMs: readonly number[];
 }
 
 /** Every combination, those of one setting together and rising in calls. */
-export function pointsOf({ calls, sessionWorkers, modes, keepAlive, tls }: Matrix): CapacityPoint[] {
+export function pointsOf({ calls, sessionWorkers, modes, keepAlive, tls, deltaMs }: Matrix): CapacityPoint[] {
   const points: CapacityPoint[] = [];
   for (const workers of sessionWorkers) {
     for (const mode of modes) {
       for (const kept of keepAlive) {
         for (const secure of tls) {
-          for (const count of calls) {
-            points.push({ calls: count, sessionWorkers: workers, mode, keepAlive: kept, tls: secure });
+          for (const delta of deltaMs) {
+            for (const count of calls) {
+              points.push({
+                calls: count,
+                sessionWorkers: workers,
+                mode,
+                keepAlive: kept,
+                tls: secure,
+                deltaMs: delta,
+              });
+            }
           }
         }
       }
@@ -113,9 +127,9 @@ const HEADER = [
 export function capacityMarkdown(results: readonly CapacityResult[]): string {
   const groups = new Map<string, CapacityResult[]>();
   for (const result of results) {
-    const { sessionWorkers, mode, keepAlive, tls } = result.point;
+    const { sessionWorkers, mode, keepAlive, tls, deltaMs } = result.point;
     const workers = sessionWorkers === 'dedicated' ? 'dedicated session workers' : `${sessionWorkers} session workers`;
-    const title = `${workers}, ${mode}, ${keepAlive ? 'keep-alive' : 'a connection a request'}, upstream ${tls ? 'wss' : 'ws'}`;
+    const title = `${workers}, ${mode}, ${keepAlive ? 'keep-alive' : 'a connection a request'}, upstream ${tls ? 'wss' : 'ws'} with deltas of ${deltaMs} ms`;
     groups.set(title, [...(groups.get(title) ?? []), result]);
   }
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;

@@ -29,6 +29,7 @@ interface CliOptions {
   modes: RequestMode[];
   keepalive: boolean[];
   upstream: boolean[];
+  delta: number[];
   for: number;
   warmUp: number;
   ramp: number;
@@ -79,6 +80,12 @@ const program = new Command('capacity')
   .option('--modes <list>', 'poll1, longpoll', words({ poll1: 'poll1', longpoll: 'longpoll' }), ['poll1', 'longpoll'])
   .option('--keepalive <list>', 'yes, no', words({ yes: true, no: false }), [true, false])
   .option('--upstream <list>', 'ws, wss', words({ ws: false, wss: true }), [false, true])
+  .option(
+    '--delta <list>',
+    'audio in a delta of the upstream, ms',
+    checked((text) => parseList(text, (part) => parseCount(part))),
+    [200],
+  )
   .option('--for <duration>', 'a point, from when all calls are up', durationMs, 60_000)
   .option('--warm-up <duration>', 'how much of that is left out', durationMs, 10_000)
   .option('--ramp <rate>', 'calls started a second', checked(parseRampPerSecond), 20)
@@ -126,6 +133,7 @@ async function main(): Promise<number> {
     modes: cli.modes,
     keepAlive: cli.keepalive,
     tls: cli.upstream,
+    deltaMs: cli.delta,
   });
   const results = readResults(cli.json);
   if (cli.list) {

@@ -44,6 +44,7 @@ interface CliOptions {
   sessionWorkers: 'dedicated' | number;
   audioThreads?: number;
   simMode?: Expectation;
+  delta?: number;
   tls: boolean;
   pollTimeout: number;
   timeout: number;
@@ -127,6 +128,7 @@ const program = new Command('load')
       'what the upstream does, and so what is expected to be heard (default: loopback; none with --url)',
     ).choices(['loopback', 'echo', 'scripted', 'none']),
   )
+  .option('--delta <ms>', 'loopback: shortest audio of a delta of the upstream (default: one for each chunk)', count)
   .option('--tls', 'the upstream speaks wss', false)
   .option('--poll-timeout <duration>', 'how long a long poll waits', durationMs, 5_000)
   .option('--timeout <duration>', 'how long an answer may take beyond that', durationMs, 10_000)
@@ -176,6 +178,7 @@ function loadOptions(cli: CliOptions): LoadOptions {
     build: true,
     sessionWorkers: cli.sessionWorkers,
     audioThreads: cli.audioThreads,
+    deltaMs: cli.delta ?? 0,
     tls: cli.tls,
     nodeArgs: cli.cpuProf === undefined ? [] : profilerArgs(cli.cpuProf, cli.sessionWorkers),
     slos: cli.slo ?? [],

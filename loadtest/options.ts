@@ -35,6 +35,8 @@ export interface LoadOptions {
   readonly build: boolean;
   readonly sessionWorkers: 'dedicated' | number;
   readonly audioThreads?: number | undefined;
+  /** Shortest audio of the started simulator's deltas in loopback; 0: one for each chunk. */
+  readonly deltaMs: number;
   readonly tls: boolean;
   /** Arguments of the started gateway's `node`. */
   readonly nodeArgs: readonly string[];

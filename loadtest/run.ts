@@ -53,6 +53,7 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
       hooks.onStep?.('starting simulator and gateway');
       stack = await startStack({
         simulatorMode: options.expectation === 'none' ? 'scripted' : options.expectation,
+        deltaMs: options.deltaMs,
         sessionWorkers: options.sessionWorkers,
         audioThreads: options.audioThreads,
         calls: options.calls,

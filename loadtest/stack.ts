@@ -13,6 +13,8 @@ export type SimulatorMode = 'loopback' | 'echo' | 'scripted';
 
 export interface StackOptions {
   readonly simulatorMode: SimulatorMode;
+  /** Shortest audio of the simulator's deltas in loopback; 0: one for each chunk. */
+  readonly deltaMs: number;
   readonly sessionWorkers: 'dedicated' | number;
   readonly audioThreads: number | undefined;
   /** Calls at the same time, for the gateway's limit. */
@@ -58,7 +60,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       name: 'the simulator',
       args: [
         join(root, 'dist/simulator/cli.js'),
-        ...['--port', '0', '--mode', options.simulatorMode, '--log-level', 'info'],
+        ...['--port', '0', '--mode', options.simulatorMode, '--log-level', 'info', '--delta', String(options.deltaMs)],
         ...(tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : []),
       ],
       url: /"url":"(wss?:[^"]+)".*listening/,

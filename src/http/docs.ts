@@ -16,7 +16,12 @@ export const docsPlugin = fastifyPlugin<{ version: string }>(async (app, { versi
         description: 'Phone calls over plain HTTP: create a session, POST the caller, poll for the reply.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      tags: [{ name: 'Calls' }, { name: 'Audio' }, { name: 'Operations' }],
+      servers: [{ url: '/', description: 'This gateway' }],
+      tags: [
+        { name: 'Calls', description: 'Create, look at and end sessions' },
+        { name: 'Audio', description: 'The caller up, the reply down' },
+        { name: 'Operations', description: 'For load balancers and Prometheus' },
+      ],
       components: {
         securitySchemes: {
           apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },

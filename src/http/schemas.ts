@@ -281,31 +281,37 @@ export const EndAnswer = Type.Object(
 );
 export type EndAnswer = Static<typeof EndAnswer>;
 
-export const SessionInfo = Type.Object(
-  {
-    callId: Type.String({ description: 'The call' }),
-    tenantId: Type.String({ description: 'The tenant it belongs to' }),
-    status: oneOf(['creating', 'active', 'ending', 'ended'], {
-      description: '`ending`: over, but what was said last is still to be fetched',
-    }),
-    createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
-    lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
-    transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
-    actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
-    aiAgentRef: Type.String({ description: 'Agent profile' }),
-    encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
-    sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),
-    generation: Type.Integer({ description: 'How often the caller has interrupted' }),
-    queuedAudioMs: Type.Integer({ description: 'Milliseconds of audio not yet known to have arrived at the client' }),
-    endReason: Type.Optional(EndReason),
-  },
-  { description: 'How the call stands', 'x-examples': SESSION_EXAMPLES },
-);
+const sessionFields = {
+  callId: Type.String({ description: 'The call' }),
+  tenantId: Type.String({ description: 'The tenant it belongs to' }),
+  status: oneOf(['creating', 'active', 'ending', 'ended'], {
+    description: '`ending`: over, but what was said last is still to be fetched',
+  }),
+  createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
+  lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
+  transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
+  actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
+  aiAgentRef: Type.String({ description: 'Agent profile' }),
+  encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
+  sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),
+  generation: Type.Integer({ description: 'How often the caller has interrupted' }),
+  queuedAudioMs: Type.Integer({ description: 'Milliseconds of audio not yet known to have arrived at the client' }),
+  endReason: Type.Optional(EndReason),
+};
+const SESSION_DESCRIPTION = 'How the call stands';
+
+export const SessionInfo = Type.Object(sessionFields, {
+  description: SESSION_DESCRIPTION,
+  'x-examples': SESSION_EXAMPLES,
+});
 export type SessionInfo = Static<typeof SessionInfo>;
 
 export const SessionList = Type.Object(
   {
-    sessions: Type.Array(SessionInfo, { description: 'Sessions that have not ended, oldest first' }),
+    // Not `SessionInfo`, whose examples are of an answer: inside a schema they would be taken for one value.
+    sessions: Type.Array(Type.Object(sessionFields, { description: SESSION_DESCRIPTION }), {
+      description: 'Sessions that have not ended, oldest first',
+    }),
     count: Type.Integer({ description: 'How many there are, also beyond `limit`' }),
   },
   { description: 'The calls that the key may see', 'x-examples': LIST_EXAMPLES },

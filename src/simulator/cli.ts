@@ -11,6 +11,7 @@ interface CliOptions {
   port: number;
   mode: SimulatorMode;
   speedup: number;
+  delta: number;
   responseDelay: number;
   transcriptionDelay: number;
   sessionDuration: number;
@@ -61,6 +62,7 @@ const program = new Command('simulator')
     new Option('--mode <mode>', 'what to answer with').choices(['scripted', 'echo', 'loopback']).default('scripted'),
   )
   .option('--speedup <factor>', 'replies are generated this much faster than they are spoken', positive, 6)
+  .option('--delta <ms>', 'loopback: shortest audio of a delta; 0: one for each chunk', nonNegative, 0)
   .option('--response-delay <ms>', 'thinking time of a response', nonNegative, 150)
   .option('--transcription-delay <ms>', 'between the end of a turn and its transcript', nonNegative, 250)
   .option('--session-duration <ms>', 'how long a session lasts', nonNegative, 3_600_000)
@@ -86,6 +88,7 @@ function simulatorOptions(cli: CliOptions): SimulatorOptions {
     port: cli.port,
     mode: cli.mode,
     speedup: cli.speedup,
+    loopbackDeltaMs: cli.delta,
     responseDelayMs: cli.responseDelay,
     transcriptionDelayMs: cli.transcriptionDelay,
     sessionDurationMs: cli.sessionDuration,

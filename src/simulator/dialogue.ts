@@ -29,7 +29,7 @@ export class Dialogue implements InputListener {
   readonly #input: InputAudio;
   readonly #responses: Responses;
   readonly #transcriber: Transcriber;
-  readonly #loopback = new Loopback();
+  readonly #loopback: Loopback;
   #current: Utterance | undefined;
   #speechStartedAtMs = 0;
   readonly #handlers: Record<string, (event: ClientEvent) => void>;
@@ -37,6 +37,7 @@ export class Dialogue implements InputListener {
   /** @param onAudio gets the bytes of each append */
   constructor(core: Core, onAudio: (bytes: Uint8Array) => void) {
     this.#core = core;
+    this.#loopback = new Loopback(core.options.loopbackDeltaMs);
     this.#onAudio = onAudio;
     const { ids, session } = core;
     this.#input = new InputAudio(codecOf(session.wire.audio.input.format), this, () => ids.next('item'));

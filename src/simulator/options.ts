@@ -5,8 +5,8 @@ import type { Faults } from './faults.ts';
  * What the assistant does with what it hears.
  * - `scripted`: answers with the recorded lines of the fixtures' script.
  * - `echo`: answers each turn with the caller's own audio of that turn, byte for byte if both formats are the same.
- * - `loopback`: sends every appended chunk back at once, as a delta of one endless response, with no voice activity
- *   detection: for measuring latency and sample-exactness from end to end.
+ * - `loopback`: sends every appended chunk back at once, or in deltas of a given length, in one endless response, with no
+ *   voice activity detection: for measuring latency and sample-exactness from end to end.
  */
 export type SimulatorMode = 'scripted' | 'echo' | 'loopback';
 
@@ -22,6 +22,8 @@ export interface SimulatorOptions {
   mode?: SimulatorMode;
   /** How many times faster than real time replies are generated. Default 6; `Infinity`: each in one go. */
   speedup?: number;
+  /** In loopback mode, the shortest audio of a delta. Default 0: a delta for each appended chunk. */
+  loopbackDeltaMs?: number;
   /** Thinking time between `response.created` and the first output. Default 150. */
   responseDelayMs?: number;
   /** Between the end of a turn and its transcript. Default 250. */
@@ -51,6 +53,7 @@ export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
     port: 0,
     mode: 'scripted',
     speedup: 6,
+    loopbackDeltaMs: 0,
     responseDelayMs: 150,
     transcriptionDelayMs: 250,
     faults: {},

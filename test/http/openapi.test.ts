@@ -182,6 +182,22 @@ describe('the document', () => {
     expect(undescribed).toEqual([]);
   });
 
+  it('has no example inside a schema, where it would have to be one value', () => {
+    const visit = (node: unknown, at: string): number => {
+      if (typeof node !== 'object' || node === null) return 0;
+      let schemas = 0;
+      for (const [name, child] of Object.entries(node)) {
+        if (name !== 'schema') schemas += visit(child, `${at}/${name}`);
+        else {
+          schemas += 1;
+          expect(JSON.stringify(child), at).not.toMatch(/"examples?":|"x-/);
+        }
+      }
+      return schemas;
+    };
+    expect(visit(document.paths, '')).toBeGreaterThan(30);
+  });
+
   it('has examples of every body and every answer, and they are what their schemas say', () => {
     let count = 0;
     for (const { operation } of operations()) {

@@ -5,7 +5,7 @@ const QUANTILES = { count: 1, p50: 1.04, p95: 2, p99: 123.4, max: 200 };
 
 function result(calls: number, more: Partial<CapacityResult> = {}): CapacityResult {
   return {
-    point: { calls, sessionWorkers: 2, mode: 'poll1', keepAlive: true, tls: false },
+    point: { calls, sessionWorkers: 2, mode: 'poll1', keepAlive: true, tls: false, deltaMs: 200 },
     measuredAt: '2026-01-01T00:00:00Z',
     machine: { cpu: 'a CPU', cores: 2, memoryMb: 1, node: 'v26' },
     steadySeconds: 50,
@@ -38,12 +38,13 @@ describe('the matrix', () => {
       modes: ['poll1', 'longpoll'],
       keepAlive: [true, false],
       tls: [false, true],
+      deltaMs: [200],
     });
     expect(points).toHaveLength(32);
     expect(new Set(points.map(keyOf)).size).toBe(32);
     expect(points.slice(0, 2).map(({ calls }) => calls)).toEqual([10, 50]);
-    expect(keyOf(points[0]!)).toBe('dedicated, poll1, keep-alive, ws, 10 calls');
-    expect(keyOf(points.at(-1)!)).toBe('2, longpoll, no keep-alive, wss, 50 calls');
+    expect(keyOf(points[0]!)).toBe('dedicated, poll1, keep-alive, ws, deltas of 200 ms, 10 calls');
+    expect(keyOf(points.at(-1)!)).toBe('2, longpoll, no keep-alive, wss, deltas of 200 ms, 50 calls');
   });
 });
 
@@ -57,7 +58,7 @@ describe('the tables', () => {
     expect(text.split('\n')[0]).toBe(
       'Measured on a CPU, 2 cores, Node v26, 2026-01-01. Latencies are milliseconds, CPU is in % of one core.',
     );
-    expect(text).toContain('### 2 session workers, poll1, keep-alive, upstream ws');
+    expect(text).toContain('### 2 session workers, poll1, keep-alive, upstream ws with deltas of 200 ms');
   });
 
   it('are put between their marks and leave the rest of the page alone', () => {

@@ -44,6 +44,7 @@ async function options(simulator: SimulatorMode, more: Partial<LoadOptions> = {}
     apiKey: KEY,
     build: false,
     sessionWorkers: 1,
+    deltaMs: 0,
     tls: false,
     nodeArgs: [],
     slos: [],

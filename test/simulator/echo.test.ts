@@ -85,6 +85,19 @@ describe('loopback mode', () => {
     expect(client.types.filter((type) => type.startsWith('input_audio_buffer'))).toEqual([]);
   });
 
+  it('gathers chunks into deltas of the length that was asked for', async () => {
+    simulator = await RealtimeSimulator.listen({ ...INSTANT, mode: 'loopback', loopbackDeltaMs: 200 });
+    client = await TestClient.connect(simulator.url);
+    const audio = speech(600);
+    client.stream(audio, PCM, 60);
+    for (let delta = 0; delta < 2; delta++) await client.next('response.output_audio.delta');
+    await client.update({});
+    const deltas = client.all('response.output_audio.delta');
+    // Four chunks of 60 ms fill a delta; what does not fill one is kept.
+    expect(deltas.map(({ delta }) => Buffer.from(delta, 'base64').length)).toEqual([48 * 240, 48 * 240]);
+    expect(Buffer.compare(client.audioOf(deltas[0]!.item_id), audio.subarray(0, 48 * 480))).toBe(0);
+  });
+
   it('begins with a greeting that is asked for, and is still the same response', async () => {
     await start('loopback');
     client.send({ type: 'response.create' });
