@@ -4,6 +4,10 @@
 # with its integrity hash. The Node of the image below only runs npm; nothing of it is in the final image.
 
 FROM node:24-bookworm-slim AS build
+# The pinned Node, which compiles, needs one library that its package does not bring.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends libatomic1 \
+  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json ./
 # No install script of any package is run, nor needed.
@@ -14,7 +18,7 @@ COPY src ./src
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM debian:bookworm-slim
-# The one library that Node needs and this image lacks.
+# The same library: the image has everything else that Node needs.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends libatomic1 \
   && rm -rf /var/lib/apt/lists/* \

@@ -1,9 +1,11 @@
 /**
  * What metrics and logging cost: two gateways, one that measures, is scraped every 15 s and logs at `info`, and one that
- * does neither, carry the same calls in turns, and their CPU time is compared pair by pair. The pairs take turns so that
- * whatever else the machine does falls on both.
+ * does neither, carry the same calls in turns, and their CPU time is compared pair by pair, so that whatever else the
+ * machine does falls on both. Every other pair has new processes: no two are compiled quite alike.
  *
- *     node bench/observability.ts --calls 50 --pairs 8
+ *     npx node bench/observability.ts --calls 50 --pairs 8
+ *
+ * A pair takes about 80 s, new processes 40 s: eight pairs 14 minutes.
  */
 import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -17,10 +19,18 @@ import { Command, InvalidArgumentError } from 'commander';
 import { noteCosts } from './support/note-costs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** Both gateways take it. On loopback /metrics asks for none. */
+const KEY = randomUUID();
 const SCRAPE_MS = 15_000;
 /** Until all calls are up and the code is warm. */
 const WARM_UP_MS = 6_000;
 const RAMP_PER_SECOND = 50;
+const PAIRS_A_PROCESS = 2;
+/** What new processes carry unmeasured. */
+const WARM_UP_SECONDS = 8;
+/** After the calls are over, for the load tester to write its report; then it is taken to hang. */
+const REPORT_MS = 60_000;
+const STARTS_WITHIN_MS = 30_000;
 
 function atLeastOne(text: string): number {
   const value = Number(text);
@@ -37,14 +47,20 @@ const program = new Command('observability')
   .parse();
 const options = program.opts<{ calls: number; pairs: number; seconds: number; sessionWorkers: string }>();
 
+/** What is left to be undone, the last first. */
+const closers: (() => unknown)[] = [];
+
+async function closeAll(): Promise<void> {
+  for (let close = closers.pop(); close; close = closers.pop()) await close();
+}
+
 /** A gateway in a process of its own. */
 class Gateway {
   readonly #child: ChildProcess;
-  readonly url: string;
+  url = '';
 
-  private constructor(child: ChildProcess, url: string) {
+  private constructor(child: ChildProcess) {
     this.#child = child;
-    this.url = url;
   }
 
   static async start(dist: string, mode: 'on' | 'off', env: Record<string, string>): Promise<Gateway> {
@@ -52,41 +68,72 @@ class Gateway {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    const [{ url }] = (await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(() => Promise.reject(new Error('a gateway did not start'))),
-    ])) as [{ url: string }];
-    return new Gateway(child, url);
+    const gateway = new Gateway(child);
+    closers.push(() => gateway.stop());
+    const [{ url }] = (await orEnd(child, once(child, 'message'), STARTS_WITHIN_MS)) as [{ url: string }];
+    gateway.url = url;
+    return gateway;
   }
 
   /** CPU time of all its threads so far, in seconds. */
   async cpuSeconds(): Promise<number> {
     this.#child.send('cpu');
-    const [{ cpuMicros }] = (await once(this.#child, 'message')) as [{ cpuMicros: number }];
+    const answer = await orEnd(this.#child, once(this.#child, 'message'), STARTS_WITHIN_MS);
+    const [{ cpuMicros }] = answer as [{ cpuMicros: number }];
     return cpuMicros / 1e6;
   }
 
-  async stop(): Promise<void> {
-    const exited = once(this.#child, 'exit');
-    this.#child.disconnect();
-    await exited;
+  /** Idempotent. */
+  stop(): Promise<void> {
+    return stopped(this.#child, () => this.#child.connected && this.#child.disconnect());
   }
 }
 
+/** What a process was asked for. @throws {Error} when it ends or is silent for `withinMs` instead */
+async function orEnd<Answer>(child: ChildProcess, answer: Promise<Answer>, withinMs: number): Promise<Answer> {
+  const settled = new AbortController();
+  const { signal } = settled;
+  try {
+    return await Promise.race([
+      answer,
+      once(child, 'exit', { signal }).then(([code]) => {
+        throw new Error(`a process ended with code ${code}`);
+      }),
+      sleep(withinMs, undefined, { signal }).then(() => {
+        throw new Error(`a process did not answer within ${withinMs} ms`);
+      }),
+    ]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** Ends a process, by force if it does not end when asked to. */
+async function stopped(child: ChildProcess, ask: () => unknown): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  ask();
+  const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  await exited;
+  clearTimeout(timer);
+}
+
 /** CPU seconds that `gateway` takes for the calls while they are all up. */
-async function measure(gateway: Gateway, key: string, isScraped: boolean): Promise<number> {
-  const { calls, seconds } = options;
+async function measure(gateway: Gateway, isScraped: boolean, seconds = options.seconds): Promise<number> {
+  const { calls } = options;
   const rampMs = (calls / RAMP_PER_SECOND) * 1000;
   const lengthMs = WARM_UP_MS + seconds * 1000 + 2_000;
   const load = spawn(
     process.execPath,
     [
       join(root, 'loadtest/main.ts'),
-      ...['--url', gateway.url, '--key', key, '--calls', String(calls), '--ramp', `${RAMP_PER_SECOND}/s`],
+      ...['--url', gateway.url, '--key', KEY, '--calls', String(calls), '--ramp', `${RAMP_PER_SECOND}/s`],
       ...['--for', `${lengthMs}ms`, '--warm-up', '1s', '--sim-mode', 'loopback', '--json'],
     ],
     { stdio: 'ignore' },
   );
+  const stopLoad = () => stopped(load, () => load.kill());
+  closers.push(stopLoad);
   const finished = once(load, 'exit');
   await sleep(rampMs + WARM_UP_MS);
   const before = await gateway.cpuSeconds();
@@ -96,7 +143,10 @@ async function measure(gateway: Gateway, key: string, isScraped: boolean): Promi
     await sleep(Math.min(SCRAPE_MS, Math.max(1, endsAtMs - performance.now())));
   }
   const used = (await gateway.cpuSeconds()) - before;
+  const timer = setTimeout(stopLoad, rampMs + lengthMs + REPORT_MS);
   const [code] = (await finished) as [number | null];
+  clearTimeout(timer);
+  closers.splice(closers.indexOf(stopLoad), 1);
   // 1: an objective was missed, which is not the question here.
   if (code !== 0 && code !== 1) throw new Error(`the load tester ended with code ${code}: this pair says nothing`);
   return used;
@@ -118,7 +168,10 @@ process.stdout.write(`  together ${(sum / 1e4).toFixed(4)} % of a core a call\n`
 if (options.pairs === 0) process.exit(0);
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-observability-'));
-const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+closers.push(() => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void closeAll().finally(() => process.exit(130)));
+}
 try {
   spawnSync(process.execPath, [join(root, 'scripts/build.ts'), '--if-needed'], { cwd: root, stdio: 'inherit' });
   // A build made meanwhile must not change what is measured.
@@ -133,42 +186,43 @@ try {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   );
-  closers.push(() => simulator.kill());
+  closers.push(() => stopped(simulator, () => simulator.kill()));
   let printed = '';
   let upstream: string | undefined;
   while (upstream === undefined) {
-    const [chunk] = (await once(simulator.stdout!, 'data')) as [Buffer];
+    const [chunk] = (await orEnd(simulator, once(simulator.stdout!, 'data'), STARTS_WITHIN_MS)) as [Buffer];
     printed += chunk;
     upstream = /"url":"(wss?:[^"]+)".*listening/.exec(printed)?.[1];
   }
   simulator.stdout!.resume();
-  const key = randomUUID();
   const env = {
     PORT: '0',
-    // The key would close /metrics off loopback only.
-    W3_VOICE_GATEWAY_API_KEY: key,
+    W3_VOICE_GATEWAY_API_KEY: KEY,
     OPENAI_API_KEY: 'simulator',
     OPENAI_REALTIME_URL: upstream,
     SESSION_WORKERS: options.sessionWorkers,
     AGENTS_DIR: join(folder, 'agents'),
   };
-  const gateways = {
-    on: await Gateway.start(join(folder, 'dist'), 'on', { ...env, DATA_DIR: join(folder, 'data-on') }),
-    off: await Gateway.start(join(folder, 'dist'), 'off', { ...env, DATA_DIR: join(folder, 'data-off') }),
+  const start = async (mode: 'on' | 'off') => {
+    const gateway = await Gateway.start(join(folder, 'dist'), mode, { ...env, DATA_DIR: join(folder, `data-${mode}`) });
+    await measure(gateway, false, WARM_UP_SECONDS).catch(() => 0);
+    return gateway;
   };
-  closers.push(() => Promise.all([gateways.on.stop(), gateways.off.stop()]));
+  let gateways: Record<'on' | 'off', Gateway> | undefined;
   const perCall = (cpuSeconds: number) => (100 * cpuSeconds) / options.seconds / options.calls;
   const ratios: number[] = [];
   process.stdout.write(
     `${options.calls} calls, SESSION_WORKERS=${options.sessionWorkers}, ${options.seconds} s each\n`,
   );
-  // Each warms up once, unmeasured.
-  for (const mode of ['on', 'off'] as const) await measure(gateways[mode], key, false).catch(() => 0);
   for (let pair = 0; pair < options.pairs; pair++) {
+    if (gateways === undefined || pair % PAIRS_A_PROCESS === 0) {
+      await Promise.all(Object.values(gateways ?? {}).map((gateway) => gateway.stop()));
+      gateways = { on: await start('on'), off: await start('off') };
+    }
     const used = { on: 0, off: 0 };
     const order = pair % 2 === 0 ? (['on', 'off'] as const) : (['off', 'on'] as const);
     try {
-      for (const mode of order) used[mode] = await measure(gateways[mode], key, mode === 'on');
+      for (const mode of order) used[mode] = await measure(gateways[mode], mode === 'on');
     } catch (error) {
       process.stdout.write(`pair ${pair + 1}: ${(error as Error).message}\n`);
       continue;
@@ -178,11 +232,15 @@ try {
       `pair ${pair + 1}: on ${perCall(used.on).toFixed(3)} %, off ${perCall(used.off).toFixed(3)} % of a core a call, ${(100 * ratios.at(-1)!).toFixed(1)} % more\n`,
     );
   }
-  const sorted = ratios.toSorted((a, b) => a - b);
-  if (ratios.length === 0) throw new Error('no pair could be measured: the machine is too busy');
-  process.stdout.write(
-    `metrics and logging cost ${(100 * median(ratios)).toFixed(1)} % of the gateway's CPU (median of ${ratios.length} pairs, from ${(100 * sorted[0]!).toFixed(1)} to ${(100 * sorted.at(-1)!).toFixed(1)})\n`,
-  );
+  if (ratios.length === 0) {
+    process.stderr.write('no pair could be measured: the machine is too busy\n');
+    process.exitCode = 1;
+  } else {
+    const sorted = ratios.toSorted((a, b) => a - b);
+    process.stdout.write(
+      `metrics and logging cost ${(100 * median(ratios)).toFixed(1)} % of the gateway's CPU (median of ${ratios.length} pairs, from ${(100 * sorted[0]!).toFixed(1)} to ${(100 * sorted.at(-1)!).toFixed(1)})\n`,
+    );
+  }
 } finally {
-  for (let close = closers.pop(); close; close = closers.pop()) await close();
+  await closeAll();
 }

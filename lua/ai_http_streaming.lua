@@ -67,7 +67,6 @@ local CREATE_TIMEOUT_S = 8        -- a session is created when the AI is ready, 
 local CREATE_GIVE_UP_MS = 10000   -- no attempt is started later than this
 local MAX_BAD_CHUNKS = 20         -- chunks refused in a row until the call is given up
 local STALL_MS = 200              -- without a captured frame for this long, the playback may have run dry
-local RESCUES_PER_STALL = 10
 local HTTP_SILENT_MS = 20000      -- a sign of life of the HTTP thread is expected that often
 local START_MS = 3000             -- both threads must be ready by then
 local END_WAIT_MS = 2000          -- how long a transfer waits for the gateway to hear of it
@@ -231,6 +230,7 @@ local CELL = {
   http = 8,         -- http: "ready", then "done"
   down = 9,         -- http: total of the down ring
   alive = 10,       -- http: time of its last sign of life
+  fed = 11,         -- pump: total of the up ring when it last came back from the playback
 }
 local CELL_BYTES = 32
 
@@ -428,11 +428,14 @@ local function run_pump(base)
   local capture, playback
 
   local function run()
-    -- Open for reading and writing, because that alone does not wait for the other end, and because the FIFO must have a
-    -- writer for as long as the call is to go on.
-    playback = assert(io.open(files.playback, "r+b"))
+    -- Only an open for both directions does not wait for the other end, and it lets a second one for writing through. That
+    -- one stays, and is the only one: when the call has left the playback, writing fails, where otherwise it would wait for
+    -- ever once the FIFO is full. What was written stays in the FIFO for the next who opens it.
+    local both = assert(io.open(files.playback, "r+b"))
+    playback = assert(io.open(files.playback, "wb"))
     playback:setvbuf("no")
     for _ = 1, LEAD_FRAMES do playback:write(silence) end
+    both:close()
     -- Does not wait either: the session thread holds it open for writing until the recording does.
     capture = assert(io.open(files.capture, "rb"))
     capture:setvbuf("no")
@@ -482,10 +485,12 @@ local function run_pump(base)
       if exchange:number(CELL.down) > down_read then receive() end
       if playback then
         local bytes, outcome = speech:next_frame()
+        -- Fails while nothing plays the FIFO, as between two playbacks. That frame is not missed.
         playback:write(bytes)
         report()
         if outcome then finish(outcome) end
       end
+      exchange:set(CELL.fed, string.format("%d", up_total))
       if frames % 50 == 0 then
         local alive = tonumber(exchange:get(CELL.alive))
         if alive and now_ms() - alive > HTTP_SILENT_MS then finish("fallback the HTTP thread is silent") end
@@ -534,7 +539,7 @@ local function requester(url, settings)
     local limits = string.format(" connect-timeout %d timeout %d post ", math.min(timeout_s, 2), timeout_s)
     local output = api:execute("curl", url .. path .. options .. limits .. curl_body(body))
     local envelope = decode(output)
-    if not envelope then error("curl says " .. json_string(tostring(output):sub(1, 80)) .. "; is mod_curl loaded?") end
+    if not envelope then error("curl says " .. json_string(tostring(output):sub(1, 80)) .. "; is mod_curl loaded?", 0) end
     local answer = decode(envelope.body)
     local status = tonumber(envelope.status_code) or 0
     -- A body that broke off is no answer, whatever its status.
@@ -614,21 +619,26 @@ function Http:wait(ms)
   self.exchange:set(CELL.alive, now_ms())
   if api:execute("uuid_exists", self.settings.uuid) ~= "true" then
     self.gone = true
-  elseif captured > 0 and self.exchange:get(CELL.pump) == "ready" and not self.exchange:get(CELL.outcome) then
+  elseif captured > 0 and self.exchange:get(CELL.pump) == "ready" then
     self:rescue()
   end
 end
 
 -- A playback that ran dry holds the session thread in a read, which stops the recording, which stops the pump, which
--- would have fed the playback. Some silence from outside sets them going again.
+-- would have fed the playback. Some silence from outside sets them going again. While the caller has the call on hold,
+-- FreeSWITCH records nothing at all: then one byte at a time lets the session thread look around, so that it notices a
+-- hang-up, and does not pile up where the playback is not being read. Opening the FIFO also frees a session thread that
+-- came to play it just when the pump had closed it.
 function Http:rescue()
-  if self.rescues >= RESCUES_PER_STALL then return end
-  self.rescues = self.rescues + 1
+  -- The pump waits for the playback, not for the recording: something else is being played into the call.
+  if self.exchange:number(CELL.fed) < self.captured then return end
   local playback = io.open(self.files.playback, "r+b")
   if not playback then return end
   playback:setvbuf("no")
-  playback:write(string.rep(self.settings.codec == "PCMA" and "\213" or "\255", FRAME_BYTES * LEAD_FRAMES))
+  local silence = self.settings.codec == "PCMA" and "\213" or "\255"
+  playback:write(self.rescues == 0 and silence:rep(FRAME_BYTES * LEAD_FRAMES) or silence)
   playback:close()
+  self.rescues = self.rescues + 1
   self.count.rescues = self.count.rescues + 1
 end
 
@@ -890,7 +900,7 @@ local function setting(name, default, allowed)
   local value = session:getVariable(name)
   if value == nil or value == "" then value = default end
   value = tostring(value)
-  if not value:match(allowed) then error(name .. " has a value that cannot be used") end
+  if not value:match(allowed) then error(name .. " has a value that cannot be used", 0) end
   return value
 end
 
@@ -899,7 +909,8 @@ local function read_settings(uuid)
   local rate = tonumber(session:getVariable("read_rate"))
   if (codec ~= "PCMU" and codec ~= "PCMA") or (rate or 8000) ~= 8000 then
     error("the call is in " .. codec .. " at " .. tostring(rate) .. " Hz, but only PCMU and PCMA at 8000 Hz are carried: "
-      .. "set absolute_codec_string=PCMU,PCMA in the dialplan before the call is answered")
+      .. "set absolute_codec_string=PCMU,PCMA in the dialplan before the call is answered, and inbound-late-negotiation=true "
+      .. "in the SIP profile, without which the codec is settled before the dialplan begins", 0)
   end
   local chunk_ms = tonumber(setting("ai_chunk_ms", CHUNK_MS, "^%d+$"))
   local settings = {
@@ -928,7 +939,7 @@ local function open_call(uuid, settings)
   -- The one shell of a call. Only our own user can read what is in these files.
   os.execute("umask 077 && mkfifo " .. files.capture .. " " .. files.playback .. " && : > " .. files.exchange)
   local exchange, problem = Exchange.open(files.exchange)
-  if not exchange then error("cannot use " .. run_dir .. ": " .. tostring(problem)) end
+  if not exchange then error("cannot use " .. run_dir .. ": " .. tostring(problem), 0) end
   exchange:set_text("settings", pack_settings(settings))
   return { uuid = uuid, base = base, files = files, exchange = exchange, keys_total = 0 }
 end
@@ -964,14 +975,14 @@ local function start(call)
   call.hold = assert(io.open(call.files.capture, "r+b"))
   for _, role in ipairs({ "pump", "http" }) do
     local said = api:execute("luarun", script .. " " .. role .. " " .. call.base)
-    if not tostring(said):match("^%+OK") then error("luarun says " .. tostring(said)) end
+    if not tostring(said):match("^%+OK") then error("luarun says " .. tostring(said), 0) end
   end
   local exchange = call.exchange
   local are_ready = wait_for(START_MS, function()
     return exchange:get(CELL.pump) == "ready" and exchange:get(CELL.http)
   end)
   if not session:ready() then return false end
-  if not are_ready then error("the threads of the call did not start; the log above says why") end
+  if not are_ready then error("the threads of the call did not start; the log above says why", 0) end
   -- Without these, the recording is held back for seconds.
   session:execute("record_session", call.files.capture
     .. " {enable_file_write_buffering=false,RECORD_READ_ONLY=true,RECORD_STEREO=false,record_sample_rate=8000,RECORD_PRE_BUFFER_FRAMES=0}")

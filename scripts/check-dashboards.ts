@@ -2,11 +2,11 @@
  * Checks the dashboards against a real Prometheus: starts a gateway, a simulator and callers, scrapes for a while, and
  * asks Prometheus what each panel and each rule asks. Needs `prometheus` (Debian: `apt-get install prometheus`).
  *
- *     node scripts/check-dashboards.ts --calls 50 --seconds 120 --draw docs/dashboards
+ *     npx node scripts/check-dashboards.ts --calls 50 --seconds 180 --draw docs/images
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,8 @@ import { DASHBOARDS, dashboardOf } from './make-dashboards.ts';
 const SCRAPE_SECONDS = 5;
 /** What Grafana would take for `$__rate_interval`: four scrapes. */
 const RATE_INTERVAL = '20s';
+/** How fast the lines become busy. */
+const CALLS_PER_SECOND = 2;
 
 function atLeastOne(text: string): number {
   const value = Number(text);
@@ -32,7 +34,7 @@ function atLeastOne(text: string): number {
 const program = new Command('check-dashboards')
   .description('Asks a real Prometheus every question of the dashboards, under simulated calls.')
   .option('--calls <number>', 'calls at once', atLeastOne, 50)
-  .option('--seconds <number>', 'how long, once all lines are busy', atLeastOne, 120)
+  .option('--seconds <number>', 'how long, once all lines are busy', atLeastOne, 180)
   .option('--session-workers <mode>', 'SESSION_WORKERS of the gateway', 'dedicated')
   .option('--draw <folder>', 'draw each dashboard there, as SVG')
   .parse();
@@ -56,6 +58,11 @@ function filled(expr: string, { templating }: Dashboard): string {
     if (type === 'textbox') text = text.replaceAll(`$${name}`, String(query));
   }
   return text;
+}
+
+/** How a picture came about. */
+function captionOf(lengthMs: number): string {
+  return `Drawn by scripts/check-dashboards.ts from what a Prometheus answered that scraped a gateway every ${SCRAPE_SECONDS} s for ${Math.round(lengthMs / 1000)} s; no screenshot of Grafana. ${options.calls} simulated calls at once (SESSION_WORKERS=${options.sessionWorkers}) on ${availableParallelism()} CPUs, which callers, simulator and Prometheus shared. On purpose one call in eight loses its upstream, and one client garbles its chunks. Beside names: last values.`;
 }
 
 function report(name: string, answered: readonly Answered[]): number {
@@ -97,8 +104,8 @@ async function main(): Promise<number> {
     closers.push(() => prometheus.stop());
     const callers = new Callers({ gatewayUrl: gateway.url, simulator, calls: options.calls });
     const fromMs = Date.now();
-    callers.start(5);
-    await sleep((options.calls / 5 + options.seconds) * 1000);
+    callers.start(CALLS_PER_SECOND);
+    await sleep((options.calls / CALLS_PER_SECOND + options.seconds) * 1000);
     const toMs = Date.now();
     const step = SCRAPE_SECONDS;
     let failed = 0;
@@ -116,7 +123,6 @@ async function main(): Promise<number> {
       failed += report(name, answered);
       if (options.draw === undefined) continue;
       mkdirSync(options.draw, { recursive: true });
-      const caption = `Drawn by scripts/check-dashboards.ts from a Prometheus that scraped a gateway with ${options.calls} simulated calls for ${Math.round((toMs - fromMs) / 1000)} s (SESSION_WORKERS=${options.sessionWorkers}; gateway, callers and simulator on one machine, shared with other work). Not a screenshot of Grafana.`;
       const series = new Map(
         answered.map(({ panel, answers }) => [
           panel.id,
@@ -124,11 +130,16 @@ async function main(): Promise<number> {
         ]),
       );
       writeFileSync(
-        join(options.draw, name.replace('.json', '.svg')),
-        drawDashboard(dashboard, series, caption, [fromMs, toMs]),
+        join(options.draw, `dashboard-${name.replace('.json', '.svg')}`),
+        drawDashboard(dashboard, series, captionOf(toMs - fromMs), [fromMs, toMs]),
       );
     }
     const rules = await prometheus.rules();
+    for (const { name, type } of rules) {
+      if (type !== 'recording' || hasData(await prometheus.queryRange(name, fromMs, toMs, step))) continue;
+      failed += 1;
+      process.stdout.write(`  record ${name}: no data\n`);
+    }
     const broken = rules.filter(({ health }) => health !== 'ok');
     for (const { name, lastError } of broken) process.stdout.write(`  rule ${name}: ${lastError}\n`);
     const firing = rules.filter(({ state }) => state === 'firing' || state === 'pending').map(({ name }) => name);

@@ -10,7 +10,7 @@ const HOP_NAMES: Readonly<Record<string, string>> = {
   first_delta: 'first audio from the AI',
   in_outbox: 'in the outbox',
   handed_over: 'handed to the client',
-  upstream_restored: 'upstream restored',
+  upstream_restored: 'upstream reconnected',
 };
 
 const TRIGGERS = {
@@ -35,7 +35,7 @@ function head(call: CallEvents): string[] {
     `  ${call.createdAt}, agent ${call.aiAgentRef}, ${call.encoding} ${call.sampleRate} Hz, session ${call.sessionId}`,
     `  ${list([
       figures.setupMs === undefined ? 'never ready' : `ready after ${ms(figures.setupMs)}`,
-      count(figures.turns, 'turn'),
+      count(figures.turns, 'caller turn'),
       figures.medianTurnMs === undefined ? undefined : `answered in ${ms(figures.medianTurnMs)} (median)`,
       count(figures.interruptions, 'interruption'),
       count(figures.toolCalls, 'tool call'),
@@ -58,13 +58,13 @@ function turnLines(turn: CallEvents['turns'][number]): string[] {
     latencyMs === undefined ? 'no audio was handed over' : `answered in ${ms(latencyMs)}`,
     status === undefined || status === 'completed' ? undefined : `response ${status}`,
   ]);
-  const bars = hops.map(({ hop, tool, atMs: endMs, tookMs }) => {
-    const from = Math.round(((endMs - tookMs - atMs) / totalMs) * BAR_WIDTH);
+  const bars = hops.map(({ hop, tool, atMs: endMs, tookMs, durationMs = tookMs }) => {
+    const from = Math.max(0, Math.round(((endMs - durationMs - atMs) / totalMs) * BAR_WIDTH));
     const to = Math.max(from + 1, Math.round(((endMs - atMs) / totalMs) * BAR_WIDTH));
     const start = Math.min(from, BAR_WIDTH - 1);
     const bar = ' '.repeat(start) + '█'.repeat(Math.min(to, BAR_WIDTH) - start);
     const name = tool === undefined ? (HOP_NAMES[hop] ?? hop) : `tool ${tool}`;
-    return `  ${name.slice(0, 26).padEnd(26)} ${ms(tookMs).padStart(9)} │${bar.padEnd(BAR_WIDTH)}│`;
+    return `  ${name.slice(0, 26).padEnd(26)} ${ms(durationMs).padStart(9)} │${bar.padEnd(BAR_WIDTH)}│`;
   });
   const cut = interrupted
     ? [
@@ -84,11 +84,15 @@ function eventLines({ events, omittedEvents }: CallEvents): string[] {
 function detailText(details: Readonly<Record<string, unknown>>): string {
   return Object.entries(details)
     .map(([name, value]) =>
-      typeof value === 'object' && value !== null
-        ? `${name} (${detailText(value as Record<string, unknown>)})`
-        : `${name} ${String(value)}`,
+      typeof value === 'object' && value !== null ? `${name} (${countsText(value)})` : `${name} ${String(value)}`,
     )
     .join(', ');
+}
+
+/** What was counted at all. */
+function countsText(counts: object): string {
+  const found = Object.entries(counts).filter(([, value]) => value !== 0);
+  return found.map(([name, value]) => `${name} ${String(value)}`).join(', ') || 'none';
 }
 
 /** Minutes, seconds and milliseconds since the call began. */

@@ -5,17 +5,33 @@ import { Phone } from '../../demo/phone.ts';
 import { readWav } from '../../src/audio/wav.ts';
 import type { RealtimeSimulator } from '../../src/simulator/server.ts';
 
-/** Who calls, in turn: questions and answers, interruptions, transfers, an agent that hangs up. */
-const RECORDINGS = [
-  'order-status-16k',
-  'interrupter-16k',
-  'transfer-request-16k',
-  'noisy-street-16k',
-  'interrupter-greeting-16k',
-  'goodbye-16k',
-  'long-silence-16k',
-] as const;
+/** Part of a recorded call, in seconds. */
+type Part = readonly [recording: string, from: number, to: number];
 
+/** What callers ask, each with time for the answer; the last talks over it. */
+const QUESTIONS: readonly (readonly Part[])[] = [
+  [['order-status-16k', 3, 17]],
+  [['noisy-street-16k', 3, 13]],
+  [['long-silence-16k', 11, 20]],
+  [
+    ['interrupter-16k', 3, 7.4],
+    ['order-status-16k', 3.5, 11],
+  ],
+];
+
+/** How calls end: the agent hangs up, transfers, is interrupted and transfers; or the caller hangs up. */
+const ENDINGS: readonly (readonly Part[])[] = [
+  [['goodbye-16k', 3, 9]],
+  [['transfer-request-16k', 3, 11.7]],
+  [['interrupter-16k', 3, 15]],
+  [],
+];
+
+const SAMPLE_RATE_HZ = 16_000;
+/** While the agent greets. Every fifth caller does not wait for it. */
+const GREETING_SECONDS = 3;
+/** Fewest and most questions of a call, so that calls last for half a minute to a minute and a half. */
+const QUESTIONS_A_CALL = [2, 6] as const;
 const LINGER_MS = 8_000;
 /** One call in so many loses its upstream in the middle of a reply. */
 const DROP_EVERY = 8;
@@ -30,7 +46,7 @@ export interface CallersOptions {
 /** Callers who keep a number of lines busy until they are stopped, and see to it that things go wrong now and then. */
 export class Callers {
   readonly #options: CallersOptions;
-  readonly #recordings: readonly Int16Array[];
+  readonly #recordings = new Map<string, Int16Array>();
   readonly #stopped = new AbortController();
   readonly #lines: Promise<void>[] = [];
   readonly #failures = new Map<string, number>();
@@ -38,9 +54,6 @@ export class Callers {
 
   constructor(options: CallersOptions) {
     this.#options = options;
-    this.#recordings = RECORDINGS.map(
-      (name) => readWav(readFileSync(new URL(`../../fixtures/calls/${name}.wav`, import.meta.url))).samples,
-    );
   }
 
   /** Calls begun so far. */
@@ -90,8 +103,34 @@ export class Callers {
       onAction() {},
     });
     await phone.create({ callerNumber: `3932976${String(number).padStart(5, '0')}` });
-    await phone.talk(this.#recordings[(line + round) % this.#recordings.length]!, LINGER_MS, () => {});
+    await phone.talk(this.#conversation(number), LINGER_MS, () => {});
     await phone.end();
+  }
+
+  /** What the caller of a call says from the first second to the last. */
+  #conversation(number: number): Int16Array {
+    const [fewest, most] = QUESTIONS_A_CALL;
+    const length = fewest + (number % (most - fewest + 1));
+    const questions = Array.from({ length }, (_, i) => QUESTIONS[(number + i) % QUESTIONS.length]!);
+    const ending = ENDINGS[number % ENDINGS.length]!;
+    const parts = [...questions, ending].flat().map((part) => this.#recorded(part));
+    if (number % 5 > 0) parts.unshift(new Int16Array(GREETING_SECONDS * SAMPLE_RATE_HZ));
+    const whole = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+
+  #recorded([name, from, to]: Part): Int16Array {
+    let samples = this.#recordings.get(name);
+    if (!samples) {
+      samples = readWav(readFileSync(new URL(`../../fixtures/calls/${name}.wav`, import.meta.url))).samples;
+      this.#recordings.set(name, samples);
+    }
+    return samples.subarray(from * SAMPLE_RATE_HZ, to * SAMPLE_RATE_HZ);
   }
 
   /** A client that loses, repeats and spoils chunks, asks for agents that do not exist, and presses keys. */
@@ -107,7 +146,9 @@ export class Callers {
       }
       await this.#post(`/api/voice/stream/${callId}`, { audio: 'AAAA', chunkSeq: 3 });
       await this.#post(`/api/voice/stream/${callId}`, { dtmf: '12#', chunkSeq: 4 });
-      await this.#post('/api/voice/session/create', { callId: `nobody-${round}`, aiAgentRef: 'nobody' });
+      if (round % 10 === 0) {
+        await this.#post('/api/voice/session/create', { callId: `nobody-${round}`, aiAgentRef: 'nobody' });
+      }
       await this.#post('/api/no/such/route', {});
       await this.#pause(3_000);
       await this.#post(`/api/voice/session/${callId}/end`, {});

@@ -61,11 +61,8 @@ export const calls: DashboardSpec = {
     lines(
       'Calls',
       'short',
-      [
-        { expr: `sum by (instance) (voice_gateway_sessions_active{${HERE}})`, legend: '{{instance}}' },
-        { expr: `sum by (instance) (voice_gateway_sessions_limit{${HERE}})`, legend: 'limit of {{instance}}' },
-      ],
-      'Sessions going on, and the most that are taken (MAX_SESSIONS).',
+      [{ expr: `sum by (instance) (voice_gateway_sessions_active{${HERE}})`, legend: '{{instance}}' }],
+      'Sessions going on. How many more there is room for: Capacity.',
     ),
     lines(
       'Calls ended or refused, a minute',
@@ -88,7 +85,7 @@ export const calls: DashboardSpec = {
         },
       ],
       'As shares of all that ended or were refused. Failed: search the log for `upstream failed` and `call could not be started`. Refused: more gateways or higher limits.',
-      { thresholds: upTo(0.01, 0.05), max: 1 },
+      { thresholds: upTo(0.01, 0.05) },
     ),
     heatmap(
       'Length of calls',
@@ -128,20 +125,21 @@ export const calls: DashboardSpec = {
       'short',
       [perMinute('voice_gateway_interruptions_total')],
       'Replies that callers talked over.',
+      { width: 8 },
     ),
     lines(
       'Tools a minute',
       'short',
       [perMinute('voice_gateway_tool_calls_total', 'outcome')],
       '`failed`: the webhook did not answer well; `refused`: the model asked for what the profile does not allow; `cancelled`: the caller spoke before the action was carried out.',
-      { isStacked: true },
+      { width: 8, isStacked: true },
     ),
     lines(
       'Tool time',
       's',
       quantiles('voice_gateway_tool_call_seconds', [0.5, 0.95]),
       'Part of the turn latency of turns that need a tool. Transfers and hang-ups include the wait until the client has them.',
-      { thresholds: upTo(1.5, 5) },
+      { width: 8, thresholds: upTo(1.5, 5) },
     ),
 
     row('What went wrong on the way'),

@@ -1,5 +1,5 @@
 import type { DashboardSpec } from './dashboard.ts';
-import { HERE, lines, perMinute, row, stat, upTo } from './panels.ts';
+import { facts, HERE, lines, perMinute, row, stat, upTo } from './panels.ts';
 
 const CPU = `rate(process_cpu_seconds_total{${HERE}}[$__rate_interval])`;
 const MAIN_BUSY = `rate(voice_gateway_main_thread_busy_seconds_total{${HERE}}[$__rate_interval])`;
@@ -179,24 +179,21 @@ export const capacity: DashboardSpec = {
         },
       ],
       'Sessions against MAX_SESSIONS.',
-      { thresholds: upTo(0.8, 0.95), max: 1 },
+      { width: 8, thresholds: upTo(0.8, 0.95), max: 1 },
     ),
     lines(
       'Up since',
       's',
       [{ expr: `time() - max by (instance) (process_start_time_seconds{${HERE}})`, legend: '{{instance}}' }],
       'Seconds since the start. A saw-tooth: the daemon is restarted, see the log.',
+      { width: 8 },
     ),
-    lines(
+    facts(
       'What runs',
-      'short',
-      [
-        {
-          expr: `sum by (instance, version, node, upstream, session_workers) (voice_gateway_info{${HERE}})`,
-          legend:
-            '{{instance}}: {{version}} on Node {{node}}, upstream {{upstream}}, session workers {{session_workers}}',
-        },
-      ],
+      {
+        expr: `sum by (instance, version, node, upstream, session_workers) (voice_gateway_info{${HERE}})`,
+        legend: '{{instance}}: {{version}}, Node {{node}}, upstream {{upstream}}, workers {{session_workers}}',
+      },
       'Version, Node and mode of each gateway.',
     ),
   ],

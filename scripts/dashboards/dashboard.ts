@@ -87,6 +87,7 @@ export interface Panel {
       readonly custom?: { readonly stacking: { readonly mode: string } };
     };
   };
+  readonly options?: { readonly textMode?: string };
 }
 
 /** A dashboard's JSON, as far as it is read here. */

@@ -35,6 +35,8 @@ export interface PanelSpec {
   /** For ratios: the axis ends here. */
   readonly max?: number | undefined;
   readonly decimals?: number | undefined;
+  /** For stats: what is written, the number (default) or the series' name. */
+  readonly shows?: 'value' | 'name' | undefined;
 }
 
 export interface RowSpec {
@@ -66,6 +68,12 @@ export function stat(title: string, unit: string, expr: string, description: str
     height: 4,
     ...options,
   };
+}
+
+/** What each series says of itself: a gauge that is always 1, by its labels. */
+export function facts(title: string, query: Query, description: string, options: Options = {}): PanelSpec {
+  const queries = [query];
+  return { kind: 'stat', title, unit: 'short', queries, description, width: 8, height: 8, shows: 'name', ...options };
 }
 
 /** How the observations of a histogram are spread, over time. */
@@ -159,7 +167,7 @@ function panelOf(spec: PanelSpec, id: number, gridPos: object): object {
       format: spec.kind === 'heatmap' ? 'heatmap' : 'time_series',
     })),
     fieldConfig: fieldConfigOf(spec),
-    options: optionsOf(spec.kind),
+    options: optionsOf(spec),
   };
 }
 
@@ -191,7 +199,7 @@ function fieldConfigOf({ kind, unit, thresholds, isStacked, max, decimals }: Pan
   };
 }
 
-function optionsOf(kind: PanelSpec['kind']): object {
+function optionsOf({ kind, shows = 'value' }: PanelSpec): object {
   switch (kind) {
     case 'timeseries':
       return {
@@ -202,8 +210,8 @@ function optionsOf(kind: PanelSpec['kind']): object {
       return {
         reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
         colorMode: 'value',
-        graphMode: 'area',
-        textMode: 'value',
+        graphMode: shows === 'value' ? 'area' : 'none',
+        textMode: shows,
         justifyMode: 'auto',
         orientation: 'auto',
       };

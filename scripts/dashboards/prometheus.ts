@@ -15,6 +15,8 @@ export interface Series {
 
 export interface RuleState {
   readonly name: string;
+  /** `recording` or `alerting`. */
+  readonly type: string;
   readonly health: string;
   readonly lastError?: string;
   readonly state?: string;

@@ -6,11 +6,11 @@ export function formatValue(value: number, unit: string, decimals?: number): str
     case 'percentunit':
       return `${short(value * 100, decimals)} %`;
     case 'bytes':
-      return value >= 1024 ** 3 ? `${(value / 1024 ** 3).toFixed(2)} GiB` : `${short(value / 1024 ** 2)} MiB`;
+      return value >= 1024 ** 3 ? `${short(value / 1024 ** 3)} GiB` : `${short(value / 1024 ** 2)} MiB`;
     case 'reqps':
       return `${short(value)} req/s`;
     case 'currencyUSD':
-      return `$${value.toFixed(decimals ?? 2)}`;
+      return `$${value >= 1000 ? value.toFixed(0) : value.toFixed(decimals ?? 2)}`;
     default:
       return short(value, decimals);
   }
@@ -27,5 +27,5 @@ function short(value: number, decimals?: number): string {
   if (decimals !== undefined) return value.toFixed(decimals);
   if (value === 0) return '0';
   if (Math.abs(value) >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3).replace(/\.?0+$/, '');
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }

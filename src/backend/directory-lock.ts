@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 
 /** A lock is touched this often. */
@@ -70,7 +70,7 @@ export class DirectoryLock {
     try {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         try {
-          await writeFile(path, content, { flag: 'wx', mode: 0o600, flush: true });
+          await createFile(path, content);
           return new DirectoryLock(path, holder.token);
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -90,6 +90,20 @@ export class DirectoryLock {
     clearInterval(this.#timer);
     const content = await readFile(this.#path, 'utf8').catch(() => '');
     if (parseHolder(content)?.token === this.#token) await unlink(this.#path).catch(() => {});
+  }
+}
+
+/** Creates a file and leaves none behind when it cannot be written, as on a full disk: nobody could tell whose it is. */
+async function createFile(path: string, content: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } catch (error) {
+    await unlink(path).catch(() => {});
+    throw error;
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
 import { answerClientError } from './client-errors.ts';
@@ -41,11 +41,14 @@ const LAST_ANSWERS_MS = 2_000;
 /** The HTTP side of the daemon. The caller listens and closes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { gateway, keys, logger, openMetrics, onRequestEnd } = options;
-  const tcpKeepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
+  // A missing Host is refused below: Node's own refusal has no body.
+  const connection = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS, requireHostHeader: false };
   const app = fastify({
     loggerInstance: logger,
     // A line a request would be ten lines a second and call; what happens on a call is logged by the call.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    // A logger a request is the dearest part of most requests; the few that are logged say which they are.
+    childLoggerFactory: (log) => log,
     genReqId: (request) => requestIdOf(request),
     bodyLimit: MAX_BODY_BYTES,
     // A path is bounded by the header size already; a callId nobody knows is not found, however long.
@@ -60,7 +63,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
-    ...(options.tls ? { https: { ...options.tls, ...tcpKeepAlive } } : { http: tcpKeepAlive }),
+    ...(options.tls ? { https: { ...options.tls, ...connection } } : { http: connection }),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as FastifyInstance;
 
   app.setValidatorCompiler(validatorCompiler as never);
@@ -69,23 +72,24 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   installErrorHandling(app, allowed);
   // Text is none of the bodies the API takes.
   app.removeContentTypeParser('text/plain');
-  app.addHook('onRequest', async ({ headers, is404 }) => {
-    const encoding = headers['content-encoding'];
-    if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return;
-    throw new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
-  });
+  // No hook of a request is async: each would cost every chunk a promise and a turn of the microtask queue.
+  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request)));
+  // An expectation that nobody knows is no reason to turn a call away, which is what Node would do.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   answerBeforeClosing(app);
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id);
+    done(null, payload);
   });
   if (onRequestEnd) {
-    app.addHook('onResponse', async (request, reply) => {
+    app.addHook('onResponse', (request, reply, done) => {
       onRequestEnd(
         request.method,
         request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown'),
         reply.statusCode,
         reply.elapsedTime / 1000,
       );
+      done();
     });
   }
   await app.register(authPlugin, { keys });
@@ -94,6 +98,16 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(sessionRoutes, { gateway });
   await app.register(streamRoutes, { gateway });
   return app;
+}
+
+/** Why a request is turned away whatever it asks for. */
+function refusalOf({ headers, is404, raw }: FastifyRequest): ApiError | undefined {
+  if (headers.host === undefined && raw.httpVersionMinor === 1) {
+    return new ApiError('bad_request', 'the Host header is missing');
+  }
+  const encoding = headers['content-encoding'];
+  if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return undefined;
+  return new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
 }
 
 /** Lets answers that are under way go out before the connections are closed, for a moment at most. */

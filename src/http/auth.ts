@@ -24,9 +24,14 @@ declare module 'fastify' {
  */
 export const authPlugin = fastifyPlugin<{ keys: KeyRing }>(async (app, { keys }) => {
   app.decorateRequest('scope');
-  app.addHook('onRequest', async (request: FastifyRequest, _reply: FastifyReply) => {
-    if (request.routeOptions.config.public || request.is404) return;
-    request.scope = scopeOf(request, keys);
+  app.addHook('onRequest', (request: FastifyRequest, _reply: FastifyReply, done) => {
+    if (request.routeOptions.config.public || request.is404) return done();
+    try {
+      request.scope = scopeOf(request, keys);
+    } catch (error) {
+      return done(error as Error);
+    }
+    done();
   });
 });
 

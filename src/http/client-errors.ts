@@ -1,11 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { API_ERRORS, type ApiErrorCode } from './errors.ts';
 
+/** What Node says of a connection that fails; llhttp gives a reason in words. */
+interface ConnectionError extends NodeJS.ErrnoException {
+  readonly reason?: string;
+}
+
 /** Answers what is not HTTP, or comes too slowly, on the bare socket, in the shape of every other error. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+export function answerClientError(this: FastifyInstance, error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET') return;
+  this.log.debug({ code: error.code, reason: error.reason, clientAddress: socket.remoteAddress }, 'connection refused');
+  if (socket.destroyed) return;
   const begun = (socket as Socket & { _httpMessage?: { headersSent: boolean } })._httpMessage?.headersSent;
   // Behind the beginning of an answer another cannot follow.
   if (begun || !socket.writable) {
@@ -26,13 +34,15 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-function describe({ code }: NodeJS.ErrnoException): { code: ApiErrorCode; sentence: string } {
+function describe({ code, reason }: ConnectionError): { code: ApiErrorCode; sentence: string } {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return { code: 'headers_too_large', sentence: 'the request line and headers are larger than 16 kB' };
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { code: 'request_timeout', sentence: 'the request did not arrive in time' };
+    case 'HPE_INVALID_EOF_STATE':
+      return { code: 'bad_request', sentence: 'the connection ended in the middle of the request' };
     default:
-      return { code: 'bad_request', sentence: 'the request is not valid HTTP/1.1' };
+      return { code: 'bad_request', sentence: `the request is not valid HTTP/1.1${reason ? `: ${reason}` : ''}` };
   }
 }

@@ -9,12 +9,15 @@ export function installErrorHandling(app: FastifyInstance, allowed: AllowedMetho
     // Of a path that does not exist, what else is wrong with the request does not matter.
     if (request.is404) return sendNotFound(reply, request, allowed);
     const apiError = error instanceof ApiError ? error : fromFastify(error, request);
-    if (apiError.code === 'internal') request.log.error({ ...callOf(request), err: error }, 'request failed');
+    if (apiError.code === 'internal') request.log.error({ ...namesOf(request), err: error }, 'request failed');
     else if (apiError.statusCode >= 500) {
       // What keeps a call from starting is logged where it is found out, and a chunk refused is a chunk in ten a second.
-      request.log.debug({ ...callOf(request), code: apiError.code }, 'request refused');
+      request.log.debug({ ...namesOf(request), code: apiError.code }, 'request refused');
     } else if (apiError.statusCode === 401 || apiError.statusCode === 403) {
-      request.log.info({ code: apiError.code, clientAddress: request.ip, url: pathOf(request) }, 'access refused');
+      request.log.info(
+        { requestId: request.id, code: apiError.code, clientAddress: request.ip, url: pathOf(request) },
+        'access refused',
+      );
     }
     return sendError(reply, request, apiError);
   });
@@ -42,9 +45,9 @@ function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: All
   return sendError(reply, request, new ApiError('method_not_allowed', sentence));
 }
 
-/** Which call a request was about, for the log. */
-function callOf({ params, scope }: FastifyRequest): { callId?: string | undefined; tenantId?: string | undefined } {
-  return { callId: (params as { callId?: string } | null)?.callId, tenantId: scope?.tenantId };
+/** Which request it was, and about which call, for the log. */
+function namesOf({ id, params, scope }: FastifyRequest): Record<string, string | undefined> {
+  return { requestId: id, callId: (params as { callId?: string } | null)?.callId, tenantId: scope?.tenantId };
 }
 
 function pathOf({ url }: FastifyRequest): string {

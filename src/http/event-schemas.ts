@@ -14,6 +14,9 @@ const Hop = Type.Object({
   atMs: ms('Since the session was created'),
   tookMs: ms('Since the step before it'),
   tool: Type.Optional(Type.String({ description: 'Its name, for the hop `tool`' })),
+  durationMs: Type.Optional(
+    ms('How long a `tool` or the outage before `upstream_restored` took; what was said before it is not in it'),
+  ),
 });
 
 const Turn = Type.Object({
@@ -38,7 +41,7 @@ const Turn = Type.Object({
 
 const Figures = Type.Object(
   {
-    turns: Type.Integer({ description: 'Turns of the caller, and those that the agent began' }),
+    turns: Type.Integer({ description: 'Times the caller spoke or pressed keys, and was to be answered' }),
     interruptions: Type.Integer({ description: 'Replies that the caller cut short' }),
     reconnects: Type.Integer({ description: 'Upstream connections that were replaced' }),
     toolCalls: Type.Integer({ description: 'Functions that the AI called' }),

@@ -46,8 +46,15 @@ export interface Delivery {
   readonly answer: PollAnswer;
   written(): void;
   aborted(): void;
-  /** Set by whoever sends the answer: breaks it off. Called when the client asks anew before it has all of it. */
-  cutOff?: () => void;
+  /** Set by whoever sends the answer: destroyed, to break it off, when the client asks anew before it has all of it. */
+  response?: { destroy(): unknown } | undefined;
+}
+
+/** Whether a client that waits for an answer has gone. Lighter than an `AbortSignal`, of which ten a second and call count. */
+export interface Departure {
+  readonly isGone: boolean;
+  /** Set by whoever wants to be told. */
+  onGone: (() => void) | undefined;
 }
 
 /** What a client says of its end: what has arrived, and what of it the caller has heard. */
@@ -74,8 +81,8 @@ export interface CallSession {
   consume(chunkSeq: number): void;
   /** What is queued now, for the answer of a `stream` request. */
   deliver(query: DeliveryQuery): Delivery;
-  /** As `deliver`, but waits up to `timeoutMs` for something to come; a later poll or `signal` ends the wait. */
-  poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery>;
+  /** As `deliver`, but waits up to `timeoutMs` for something to come; a later poll ends the wait, or the client's going. */
+  poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery>;
   report(report: ClientReport): void;
   /** Whether the answer of a `stream` request is to tell of an interruption: once after each. */
   takeInterrupted(): boolean;

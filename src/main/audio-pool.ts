@@ -56,6 +56,8 @@ export class AudioPool {
       minThreads: threads,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
+      // Batches are timed here; Piscina's own histograms are computed anew for every task.
+      recordTiming: false,
     });
   }
 

@@ -206,8 +206,7 @@ export class CallObserver {
   /** Reply audio could not be used. */
   replyRejected(reason: string, message: string): void {
     this.#metrics.audioRejected.inc({ reason: `upstream_${reason}` });
-    this.#timeline.tally('reply_rejected', reason);
-    this.#log.error({ reason, message }, 'reply audio dropped');
+    if (this.#timeline.tally('reply_rejected', reason)) this.#log.error({ reason, message }, 'reply audio dropped');
   }
 
   /** More of a reply was queued than anybody will listen to. */

@@ -37,15 +37,17 @@ export class CallTimeline {
   /**
    * As `add`, for what may happen with every chunk: as long as nothing else happens, it is one entry that counts.
    * @param reason told apart: another reason is another entry
+   * @returns whether it is a new entry
    */
-  tally(type: string, reason: string, count = 1): void {
+  tally(type: string, reason: string, count = 1): boolean {
     const last = this.#events.at(-1);
     if (last?.type !== type || last.reason !== reason) {
       this.add(type, { reason, count });
-      return;
+      return true;
     }
     const untilMs = this.#sinceStart(this.#nowMs());
     this.#events[this.#events.length - 1] = { ...last, count: Number(last.count) + count, untilMs };
+    return false;
   }
 
   /** In the order of their times. */

@@ -8,6 +8,8 @@ export interface Hop {
   readonly tookMs: number;
   /** The tool's name, where the step is a tool. */
   readonly tool?: string;
+  /** Of a tool and of a reconnect: how long it took itself. `tookMs` has in it what was said before. */
+  readonly durationMs?: number;
 }
 
 /** One turn of a call: what the agent was asked, and how its answer came about. Times as in {@link TimelineEvent}. */
@@ -64,6 +66,7 @@ export function turnsOf(events: readonly TimelineEvent[]): Turn[] {
         atMs,
         tookMs: tenths(atMs - lastAtMs),
         ...(type === 'tool' ? { tool: String(event.name) } : {}),
+        ...durationOf(event),
       });
       lastAtMs = atMs;
       if (type === 'handed_over') turn.latencyMs ??= tenths(atMs - turn.atMs);
@@ -81,6 +84,12 @@ export function turnsOf(events: readonly TimelineEvent[]): Turn[] {
   return turns
     .filter(({ trigger, hops }) => trigger !== 'greeting' || hops.length > 0)
     .map((found, index) => ({ ...found, turn: index + 1 }));
+}
+
+/** Steps that may begin long after the step before them say how long they took. */
+function durationOf({ type, durationMs, outageMs }: TimelineEvent): { readonly durationMs?: number } {
+  const own = type === 'tool' ? durationMs : type === 'upstream_restored' ? outageMs : undefined;
+  return typeof own === 'number' ? { durationMs: own } : {};
 }
 
 function tenths(ms: number): number {

@@ -2,7 +2,7 @@ import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
 import { checkConfig } from './check.ts';
 import { type Config, ConfigError, readConfig, secretsOf } from './config.ts';
-import { startDaemon } from './daemon.ts';
+import { type Daemon, startDaemon } from './daemon.ts';
 import { createLog } from './log.ts';
 import { version } from './version.ts';
 
@@ -33,6 +33,23 @@ async function check(config: Config): Promise<number> {
   return 0;
 }
 
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'];
+/** npm passes on the Ctrl-C that the terminal has sent to everyone already. */
+const ECHO_MS = 1_000;
+
+/** Someone who asks a second time does not want to wait for running calls, but their summaries are kept all the same. */
+function stopAtOnceWhenToldAgain(daemon: Daemon): void {
+  const firstAtMs = performance.now();
+  let isHastened = false;
+  const hasten = (signal: NodeJS.Signals) => {
+    if (isHastened || performance.now() - firstAtMs < ECHO_MS) return;
+    isHastened = true;
+    log.warn({ signal }, 'told to stop again: running calls end now');
+    void daemon.stop(0);
+  };
+  for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, hasten);
+}
+
 const config = configOrExit();
 if (program.opts<{ check?: true }>().check) process.exit(await check(config));
 const log = createLog({ level: config.env.LOG_LEVEL, secrets: secretsOf(config) });
@@ -41,7 +58,13 @@ try {
   closeWithGrace({ delay: config.env.SHUTDOWN_GRACE_MS + 10_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping because of a defect');
     else log.info({ signal, graceMs: config.env.SHUTDOWN_GRACE_MS }, 'stopping: no new calls');
-    await daemon.stop(err ? 0 : config.env.SHUTDOWN_GRACE_MS);
+    stopAtOnceWhenToldAgain(daemon);
+    try {
+      await daemon.stop(err ? 0 : config.env.SHUTDOWN_GRACE_MS);
+    } catch (error) {
+      log.fatal({ err: error }, 'could not stop in order');
+      throw error;
+    }
     log.info('stopped');
   });
 } catch (error) {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
+import { WEBHOOK_VARIABLE_PREFIX } from '../backend/webhook-headers.ts';
 import { AGENT_REF_PATTERN, TENANT_ID_PATTERN } from '../http/schemas.ts';
 
 const DAY_MS = 86_400_000;
@@ -77,7 +78,7 @@ export const EnvironmentSchema = Type.Object({
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info', description: 'pino level' },
   ),
-  SHUTDOWN_GRACE_MS: ms(30_000, 'how long running calls may go on after SIGTERM', 0),
+  SHUTDOWN_GRACE_MS: ms(30_000, 'how long running calls may go on after SIGTERM; a second one ends them', 0),
   TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM certificate chain; serves HTTPS with TLS_KEY_FILE' })),
   TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM private key' })),
   TRUST_PROXY: Type.Optional(
@@ -142,9 +143,13 @@ export class ConfigError extends Error {
 
 const SECRETS = new Set(['W3_VOICE_GATEWAY_API_KEY', 'OPENAI_API_KEY', 'W3_API_KEY', 'CALLER_HASH_KEY']);
 
-/** The values that nobody may read anywhere. */
-export function secretsOf({ env }: Config): string[] {
-  return Object.entries(env).flatMap(([name, value]) => (SECRETS.has(name) ? [String(value)] : []));
+/** The values that nobody may read anywhere: keys, and what webhook tools send in their headers. */
+export function secretsOf({ env }: Config, source: NodeJS.ProcessEnv = process.env): string[] {
+  const keys = Object.entries(env).flatMap(([name, value]) => (SECRETS.has(name) ? [String(value)] : []));
+  const headers = Object.entries(source).flatMap(([name, value]) =>
+    value && name.startsWith(WEBHOOK_VARIABLE_PREFIX) ? [value] : [],
+  );
+  return [...keys, ...headers];
 }
 
 /**
@@ -199,6 +204,7 @@ function describe(name: string, value: string | undefined, error: AjvError): str
     anyOf?: { const: string }[];
     minimum?: number;
     maximum?: number;
+    minLength?: number;
   };
   if (name === 'SESSION_WORKERS') return `${name} ${shown} must be "dedicated" or a number from 1 to 999`;
   if (schema.anyOf) return `${name} ${shown} must be one of ${schema.anyOf.map((s) => s.const).join(', ')}`;
@@ -207,6 +213,7 @@ function describe(name: string, value: string | undefined, error: AjvError): str
   }
   if (schema.pattern?.startsWith('^ws')) return `${name} ${shown} must be a ws:// or wss:// URL`;
   if (schema.pattern === TENANT_ID_PATTERN) return `${name} ${shown} must be text that matches ${schema.pattern}`;
+  if (schema.minLength !== undefined) return `${name} ${shown} must have at least ${schema.minLength} characters`;
   if (schema.pattern?.startsWith('^http')) return `${name} ${shown} must be an http:// or https:// URL`;
   return `${name} ${shown} ${error.message ?? 'is not valid'}`;
 }

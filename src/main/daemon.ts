@@ -3,12 +3,13 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/agent-profiles.ts';
+import { DirectoryLockedError } from '../backend/directory-lock.ts';
 import { SummaryDelivery } from '../backend/summary-delivery.ts';
 import { buildApp, closeApp } from '../http/app.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
-import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
+import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
@@ -30,7 +31,10 @@ export interface Daemon {
   /** Where it listens, `http://127.0.0.1:3105`. */
   readonly url: string;
   readonly gateway: VoiceGateway;
-  /** Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Idempotent. */
+  /**
+   * Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Once it stops, only
+   * `graceMs` 0 makes a difference: running calls end at once.
+   */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -134,7 +138,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
           }),
     });
     closers.push(() => closeApp(app));
-    await app.listen({ host: env.HOST, port: env.PORT });
+    await listen(app, config);
     const url = urlOf(app, tls !== undefined);
     log.info(
       {
@@ -155,6 +159,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       url,
       gateway,
       stop: (graceMs = 0) => {
+        if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
         stopping ??= gateway.drain(graceMs).then(stopAll);
         return stopping;
       },
@@ -176,15 +181,30 @@ function openProfiles({ env }: Config, log: Logger): Promise<AgentProfiles> {
   });
 }
 
-function openSummaries({ env }: Config, log: Logger, metrics: Metrics): Promise<SummaryDelivery> {
+async function openSummaries({ env }: Config, log: Logger, metrics: Metrics): Promise<SummaryDelivery> {
   const apiKey = env.W3_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY;
-  return SummaryDelivery.open({
-    directory: env.DATA_DIR,
-    retentionDays: env.JOURNAL_RETENTION_DAYS,
-    log,
-    onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
-    ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
-  });
+  try {
+    return await SummaryDelivery.open({
+      directory: env.DATA_DIR,
+      retentionDays: env.JOURNAL_RETENTION_DAYS,
+      log,
+      onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
+      ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
+    });
+  } catch (cause) {
+    if (cause instanceof DirectoryLockedError) throw cause;
+    const why = (cause as Error).message;
+    throw new Error(`DATA_DIR is "${env.DATA_DIR}", but call summaries cannot be kept there: ${why}`, { cause });
+  }
+}
+
+async function listen(app: FastifyInstance, { env }: Config): Promise<void> {
+  try {
+    await app.listen({ host: env.HOST, port: env.PORT });
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Error(`HOST is "${env.HOST}" and PORT is ${env.PORT}, but nobody can listen there: ${why}`, { cause });
+  }
 }
 
 function openKeys({ env }: Config, log: Logger): KeyRing {

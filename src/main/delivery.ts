@@ -1,6 +1,6 @@
-import type { Delivery, DeliveryKind } from '../http/gateway.ts';
+import type { Delivery, DeliveryKind, Departure } from '../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../http/schemas.ts';
-import type { AudioEntry, Outbox, OutboxEntry } from './outbox.ts';
+import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
 import { PollWait } from './poll-wait.ts';
 
 /** How a call stands, as its answers tell it. */
@@ -20,6 +20,39 @@ export interface DeliveriesOptions {
   readonly onLastAnswer: () => void;
 }
 
+/** An answer with what was taken out of the outbox for it. */
+class OutboxDelivery implements Delivery {
+  readonly answer: PollAnswer;
+  readonly batch: OutboxBatch;
+  readonly kind: DeliveryKind;
+  readonly isLast: boolean;
+  response: Delivery['response'];
+  readonly #onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void;
+
+  constructor(
+    answer: PollAnswer,
+    batch: OutboxBatch,
+    kind: DeliveryKind,
+    isLast: boolean,
+    onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void,
+  ) {
+    this.answer = answer;
+    this.batch = batch;
+    this.kind = kind;
+    this.isLast = isLast;
+    this.response = undefined;
+    this.#onSettled = onSettled;
+  }
+
+  written(): void {
+    this.#onSettled(this, true);
+  }
+
+  aborted(): void {
+    this.#onSettled(this, false);
+  }
+}
+
 /** Builds the answers that carry a call's outbox to its client. */
 export class Deliveries {
   readonly #options: DeliveriesOptions;
@@ -27,7 +60,7 @@ export class Deliveries {
   /** Kinds of answers that have not yet told of the last interruption. */
   #untold = new Set<DeliveryKind>();
   /** An answer with entries that is on its way to a client that does not acknowledge. */
-  #unwritten: Delivery | undefined;
+  #unwritten: OutboxDelivery | undefined;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
@@ -60,7 +93,7 @@ export class Deliveries {
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
-    const { outbox, standing, onAudio, onLastAnswer } = this.#options;
+    const { outbox, standing, onAudio } = this.#options;
     this.#cutOffUnwritten(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
@@ -68,45 +101,45 @@ export class Deliveries {
     const { isOver, endReason, error } = standing();
     const isLast = isOver && batch.entries.length === 0 && outbox.isEmpty;
     const interrupted = this.takeInterrupted(kind);
-    const delivery: Delivery = {
-      answer: {
-        ...contentOf(batch.entries, audio),
-        seq: batch.entries.at(-1)?.seq ?? outbox.restingSeq(ack),
-        generation: outbox.generation,
-        ...(interrupted ? { interrupted: true as const } : {}),
-        hasMore: !isLast,
-        ...(isLast && endReason ? { endReason } : {}),
-        ...(isLast && error ? { error } : {}),
-      },
-      written: () => {
-        if (this.#unwritten === delivery) this.#unwritten = undefined;
-        batch.written();
-        if (isLast) onLastAnswer();
-      },
-      aborted: () => {
-        if (this.#unwritten === delivery) this.#unwritten = undefined;
-        if (interrupted) this.giveBackInterrupted(kind);
-        batch.aborted();
-      },
+    const answer: PollAnswer = {
+      ...contentOf(batch.entries, audio),
+      seq: batch.entries.at(-1)?.seq ?? outbox.restingSeq(ack),
+      generation: outbox.generation,
+      ...(interrupted ? { interrupted: true as const } : {}),
+      hasMore: !isLast,
+      ...(isLast && endReason ? { endReason } : {}),
+      ...(isLast && error ? { error } : {}),
     };
+    const delivery = new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
     if (ack === undefined && batch.entries.length > 0) this.#unwritten = delivery;
     return delivery;
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
-  async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
+  async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#waiting.supersede();
     this.#cutOffUnwritten(query.ack);
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
     const endsAtMs = performance.now() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
-      const why = await this.#waiting.wait(endsAtMs - performance.now(), signal);
+      const why = await this.#waiting.wait(endsAtMs - performance.now(), client);
       if (why === 'timeout') break;
       if (why !== 'woken') return this.#nothing(query.ack);
     }
     return this.now('poll', query);
   }
+
+  readonly #onSettled = (delivery: OutboxDelivery, isWritten: boolean): void => {
+    if (this.#unwritten === delivery) this.#unwritten = undefined;
+    if (isWritten) {
+      delivery.batch.written();
+      if (delivery.isLast) this.#options.onLastAnswer();
+    } else {
+      if (delivery.answer.interrupted) this.giveBackInterrupted(delivery.kind);
+      delivery.batch.aborted();
+    }
+  };
 
   #hasNews(ack: number | undefined): boolean {
     const { outbox, standing } = this.#options;
@@ -124,7 +157,7 @@ export class Deliveries {
    * the answer is broken off and all of it delivered again.
    */
   #cutOffUnwritten(ack: number | undefined): void {
-    if (ack === undefined) this.#unwritten?.cutOff?.();
+    if (ack === undefined) this.#unwritten?.response?.destroy();
   }
 }
 

@@ -22,6 +22,8 @@ export interface InterruptionsOptions {
  */
 export class Interruptions {
   readonly #options: InterruptionsOptions;
+  /** Items that an interruption has stopped: a second one, asked for before the first was answered, stops nothing more. */
+  readonly #stopped = new Set<string>();
 
   constructor(options: InterruptionsOptions) {
     this.#options = options;
@@ -32,7 +34,7 @@ export class Interruptions {
     const nowMs = hrNowMs();
     const isProtected = new Set(items.filter((item) => item.isProtected).map(({ itemId }) => itemId));
     return (
-      items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs)) ||
+      items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs) && !this.#stopped.has(item.itemId)) ||
       this.#options.ledger.unheard(nowMs).some((itemId) => !isProtected.has(itemId))
     );
   }
@@ -49,7 +51,9 @@ export class Interruptions {
     const itemIds = [...unheard.map(({ itemId }) => itemId), ...others];
     if (itemIds.length === 0) return { cuts: [], heard, isProtected: false };
     const cuts = itemIds.map((itemId) => ({ itemId, heardMs: ledger.playback(itemId, nowMs).heardMs }));
+    if (itemIds.every((itemId) => this.#stopped.has(itemId))) return { cuts, heard, isProtected: false };
     for (const { itemId, heardMs } of cuts) {
+      this.#stopped.add(itemId);
       downlink.cut(itemId);
       replies.cut(itemId, heardMs);
     }

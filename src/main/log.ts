@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
 
 /** Fields that never belong into a log line, wherever they come from. */
 const REDACTED = [
@@ -15,6 +15,8 @@ const REDACTED = [
 ];
 
 const CENSOR = '[redacted]';
+/** What is shorter keeps nobody out, and taking it out of every word it is part of would leave lines nobody can read. */
+const MIN_SECRET_LENGTH = 6;
 
 export interface LogOptions {
   /** pino's name of the lowest level that is written. */
@@ -27,11 +29,15 @@ export interface LogOptions {
 
 /** The daemon's log: JSON lines. */
 export function createLog({ level, secrets = [], destination }: LogOptions): Logger {
-  const written = secrets.filter((secret) => secret !== undefined).map((secret) => JSON.stringify(secret).slice(1, -1));
+  const written = secrets
+    .filter((secret) => secret !== undefined && secret.length >= MIN_SECRET_LENGTH)
+    .map((secret) => JSON.stringify(secret).slice(1, -1));
   const scrub = (line: string) => written.reduce((text, secret) => text.replaceAll(secret, CENSOR), line);
   const options = {
     level,
     base: null,
+    // Causes by themselves: messages here say what their cause said already.
+    serializers: { err: stdSerializers.errWithCause },
     redact: { paths: REDACTED, censor: CENSOR },
     ...(written.length > 0 ? { hooks: { streamWrite: scrub } } : {}),
   };

@@ -1,3 +1,5 @@
+import type { Departure } from '../http/gateway.ts';
+
 /** Why a poll's wait ended. */
 export type WaitEnd = 'woken' | 'timeout' | 'superseded' | 'gone';
 
@@ -14,20 +16,19 @@ export class PollWait {
     this.#end?.('superseded');
   }
 
-  /** Resolves when `wake` is called, another poll comes, `signal` aborts, or `timeoutMs` is over. */
-  wait(timeoutMs: number, signal: AbortSignal): Promise<WaitEnd> {
-    if (signal.aborted) return Promise.resolve('gone');
+  /** Resolves when `wake` is called, another poll comes, the client goes, or `timeoutMs` is over. */
+  wait(timeoutMs: number, client: Departure): Promise<WaitEnd> {
+    if (client.isGone) return Promise.resolve('gone');
     if (timeoutMs <= 0) return Promise.resolve('timeout');
     return new Promise((resolve) => {
       const end = (why: WaitEnd) => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
+        client.onGone = undefined;
         if (this.#end === end) this.#end = undefined;
         resolve(why);
       };
-      const onAbort = () => end('gone');
       const timer = setTimeout(end, timeoutMs, 'timeout' as const);
-      signal.addEventListener('abort', onAbort, { once: true });
+      client.onGone = () => end('gone');
       this.#end = end;
     });
   }

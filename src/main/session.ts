@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/agent-profiles.ts';
-import type { CallValues } from '../backend/instructions.ts';
+import { type CallValues, fillPlaceholders } from '../backend/instructions.ts';
 import { type ApiError, sessionNotFound } from '../http/errors.ts';
 import type { CallEvents } from '../http/event-schemas.ts';
-import type { CallSession, ClientReport, Delivery, IncomingChunk } from '../http/gateway.ts';
+import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReplayItem } from '../realtime/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../realtime/host.ts';
+import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { isUnanswered } from '../realtime/replay.ts';
-import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 import type { AudioPool } from './audio-pool.ts';
 import { CallFiller } from './call-filler.ts';
 import { CallObserver } from './call-observer.ts';
@@ -272,9 +272,9 @@ export class Session implements CallSession {
     return this.#deliveries.now('stream', query);
   }
 
-  async poll(query: DeliveryQuery, timeoutMs: number, signal: AbortSignal): Promise<Delivery> {
+  async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#clock.onRequest(hrNowMs());
-    const delivery = await this.#deliveries.poll(query, timeoutMs, signal);
+    const delivery = await this.#deliveries.poll(query, timeoutMs, client);
     this.#clock.onRequest(hrNowMs());
     return delivery;
   }
@@ -384,7 +384,8 @@ export class Session implements CallSession {
     if (due === undefined) return;
     if (due.type === 'prompt') {
       this.observer.noInput(due.count);
-      this.#upstream.command({ type: 'prompt', instructions: due.instructions });
+      const instructions = fillPlaceholders(due.instructions, this.#values);
+      this.#upstream.command({ type: 'prompt', instructions });
     } else {
       this.finish(due.reason, due.why);
     }
@@ -473,7 +474,7 @@ export class Session implements CallSession {
     this.record.giveUpTranscripts();
     const history = this.history();
     this.#clock.onUpstream(false, lostAtMs);
-    if (isUnanswered(history) || this.record.isToolRunning) this.#filler?.await();
+    if (this.#upstream.isCutShort || isUnanswered(history) || this.record.isToolRunning) this.#filler?.await();
     const { maxOutageMs } = this.#deps.reconnect;
     try {
       await this.#connect(maxOutageMs, history);

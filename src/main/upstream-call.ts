@@ -1,7 +1,9 @@
 import { BusError, Status } from '../bus/index.ts';
 import { ApiError } from '../http/errors.ts';
+import { hrNowMs } from '../metrics/clock.ts';
 import type { ReplyAudio } from '../realtime/host.ts';
 import type { OpenRequest, ReportedEvent, SessionCommand } from '../workers/session-service.ts';
+import { OpenReplies } from './open-replies.ts';
 import type { SessionWorkers, WorkerLease } from './session-workers.ts';
 import type { Uplink } from './uplink.ts';
 
@@ -12,19 +14,29 @@ export interface UpstreamCallHandlers {
   readonly onWorkerLost: (error: Error) => void;
 }
 
+/** Workers that a call may lose. A call that loses more may be what kills them, and others are on them too. */
+const MAX_WORKERS_LOST = 3;
+
 /** One call's side of its session on a worker: the lease, the streams, the commands. */
 export class UpstreamCall {
   readonly #sessionKey: string;
   readonly #workers: SessionWorkers;
   readonly #uplink: Uplink;
   readonly #handlers: UpstreamCallHandlers;
+  readonly #replies = new OpenReplies();
   #lease: WorkerLease | undefined;
+  #workersLost = 0;
 
   constructor(sessionKey: string, workers: SessionWorkers, uplink: Uplink, handlers: UpstreamCallHandlers) {
     this.#sessionKey = sessionKey;
     this.#workers = workers;
     this.#uplink = uplink;
     this.#handlers = handlers;
+  }
+
+  /** Whether the agent had more to say when the worker was lost. */
+  get isCutShort(): boolean {
+    return this.#replies.isCutShort;
   }
 
   /** Id of the worker that holds the session; undefined while none does. */
@@ -34,26 +46,41 @@ export class UpstreamCall {
 
   /**
    * Takes a place on a worker and connects.
-   * @throws {BusError} as the worker says; no place is kept then
+   * @throws {BusError} as the worker says, or because the call has lost too many of them; no place is kept then
    */
   async open(request: Omit<OpenRequest, 'sessionKey'>, timeoutMs: number): Promise<void> {
-    const { onEvent, onAudio, onWorkerLost } = this.#handlers;
+    if (this.#workersLost > MAX_WORKERS_LOST) {
+      throw new BusError(Status.Unavailable, `${this.#workersLost} session workers of this call died`);
+    }
+    const { onWorkerLost } = this.#handlers;
     const sessionKey = this.#sessionKey;
     const lease = this.#workers.lease();
     this.#lease = lease;
     lease.onLost = (error) => {
       this.#uplink.attach(undefined);
       this.#lease = undefined;
+      this.#workersLost += 1;
+      // What it did not finish ends where it is.
+      for (const reply of this.#replies.finish()) {
+        this.#handlers.onEvent({ type: 'assistant_text', ...reply, atMs: hrNowMs() });
+      }
       onWorkerLost(error);
     };
     const { client } = lease;
     // How a stream ends is told by events, or by the loss of the worker.
-    client.events({ sessionKey }).onItem(onEvent).catch(ignore);
-    client.downlink({ sessionKey }).onItem(onAudio).catch(ignore);
+    client
+      .events({ sessionKey })
+      .onItem((event) => this.#onEvent(event))
+      .catch(ignore);
+    client
+      .downlink({ sessionKey })
+      .onItem((audio) => this.#onAudio(audio))
+      .catch(ignore);
     const uplink = client.uplink({ sessionKey });
     uplink.answer.catch(ignore);
     try {
-      await client.open({ sessionKey, ...request }, { timeoutMs });
+      const { handedReplies, isCutShort } = this.#replies;
+      await client.open({ sessionKey, handedReplies, isCutShort, ...request }, { timeoutMs });
       this.#uplink.attach(uplink.sink);
     } catch (error) {
       await this.close();
@@ -63,6 +90,16 @@ export class UpstreamCall {
 
   command(command: SessionCommand): void {
     this.#lease?.client.command({ sessionKey: this.#sessionKey, command }).catch(ignore);
+  }
+
+  #onEvent(event: ReportedEvent): void {
+    this.#replies.event(event);
+    this.#handlers.onEvent(event);
+  }
+
+  #onAudio(audio: ReplyAudio): Promise<void> | undefined {
+    this.#replies.audio(audio);
+    return this.#handlers.onAudio(audio);
   }
 
   /** Ends the session on the worker and gives its place back. Idempotent. */

@@ -6,7 +6,7 @@ import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/upstream-link.ts';
+import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type GatewayService, isStream } from '../workers/session-service.ts';
 import { AudioPool } from './audio-pool.ts';
 import { callerHash, callFormats, maskNumber } from './call-settings.ts';

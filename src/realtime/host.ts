@@ -71,6 +71,8 @@ export type ReplyAudio =
       /** As it came: base64 in the upstream's encoding. */
       readonly base64: string;
       readonly audioMs: number;
+      /** What has been added to the item's text since the piece before. */
+      readonly text?: string;
       /** When it came off the socket. */
       readonly receivedAtMs: number;
     }
@@ -84,6 +86,14 @@ export interface OpenItem {
   readonly receivedMs: number;
   /** The profile says that it is not to be interrupted. */
   readonly isProtected: boolean;
+}
+
+/** A reply of an earlier session of the same call, which the caller may not have heard to its end. */
+export interface HandedReply {
+  readonly itemId: string;
+  readonly text: string;
+  /** What all of the text takes to say. */
+  readonly audioMs: number;
 }
 
 /** What the gateway decided about an interruption. */

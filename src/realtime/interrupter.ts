@@ -41,7 +41,7 @@ export class Interrupter {
   readonly #previousOf: (itemId: string) => string | undefined;
   readonly #truncates = new Map<string, { readonly itemId: string; readonly isRetry: boolean }>();
   #count = 0;
-  #underWay: Promise<unknown> = Promise.resolve();
+  #underWay: Promise<void> = Promise.resolve();
 
   constructor({ host, items, send, cancelResponse, previousOf }: InterrupterOptions) {
     this.#host = host;
@@ -59,7 +59,8 @@ export class Interrupter {
     // The server has cancelled these already: what still comes of them is late.
     if (!interruption.cancel) for (const responseId of interruption.active) this.#items.interrupt(responseId);
     const done = this.#interrupt(interruption).catch(() => {});
-    this.#underWay = Promise.all([this.#underWay, done]);
+    const before = this.#underWay;
+    this.#underWay = done.then(() => before);
     return done;
   }
 
@@ -108,7 +109,8 @@ export class Interrupter {
   #apply({ cuts, heard }: InterruptVerdict): void {
     for (const { itemId, heardMs } of cuts) {
       const item = this.#items.find(itemId);
-      if (item) this.#cut(item, heardMs);
+      // An interruption that came a moment before may have cut it already.
+      if (item && !item.isCut) this.#cut(item, heardMs);
     }
     this.#items.heard(heard);
   }

@@ -1,4 +1,4 @@
-import type { OpenItem, RealtimeHost } from './host.ts';
+import type { HandedReply, OpenItem, RealtimeHost } from './host.ts';
 
 /** One message of the assistant, as far as it came. Milliseconds are of its audio. */
 export interface ReplyItem {
@@ -11,6 +11,8 @@ export interface ReplyItem {
   /** Audio that came when nobody was to hear it any more. */
   droppedMs: number;
   text: string;
+  /** Characters of the text that were passed on with the audio. */
+  passedLength: number;
   audioEnded: boolean;
   textEnded: boolean;
   /** Its text was passed on: nothing more comes. */
@@ -20,6 +22,9 @@ export interface ReplyItem {
   /** The connection it came on is gone; the present one was told its text. */
   isRetold: boolean;
 }
+
+/** Stands for the responses of an earlier session. */
+const HANDED_OVER = 'handed_over';
 
 /**
  * The reply items of a session, by id: a response may have two of them, and the end of the first may come after the
@@ -39,6 +44,14 @@ export class ReplyItems {
     this.#nowMs = nowMs;
   }
 
+  /** Replies of an earlier session, which the present connection was told as text. */
+  takeOver(replies: readonly HandedReply[]): void {
+    for (const { itemId, text, audioMs } of replies) {
+      const ended = { audioEnded: true, textEnded: true, isReported: true, isRetold: true };
+      Object.assign(this.get(itemId, HANDED_OVER), { text, receivedMs: audioMs, ...ended });
+    }
+  }
+
   /** The item's record, made at its first event. */
   get(itemId: string, responseId: string, isProtected = false): ReplyItem {
     let item = this.#items.get(itemId);
@@ -50,6 +63,7 @@ export class ReplyItems {
         receivedMs: 0,
         droppedMs: 0,
         text: '',
+        passedLength: 0,
         audioEnded: false,
         textEnded: false,
         isReported: false,
@@ -75,7 +89,11 @@ export class ReplyItems {
       return;
     }
     item.receivedMs += audioMs;
-    this.#host.audio({ kind: 'delta', itemId: item.itemId, base64, audioMs, receivedAtMs: this.#nowMs() });
+    const { itemId } = item;
+    const text = item.text.slice(item.passedLength);
+    item.passedLength = item.text.length;
+    const added = text === '' ? {} : { text };
+    this.#host.audio({ kind: 'delta', itemId, base64, audioMs, ...added, receivedAtMs: this.#nowMs() });
   }
 
   endAudio(item: ReplyItem): void {

@@ -3,16 +3,19 @@ import type { UplinkFrame } from './audio-ring.ts';
 import { CallerTurns } from './caller-turns.ts';
 import type { UpstreamTarget } from './connection.ts';
 import type { ReplayItem } from './conversation.ts';
-import type { RealtimeHost } from './host.ts';
+import { Greeting, type GreetingOptions } from './greeting.ts';
+import type { HandedReply, RealtimeHost } from './host.ts';
 import { Interrupter } from './interrupter.ts';
-import { isUnanswered, previousInReplay } from './replay.ts';
+import { OwedAnswer } from './owed-answer.ts';
+import type { ReconnectPolicy } from './reconnect-policy.ts';
+import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
 import { type ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
 import { dispatch, type ServerEventHandlers } from './server-events.ts';
 import { interruptionUpdate, type RealtimeSettings } from './settings.ts';
 import { ToolRunner } from './tool-runner.ts';
 import { classifyServerError, UpstreamError } from './upstream-error.ts';
-import { type ReconnectPolicy, type Restored, UpstreamLink } from './upstream-link.ts';
+import { type Restored, UpstreamLink } from './upstream-link.ts';
 import { tokenUsage } from './usage.ts';
 
 export interface RealtimeSessionOptions {
@@ -20,11 +23,15 @@ export interface RealtimeSessionOptions {
   readonly settings: RealtimeSettings;
   readonly policy: ReconnectPolicy;
   /** What the agent says first; absent: it waits to be spoken to. */
-  readonly greeting?: { readonly instructions: string; readonly interruptible: boolean } | undefined;
+  readonly greeting?: GreetingOptions | undefined;
   /** Speech shorter than this does not interrupt; 0: any speech does. */
   readonly minInterruptionMs: number;
   /** The conversation so far, where the call goes on from another worker. */
   readonly replay?: readonly ReplayItem[] | undefined;
+  /** Replies in `replay` that may still be playing. */
+  readonly handedReplies?: readonly HandedReply[] | undefined;
+  /** The agent was answering when the other worker was lost. */
+  readonly isCutShort?: boolean | undefined;
   /** The monotonic clock shared with the host, in milliseconds. */
   readonly nowMs: () => number;
 }
@@ -52,12 +59,9 @@ export class RealtimeSession {
   readonly #interrupter: Interrupter;
   readonly #tools: ToolRunner;
   readonly #caller: CallerTurns;
+  readonly #greeting: Greeting;
+  readonly #answer = new OwedAnswer();
   #interruptedBy: RealtimeSettings['interruptedBy'];
-  /** A turn of the caller that no response has answered, and the response that is about to. */
-  #isTurnOwed = false;
-  #answeringId: string | undefined;
-  #greetingState: 'pending' | 'asked' | 'over';
-  #greetingResponseId: string | undefined;
   #failedResponses = 0;
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
@@ -67,11 +71,13 @@ export class RealtimeSession {
   #closed = false;
 
   constructor(options: RealtimeSessionOptions, host: RealtimeHost) {
-    const { settings, greeting, replay = [], nowMs } = options;
+    const { settings, greeting, replay = [], isCutShort, nowMs } = options;
     this.#options = options;
     this.#host = host;
-    this.#greetingState = greeting && replay.length === 0 ? 'pending' : 'over';
-    const isOurs = options.minInterruptionMs > 0 || this.#isGreetingProtected;
+    // Where the agent alone has spoken so far, it was greeting.
+    const isGreetingOpen = replay.length === 0 || (isCutShort === true && replay.every(isAssistantMessage));
+    this.#greeting = new Greeting(greeting, isGreetingOpen);
+    const isOurs = options.minInterruptionMs > 0 || this.#greeting.isProtected;
     this.#interruptedBy = isOurs ? 'gateway' : settings.interruptedBy;
     this.#link = new UpstreamLink({
       target: options.target,
@@ -121,18 +127,22 @@ export class RealtimeSession {
    * @throws {UpstreamError} when the upstream refuses or `timeoutMs` is over
    */
   async open(timeoutMs: number): Promise<{ upstreamSessionId: string | undefined }> {
-    const { replay = [], greeting, nowMs } = this.#options;
+    const { replay = [], handedReplies = [], isCutShort, nowMs } = this.#options;
     const startedAtMs = nowMs();
     const attempt = await this.#link.open(timeoutMs, replay);
     this.#replayed = replay;
+    this.#items.takeOver(handedReplies.filter((reply) => replay.some(({ itemId }) => itemId === reply.itemId)));
     const atMs = nowMs();
     this.#host.event({ type: 'ready', connectMs: atMs - startedAtMs, attempt, atMs });
-    if (greeting && this.#greetingState === 'pending') {
-      this.#greetingState = 'asked';
-      this.#responses.request(this.#say(greeting.instructions, 'greeting'));
+    const greeting = this.#greeting.ask();
+    if (greeting !== undefined) {
+      const words = this.#say(greeting, 'greeting');
+      this.#responses.request(replay.length === 0 ? words : this.#continued(words));
     } else if (isUnanswered(replay)) {
-      this.#isTurnOwed = true;
+      this.#answer.owe();
       this.#responses.request();
+    } else if (isCutShort && !hasOpenTool(replay)) {
+      this.#responses.request(this.#continued(undefined));
     }
     this.#tools.takeOver(replay);
     return { upstreamSessionId: this.#link.upstreamSessionId };
@@ -222,14 +232,14 @@ export class RealtimeSession {
   }
 
   async #canBeInterrupted(): Promise<boolean> {
-    if (this.#isGreetingProtected) return false;
+    if (this.#greeting.isProtected) return false;
     return this.#responses.active.size > 0 || (await this.#host.isPlaying(this.#items.open()));
   }
 
   /** @param cancel whether the running response has to be cancelled from here */
   #interrupt(startedAtMs: number, cancel = this.#interruptedBy === 'gateway'): Promise<void> {
     // Nothing comes before the greeting, so there is nothing else to interrupt either.
-    if (this.#isGreetingProtected) return Promise.resolve();
+    if (this.#greeting.isProtected) return Promise.resolve();
     return this.#interrupter.interrupt({ startedAtMs, active: this.#responses.active, cancel });
   }
 
@@ -239,7 +249,7 @@ export class RealtimeSession {
   }
 
   #onTurn(): void {
-    this.#oweAnswer();
+    this.#answer.owe();
     if (this.#interruptedBy === 'gateway') {
       this.#responses.release(false);
       this.#responses.request();
@@ -251,20 +261,15 @@ export class RealtimeSession {
 
   /** The server had time to answer a turn by itself, and did not. */
   #onServerSilent(): void {
-    if (this.#isTurnOwed && !this.#responses.isBusy) this.#responses.request();
+    if (this.#answer.isOwed && !this.#responses.isBusy) this.#responses.request();
   }
 
   #onKeys(): void {
-    this.#oweAnswer();
+    this.#answer.owe();
     // A key press interrupts as speech does, but the server does not cancel for it.
     void this.#interrupt(this.#options.nowMs(), true).then(() => {
       if (!this.#closed) this.#responses.request();
     });
-  }
-
-  #oweAnswer(): void {
-    this.#isTurnOwed = true;
-    this.#answeringId = undefined;
   }
 
   // The reply
@@ -290,21 +295,16 @@ export class RealtimeSession {
     const { id: responseId } = response;
     if (!responseId) return;
     const isOurs = this.#responses.started(response);
-    if (response.metadata?.['why'] === 'greeting') this.#greetingResponseId = responseId;
+    if (response.metadata?.['why'] === 'greeting') this.#greeting.started(responseId);
     this.#host.event({ type: 'response_started', responseId, atMs: this.#options.nowMs() });
     const { isSpeaking, isDeciding } = this.#caller;
-    const crossedSpeech = isOurs && isSpeaking && !isDeciding && !this.#isGreetingProtected;
+    const crossedSpeech = isOurs && isSpeaking && !isDeciding && !this.#greeting.isProtected;
     if (crossedSpeech) this.#drop(responseId);
-    else if (this.#isTurnOwed) this.#answeringId ??= responseId;
-  }
-
-  get #isGreetingProtected(): boolean {
-    return this.#greetingState !== 'over' && this.#options.greeting?.interruptible === false;
+    else this.#answer.started(responseId);
   }
 
   #item(itemId: string, responseId: string): ReplyItem {
-    const isProtected = responseId === this.#greetingResponseId && this.#options.greeting?.interruptible === false;
-    return this.#items.get(itemId, responseId, isProtected);
+    return this.#items.get(itemId, responseId, this.#greeting.protects(responseId));
   }
 
   #onOutputItemDone(item: ConversationItem, responseId: string): void {
@@ -341,17 +341,17 @@ export class RealtimeSession {
 
   #onResponseOver(responseId: string, status: string): void {
     if (status !== 'cancelled') this.#failedResponses = 0;
-    if (responseId === this.#greetingResponseId) this.#greetingIsGenerated();
-    if (responseId === this.#answeringId) this.#isTurnOwed = false;
+    if (responseId === this.#greeting.responseId) this.#greetingIsGenerated();
+    this.#answer.given(responseId);
     this.#responses.done(responseId);
-    const stoodInTheWay = status === 'cancelled' && this.#isTurnOwed && !this.#caller.isSpeaking;
+    const stoodInTheWay = status === 'cancelled' && this.#answer.isOwed && !this.#caller.isSpeaking;
     if (stoodInTheWay && !this.#responses.isAsked) this.#responses.expectServer(FOLLOW_UP_WAIT_MS);
   }
 
   /** One more try after a response that came to nothing; after that the call cannot go on. */
   #onResponseFailed(responseId: string, code: string, isMute: boolean): void {
     this.#failedResponses += 1;
-    if (responseId === this.#answeringId) this.#answeringId = undefined;
+    this.#answer.failed(responseId);
     if (this.#failedResponses === 1) {
       this.#responses.failed(responseId, RESPONSE_RETRY_MS);
     } else if (isMute) {
@@ -363,8 +363,7 @@ export class RealtimeSession {
   }
 
   #greetingIsGenerated(): void {
-    const wasProtected = this.#isGreetingProtected;
-    this.#greetingState = 'over';
+    const wasProtected = this.#greeting.end();
     const { settings } = this.#options;
     if (!wasProtected || this.#caller.isGuarded || settings.interruptedBy === 'gateway') return;
     // From here on the gateway alone protects what is left of it: the server has nothing left to cancel.
@@ -398,20 +397,17 @@ export class RealtimeSession {
   #onLost(error: UpstreamError): void {
     this.#isLost = true;
     this.#leaveConnection();
-    const isAnswerDue = this.#isTurnOwed || this.#lostResponse !== undefined || this.#tools.isBusy;
+    const isAnswerDue = this.#answer.isOwed || this.#lostResponse !== undefined || this.#tools.isBusy;
     this.#host.event({ type: 'upstream_lost', code: error.code, message: error.message, isAnswerDue });
   }
 
   /** What the old connection began will not be finished there; what came of it is played and stands. */
   #leaveConnection(): void {
     this.#caller.connectionLeft();
-    const greetingId = this.#greetingResponseId;
+    const greetingId = this.#greeting.responseId;
     if (greetingId !== undefined && this.#responses.isSettled(greetingId)) this.#greetingIsGenerated();
-    const answeringId = this.#answeringId;
-    if (answeringId !== undefined) {
-      // Whoever interrupts an answer does not wait for the rest of it.
-      if (this.#responses.isSettled(answeringId) || this.#items.isInterrupted(answeringId)) this.#isTurnOwed = false;
-    }
+    // Whoever interrupts an answer does not wait for the rest of it.
+    this.#answer.connectionLeft((id) => this.#responses.isSettled(id) || this.#items.isInterrupted(id));
     const lost = this.#responses.reset((responseId) => !this.#items.isInterrupted(responseId));
     const begun = lost?.responseId === undefined ? [] : this.#items.ofResponse(lost.responseId);
     this.#lostResponse = lost && {
@@ -440,7 +436,7 @@ export class RealtimeSession {
     this.#responses.resume();
     if (this.#responses.isAsked) return;
     if (lost) this.#responses.request(lost.isPartial ? this.#continued(lost.overrides) : lost.overrides);
-    else if (this.#isTurnOwed) this.#responses.request();
+    else if (this.#answer.isOwed) this.#responses.request();
   }
 
   /** Has a reply go on of which the caller heard the beginning. */

@@ -1,38 +1,13 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import { Attempts } from './attempts.ts';
 import { AudioRing, type UplinkFrame } from './audio-ring.ts';
-import { connectRealtime, type RealtimeConnection, type UpstreamTarget } from './connection.ts';
+import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
+import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { ReplayItem } from './conversation.ts';
+import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
 import type { RealtimeSettings } from './settings.ts';
-import { UpstreamError, type UpstreamErrorClass } from './upstream-error.ts';
-
-/** When to try again, and when to give up. */
-export interface ReconnectPolicy {
-  readonly connectTimeoutMs: number;
-  readonly pingIntervalMs: number;
-  /** Attempts after a connection was lost, before the session is given up. */
-  readonly maxAttempts: number;
-  /** How long a caller is left waiting for another connection, however many attempts are left. */
-  readonly maxOutageMs: number;
-  /** Wait before the second attempt; doubles, with jitter, up to `maxBackoffMs`. */
-  readonly firstBackoffMs: number;
-  readonly maxBackoffMs: number;
-  /** How long before the server's own end a session moves to a new connection. */
-  readonly rotateBeforeMs: number;
-  /** Caller audio kept while there is no connection. */
-  readonly keepAudioMs: number;
-}
-
-export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
-  connectTimeoutMs: 10_000,
-  pingIntervalMs: 15_000,
-  maxAttempts: 8,
-  maxOutageMs: 45_000,
-  firstBackoffMs: 250,
-  maxBackoffMs: 5_000,
-  rotateBeforeMs: 600_000,
-  keepAudioMs: 1_000,
-};
+import type { UpstreamError, UpstreamErrorClass } from './upstream-error.ts';
 
 const ROTATION_PAUSE_POLL_MS = 250;
 /** A session that has found no pause this long before the server's end moves in the middle of things. */
@@ -69,17 +44,22 @@ export interface Restored {
  * conversation, one that the server is about to end is replaced before. Caller audio waits in a short ring meanwhile.
  */
 export class UpstreamLink {
-  #options: UpstreamLinkOptions;
+  readonly #options: UpstreamLinkOptions;
+  readonly #connector: Connector;
+  readonly #attempts: Attempts;
+  readonly #ring: AudioRing;
+  readonly #closing = new AbortController();
   #settings: RealtimeSettings;
   #connection: RealtimeConnection | undefined;
-  #ring: AudioRing;
-  #closing = new AbortController();
+  #connectedAt = 0;
   #rotation: NodeJS.Timeout | undefined;
   #failedRotations = 0;
 
   constructor(options: UpstreamLinkOptions) {
     this.#options = options;
     this.#settings = options.settings;
+    this.#connector = new Connector(options, this.#closing.signal);
+    this.#attempts = new Attempts(options.policy);
     this.#ring = new AudioRing(options.policy.keepAudioMs);
   }
 
@@ -105,13 +85,13 @@ export class UpstreamLink {
     const endsAt = Date.now() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        const connection = await this.#connect(endsAt);
+        const connection = await this.#connector.connect(this.#settings, endsAt);
         for (const event of replayEvents(replay)) connection.send(event);
         this.#adopt(connection);
         return attempt;
       } catch (error) {
         const failure = toUpstreamError(error);
-        const backoffMs = this.#backoffMs(attempt);
+        const backoffMs = this.#attempts.backoffMs(attempt);
         if (!failure.retryable || this.#closing.signal.aborted || Date.now() + backoffMs >= endsAt) throw failure;
         await this.#sleep(backoffMs);
       }
@@ -149,50 +129,9 @@ export class UpstreamLink {
     this.#lost(error);
   }
 
-  /**
-   * @param endsAt Unix milliseconds by which it is to be connected, the wait for the permit included; connecting itself
-   * takes at most `connectTimeoutMs`
-   */
-  async #connect(endsAt: number): Promise<RealtimeConnection> {
-    const { target, policy, connectResult } = this.#options;
-    await this.#permit(endsAt);
-    try {
-      const connection = await connectRealtime({
-        target,
-        settings: this.#settings,
-        timeoutMs: Math.max(1, Math.min(policy.connectTimeoutMs, endsAt - Date.now())),
-        pingIntervalMs: policy.pingIntervalMs,
-        signal: this.#closing.signal,
-      });
-      connectResult('ok');
-      if (connection.failure) throw connection.failure;
-      return connection;
-    } catch (error) {
-      // An attempt that we gave up says nothing of the upstream.
-      if (!this.#closing.signal.aborted) connectResult(toUpstreamError(error).class);
-      throw error;
-    }
-  }
-
-  /** @throws {UpstreamError} when there is no permit to connect by `endsAt` */
-  async #permit(endsAt: number): Promise<void> {
-    const { signal } = this.#closing;
-    if (signal.aborted) throw givenUp();
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const error = new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
-    const timer = setTimeout(reject, Math.max(0, endsAt - Date.now()), error);
-    const onAbort = () => reject(givenUp());
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await Promise.race([this.#options.connectPermit(), late]);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    }
-  }
-
   #adopt(connection: RealtimeConnection): { droppedMs: number } {
     this.#connection = connection;
+    this.#connectedAt = Date.now();
     connection.onEvent = (event) => this.#options.onEvent(event);
     connection.onClose = (error) => {
       if (this.#connection !== connection) return;
@@ -222,17 +161,16 @@ export class UpstreamLink {
       return;
     }
     this.#options.onLost(error);
-    void this.#reconnect();
+    this.#attempts.lost(Date.now() - this.#connectedAt);
+    void this.#reconnect(error);
   }
 
-  async #reconnect(): Promise<void> {
+  /** @param failure what the session ends with if there is no attempt left */
+  async #reconnect(failure: UpstreamError): Promise<void> {
     const startedAt = Date.now();
-    const { policy } = this.#options;
-    const givesUpAt = startedAt + policy.maxOutageMs;
-    let failure = new UpstreamError('unavailable', 'no_attempt', 'no attempt to reconnect was made');
-    for (let attempt = 1; attempt <= policy.maxAttempts; attempt++) {
-      // The first attempt has its jitter too: many calls lose their sockets at the same moment.
-      await this.#sleep(attempt === 1 ? Math.random() * policy.firstBackoffMs : this.#backoffMs(attempt - 1));
+    const givesUpAt = startedAt + this.#options.policy.maxOutageMs;
+    for (let attempt = this.#attempts.next(); attempt !== undefined; attempt = this.#attempts.next()) {
+      await this.#sleep(this.#attempts.waitMs);
       // A rotation under way when the connection was lost may have been quicker.
       if (this.#closing.signal.aborted || this.#connection) return;
       if (Date.now() >= givesUpAt) break;
@@ -256,7 +194,7 @@ export class UpstreamLink {
     endsAt: number,
     waitForPauseUntil = 0,
   ): Promise<void> {
-    const connection = await this.#connect(endsAt);
+    const connection = await this.#connector.connect(this.#settings, endsAt);
     let lost: UpstreamError | undefined;
     connection.onClose = (error) => {
       lost = error;
@@ -317,14 +255,8 @@ export class UpstreamLink {
     } catch {
       // The old connection still serves; if the server ends it first, that is a loss like any other.
       this.#failedRotations += 1;
-      if (this.#connection) this.#rotateIn(this.#backoffMs(this.#failedRotations + 1), lastChanceAt);
+      if (this.#connection) this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAt);
     }
-  }
-
-  #backoffMs(failures: number): number {
-    const { firstBackoffMs, maxBackoffMs } = this.#options.policy;
-    const fullMs = Math.min(maxBackoffMs, firstBackoffMs * 2 ** (failures - 1));
-    return fullMs * (0.5 + Math.random() / 2);
   }
 
   #sleep(ms: number): Promise<void> {
@@ -343,13 +275,4 @@ export class UpstreamLink {
       signal.addEventListener('abort', done, { once: true });
     });
   }
-}
-
-function givenUp(): UpstreamError {
-  return new UpstreamError('timeout', 'aborted', 'connecting was given up');
-}
-
-function toUpstreamError(error: unknown): UpstreamError {
-  if (error instanceof UpstreamError) return error;
-  return new UpstreamError('unavailable', 'unavailable', (error as Error).message, { cause: error });
 }

@@ -6,7 +6,7 @@ import { UpstreamError } from '../realtime/upstream-error.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './session-service.ts';
 
 /** Without audio from the client for this long, silence goes upstream, so that its VAD can close a turn. */
-const SILENCE_AFTER_MS = 300;
+export const SILENCE_AFTER_MS = 300;
 /** What a frame of silence lasts. */
 const SILENCE_FRAME_MS = 100;
 /** Audio that may wait in a socket before the client is made to wait. */
@@ -80,9 +80,14 @@ export class HostedSession {
     }
   }
 
-  /** Sends silence in the client's place once it has been quiet for a while. Called regularly. */
-  fillSilence(nowMs: number): void {
-    if (this.#silentSinceMs === undefined || nowMs - this.#silentSinceMs < SILENCE_AFTER_MS) return;
+  /**
+   * Sends silence in the client's place once it has been quiet for a while.
+   * @returns milliseconds until it is to be called again, up to `SILENCE_AFTER_MS`
+   */
+  fillSilence(nowMs: number): number {
+    if (this.#silentSinceMs === undefined) return SILENCE_AFTER_MS;
+    const dueInMs = this.#silentSinceMs + SILENCE_AFTER_MS - nowMs;
+    if (dueInMs > 0) return dueInMs;
     // Keeps pace with the clock: what is sent stands for time that has passed.
     this.#silentSinceMs += SILENCE_FRAME_MS;
     this.#session?.sendAudio({
@@ -91,6 +96,7 @@ export class HostedSession {
       receivedAtMs: nowMs,
       voicedMs: 0,
     });
+    return Math.max(0, dueInMs + SILENCE_FRAME_MS);
   }
 
   close(): void {

@@ -2,11 +2,19 @@ import { clientStream, defineService, serverStream, unary } from '../bus/index.t
 import type { HistogramCounts } from '../metrics/histogram-counts.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReplayItem } from '../realtime/conversation.ts';
-import type { InterruptVerdict, OpenItem, ReplyAudio, SessionEvent, ToolCall, ToolResult } from '../realtime/host.ts';
+import type {
+  HandedReply,
+  InterruptVerdict,
+  OpenItem,
+  ReplyAudio,
+  SessionEvent,
+  ToolCall,
+  ToolResult,
+} from '../realtime/host.ts';
+import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import type { CallerFrame } from '../realtime/session.ts';
 import type { RealtimeSettings } from '../realtime/settings.ts';
 import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
-import type { ReconnectPolicy } from '../realtime/upstream-link.ts';
 
 /** Everything a session worker needs to know to hold one call's conversation. */
 export interface OpenRequest {
@@ -17,6 +25,10 @@ export interface OpenRequest {
   readonly greeting?: { readonly instructions: string; readonly interruptible: boolean } | undefined;
   readonly minInterruptionMs: number;
   readonly replay?: readonly ReplayItem[] | undefined;
+  /** Replies in `replay` that may still be playing. */
+  readonly handedReplies?: readonly HandedReply[] | undefined;
+  /** The agent was answering when the other worker was lost. */
+  readonly isCutShort?: boolean | undefined;
   /** One append event of 100 ms of silence, sent while the client sends nothing. */
   readonly silenceFrame: string;
 }

@@ -6,7 +6,7 @@ import { hrNowMs } from '../metrics/clock.ts';
 import { HistogramRecorder } from '../metrics/histogram-counts.ts';
 import type { ReplyAudio } from '../realtime/host.ts';
 import type { CallerFrame } from '../realtime/session.ts';
-import { HostedSession } from './hosted-session.ts';
+import { HostedSession, SILENCE_AFTER_MS } from './hosted-session.ts';
 import { GatewayService, type ReportedEvent, SessionWorkerService } from './session-service.ts';
 
 /** Data a session worker is started with. */
@@ -16,7 +16,6 @@ export interface SessionWorkerData {
 
 /** Shorter than Prometheus's usual 15 s: no scrape misses more than it must. */
 const REPORT_INTERVAL_MS = 5_000;
-const SILENCE_CHECK_MS = 100;
 
 /** A thread that owns the upstream sockets of the sessions it is given: one, or many. */
 const { port } = workerData as SessionWorkerData;
@@ -76,10 +75,14 @@ setInterval(() => {
   if (sessions.size > 0) report();
 }, REPORT_INTERVAL_MS).unref();
 
-setInterval(() => {
+/** Sleeps until the next session may want silence: on a thread of its own, a session's wake-ups are most of its cost. */
+function fillSilence(): void {
   const nowMs = hrNowMs();
-  for (const session of sessions.values()) session.fillSilence(nowMs);
-}, SILENCE_CHECK_MS).unref();
+  let waitMs = SILENCE_AFTER_MS;
+  for (const session of sessions.values()) waitMs = Math.min(waitMs, session.fillSilence(nowMs));
+  setTimeout(fillSilence, Math.ceil(waitMs)).unref();
+}
+fillSilence();
 
 peer.closed.then(() => {
   for (const session of sessions.values()) session.close();

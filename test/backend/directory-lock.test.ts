@@ -44,6 +44,15 @@ test('the lock of a process that was killed is taken over, by one of many', asyn
   await (await DirectoryLock.acquire(path)).release();
 });
 
+test('a lock that cannot be written, as on a full disk, is not left behind', async () => {
+  const limited = ['bash', '-c', 'trap "" XFSZ; ulimit -f 0; exec "$@"', 'bash'];
+  const child = new Child('lock-contender.ts', [path], limited);
+  expect(await child.line()).toMatch(/^failed Error: EFBIG/);
+  await child.end();
+  expect(await readdir(directory.path)).toEqual([]);
+  await (await DirectoryLock.acquire(path)).release();
+});
+
 test('a process that has the pid of the holder is not the holder', async () => {
   const lock = await DirectoryLock.acquire(path);
   const content = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;

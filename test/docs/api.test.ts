@@ -4,9 +4,16 @@ import { API_ERRORS } from '../../src/http/errors.ts';
 import {
   CreateAnswer,
   CreateBody,
+  EndAnswer,
+  ErrorAnswer,
+  Health,
+  ListQuery,
   PollAnswer,
   PollQuery,
+  Readiness,
   SessionInfo,
+  SessionList,
+  StreamAnswer,
   StreamBody,
   StreamQuery,
   Summary,
@@ -25,13 +32,20 @@ it.each(
     CreateAnswer,
     StreamBody,
     StreamQuery,
+    StreamAnswer,
     PollQuery,
     PollAnswer,
+    EndAnswer,
     Summary,
     SessionInfo,
+    ListQuery,
+    SessionList,
+    ErrorAnswer,
+    Health,
+    Readiness,
   }),
 )('the API page names every field of %s', (_name, schema) => {
   for (const field of Object.keys((schema as { properties: object }).properties)) {
-    expect(page, field).toMatch(new RegExp(`\`${field}(\`|=)`));
+    expect(page, field).toMatch(new RegExp(`[\`"]${field}[\`"=:]`));
   }
 });

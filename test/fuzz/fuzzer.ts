@@ -222,8 +222,6 @@ function problemOf({ status, method, contentType, retryAfter, text }: Outcome): 
   if (status === 'closed') return text === '' || text === 'not sent' ? undefined : `the connection failed: ${text}`;
   if (status < 400) return undefined;
   if (method === 'HEAD') return status >= 500 ? `answered ${status}` : undefined;
-  // Node answers an expectation it does not know by itself.
-  if (status === 417) return undefined;
   let body: Record<string, unknown>;
   try {
     body = JSON.parse(text);

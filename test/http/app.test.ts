@@ -1,6 +1,9 @@
 import { connect } from 'node:net';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { MAX_POLL_TIMEOUT_MS } from '../../src/http/schemas.ts';
+import { selfSignedCertificate } from '../support/certificate.ts';
 import { appOverRecorder } from './support.ts';
 
 it('gives a connection two minutes to bring a request, and no limit to wait for its answer', async () => {
@@ -64,6 +67,29 @@ it('says which routes it has and how they ended', async () => {
       ['GET', 'unknown', 404],
       ['DELETE', 'unknown', 405],
     ]);
+  } finally {
+    await close();
+  }
+});
+
+it('notes at debug level whom it could not understand', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const sink = new Writable({
+    write(line, _encoding, done) {
+      lines.push(JSON.parse(String(line)));
+      done();
+    },
+  });
+  const logger = pino({ level: 'debug' }, sink);
+  const { app, close } = await appOverRecorder({ logger, tls: selfSignedCertificate() });
+  try {
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as { port: number };
+    // HTTP to a port that speaks HTTPS is not answered; the log is where to look.
+    await expect(fetch(`http://127.0.0.1:${port}/health`)).rejects.toThrow();
+    await expect
+      .poll(() => lines.find(({ msg }) => msg === 'connection refused'))
+      .toMatchObject({ level: 20, code: 'ERR_SSL_HTTP_REQUEST' });
   } finally {
     await close();
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_BODY_BYTES } from '../../src/http/app.ts';
@@ -188,12 +189,44 @@ describe('answers to what is no request of the API', () => {
     const answer = parse(await exchange('HELO gateway\r\n\r\n'));
     expect(answer.status).toBe(400);
     expect(answer.body).toEqual({
-      error: 'the request is not valid HTTP/1.1',
+      error: 'the request is not valid HTTP/1.1: Invalid method encountered',
       code: 'bad_request',
       requestId: expect.any(String),
     });
     expect(answer.head).toContain('content-type: application/json');
     expect(answer.head).toContain(`x-request-id: ${answer.body.requestId}`);
+  });
+
+  it('says so where the Host header is missing, which HTTP/1.0 does not have', async () => {
+    const refused = parse(await exchange('GET /health HTTP/1.1\r\nconnection: close\r\n\r\n'));
+    expect(refused).toMatchObject({ status: 400, body: { error: 'the Host header is missing', code: 'bad_request' } });
+    expect(parse(await exchange('GET /health HTTP/1.0\r\n\r\n')).status).toBe(200);
+  });
+
+  it('answers a request of which only a part comes', async () => {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    let text = '';
+    socket.setEncoding('latin1').on('data', (data) => {
+      text += data;
+    });
+    const head = 'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    socket.end(`${head}content-length: 100\r\n\r\n{"audio":`);
+    await once(socket, 'close');
+    expect(parse(text)).toMatchObject({
+      status: 400,
+      body: { error: 'the connection ended in the middle of the request', code: 'bad_request' },
+    });
+  });
+
+  it.each(['100-continue', 'a-miracle'])('serves a client that expects %s', async (expected) => {
+    const head = 'POST /api/voice/session/create HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    const text = await exchange(
+      `${head}connection: close\r\nexpect: ${expected}\r\ncontent-length: 16\r\n\r\n`,
+      '{"callId":"c-1"}',
+    );
+    const interim = 'HTTP/1.1 100 Continue\r\n\r\n';
+    expect(text.startsWith(interim)).toBe(expected === '100-continue');
+    expect(parse(text.replace(interim, ''))).toMatchObject({ status: 200, body: { sessionId: 'c-1' } });
   });
 
   it('answers headers that are too large', async () => {

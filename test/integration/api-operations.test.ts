@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -112,6 +112,60 @@ describe('draining', () => {
     expect((await call.end()).status).toBe(200);
     expect(await ended).toBe(0);
   }, 60_000);
+
+  it('ends running calls at once when told a second time, and keeps their summaries', async () => {
+    const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
+    const daemon = await startDaemonProcess(env);
+    expect((await new TestCall(daemon.url, 'running').create()).status).toBe(200);
+    const ended = daemon.end('SIGTERM');
+    // A signal that comes along with the first is the same one, as npm passes it on.
+    const again = setInterval(() => daemon.child.kill('SIGTERM'), 100);
+    expect(await ended).toBe(0);
+    clearInterval(again);
+    const lines = daemon.lines.map((line) => JSON.parse(line));
+    const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
+    expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
+    expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
+    const journal = readdirSync(join(folder, 'data/summaries')).filter((name) => name.endsWith('.jsonl'));
+    expect(readFileSync(join(folder, 'data/summaries', journal[0]!), 'utf8')).toContain('"callId":"running"');
+  }, 60_000);
+});
+
+describe('a start that cannot be', () => {
+  /** Why a daemon with this environment does not start. */
+  async function failure(env: Record<string, string>): Promise<string> {
+    const config = readConfig({
+      PORT: '0',
+      OPENAI_REALTIME_URL: 'ws://127.0.0.1:1',
+      AGENTS_DIR: join(ROOT, 'agents'),
+      DATA_DIR: join(folder, 'data'),
+      SPARE_SESSION_WORKERS: '0',
+      ...env,
+    });
+    const error = await startDaemon(config, pino({ level: 'silent' })).then(
+      (daemon) => daemon.stop().then(() => new Error('it started')),
+      (cause: Error) => cause,
+    );
+    return error.message;
+  }
+
+  it('says which address is taken', async () => {
+    const { port } = new URL((await start()).url);
+    expect(await failure({ PORT: port })).toMatch(
+      `HOST is "127.0.0.1" and PORT is ${port}, but nobody can listen there: listen EADDRINUSE`,
+    );
+  });
+
+  it('says which folder cannot be written, or is in use', async () => {
+    const notAFolder = file('not-a-folder', '');
+    expect(await failure({ DATA_DIR: notAFolder })).toMatch(
+      `DATA_DIR is "${notAFolder}", but call summaries cannot be kept there: ENOTDIR`,
+    );
+    const { folder: used } = await start();
+    expect(await failure({ DATA_DIR: join(used, 'data') })).toMatch('DATA_DIR is used by another daemon');
+    // What was begun is given back: the folder is free for the next start.
+    expect(await failure({ DATA_DIR: join(folder, 'data') })).toBe('it started');
+  });
 });
 
 describe('overload', () => {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -76,6 +78,18 @@ const WRONG: Record<string, { headers: Headers; status: number; code: string }> 
     status: 403,
     code: 'forbidden',
   },
+  'a key in other letters': { headers: { 'x-api-key': KEYS.acme.toUpperCase() }, status: 403, code: 'forbidden' },
+  'a key and more': { headers: { 'x-api-key': `${OPERATOR}x` }, status: 403, code: 'forbidden' },
+  'a wrong key before a right one': {
+    headers: { 'x-api-key': 'wrong', authorization: `Bearer ${OPERATOR}` },
+    status: 403,
+    code: 'forbidden',
+  },
+  'a key as a password': {
+    headers: { authorization: `Basic ${Buffer.from(`operator:${OPERATOR}`).toString('base64')}` },
+    status: 401,
+    code: 'unauthorized',
+  },
   'a prefix of a key': { headers: { 'x-api-key': OPERATOR.slice(0, -1) }, status: 403, code: 'forbidden' },
   "a tenant's key for another tenant": {
     headers: { ...beta, 'x-tenant-id': 'acme' },
@@ -83,6 +97,32 @@ const WRONG: Record<string, { headers: Headers; status: number; code: string }> 
     code: 'forbidden',
   },
 };
+
+it('every route that asks for a key is tried here', async () => {
+  const { paths } = (await http('GET', `${gateway.url}/docs/json`)).body as {
+    paths: Record<string, Record<string, { security?: unknown[] }>>;
+  };
+  const documented = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods)
+      .filter(([, { security }]) => security?.length !== 0)
+      .map(([method]) => `${method.toUpperCase()} ${path.replace('{callId}', 'CALL')}`),
+  );
+  const tried = new Set<string>();
+  const spy = createServer((request, response) => {
+    tried.add(`${request.method} ${request.url!.split('?')[0]}`);
+    response.end();
+  });
+  await new Promise<void>((resolve) => spy.listen(0, '127.0.0.1', resolve));
+  const real = gateway;
+  try {
+    gateway = { ...real, url: `http://127.0.0.1:${(spy.address() as AddressInfo).port}` };
+    for (const route of Object.values(ROUTES)) await route('CALL', {});
+  } finally {
+    gateway = real;
+    spy.close();
+  }
+  expect([...tried].sort()).toEqual(documented.sort());
+});
 
 describe('a wrong key', () => {
   const victim = 'wrong-key-victim';
@@ -124,6 +164,11 @@ describe("another tenant's key", () => {
     const like = (body: object, callId: string) =>
       JSON.stringify({ ...body, requestId: '' }).replaceAll(callId, 'CALL');
     expect(like(answer.body, victim)).toBe(like(nothing.body, 'never-existed'));
+    expect((await ROUTES['GET session']!(victim, acme)).body.status).toBe('active');
+  });
+
+  it.each(CALL_ROUTES)("nor does the operator's that speaks for another tenant: %s", async (route) => {
+    expect((await ROUTES[route]!(victim, { ...operator, 'x-tenant-id': 'beta' })).status).toBe(404);
     expect((await ROUTES['GET session']!(victim, acme)).body.status).toBe('active');
   });
 

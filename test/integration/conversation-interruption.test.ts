@@ -144,13 +144,65 @@ describe('an interruption', () => {
   });
 
   it('completes a poll that waits', async () => {
-    const { call } = await hearing({ bargeIn: 'after_generation' });
+    const { call, connection } = await hearing({ bargeIn: 'after_generation' });
     await call.pollUntil((poller) => deliveredMs(poller) * BYTES_PER_MS >= lineBytes('long-explanation'));
     await played(call, PLAYED_MS);
-    // Its own timeout is longer than the test's: only the interruption can end it in time.
+    // Its own timeout is longer than the test's, and the turn does not end: only the interruption can complete it.
+    const events: string[] = [];
+    connection.on('serverEvent', ({ type }) => events.push(String(type)));
     const waiting = call.poll('timeout=60000');
     await send(call, speech('person'));
-    expect((await waiting).body).toMatchObject({ interrupted: true, generation: 1, hasMore: true });
+    const { body } = await waiting;
+    expect(body).toMatchObject({ interrupted: true, generation: 1, hasMore: true });
+    expect(body).not.toHaveProperty('audio');
+    expect(events).toContain('input_audio_buffer.speech_started');
+    expect(events).not.toContain('input_audio_buffer.speech_stopped');
+  });
+
+  it('while nobody polls is told by the first poll, and nothing of the reply was heard', async () => {
+    const { call, connection } = await begin({ bargeIn: 'after_generation' });
+    const generated = nextEvent(connection, 'serverEvent', 'response.done');
+    await say(call, 'returns');
+    await generated;
+    await eventually(async () => (await call.info()).body.queuedAudioMs > LONG.durationMs);
+    await say(call, 'person');
+    await eventually(() => received(connection, 'conversation.item.truncate').length > 0);
+    expect(received(connection, 'conversation.item.truncate')).toMatchObject([{ audio_end_ms: 0 }]);
+    expect((await call.poll('timeout=60000')).body).toMatchObject({ interrupted: true, generation: 1 });
+    await call.pollUntil(({ lines }) => lines.includes(aiLine('transfer')));
+    expect([...call.heardBytes]).toEqual([[1, lineBytes('transfer')]]);
+    expect(call.lines).toEqual([userLine('returns'), userLine('person'), aiLine('transfer')]);
+    expectNoErrors();
+  });
+
+  it('that is reported twice before it is carried out is one', async () => {
+    const { call, connection } = await hearing({ bargeIn: 'after_generation' });
+    for (const item_id of ['item_one', 'item_two']) {
+      connection.send({ type: 'input_audio_buffer.speech_started', item_id, audio_start_ms: 0 });
+      connection.send({ type: 'input_audio_buffer.speech_stopped', item_id, audio_end_ms: 0 });
+    }
+    await eventually(() => received(connection, 'conversation.item.truncate').length > 0);
+    // Nothing plays any more, so what the caller says next interrupts nothing.
+    await say(call, 'arrival');
+    await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
+    expect(call.generation).toBe(1);
+    expect(received(connection, 'conversation.item.truncate')).toHaveLength(1);
+    expectNoErrors();
+  });
+
+  it('of nothing, however often, changes nothing', async () => {
+    const { call, connection } = await begin();
+    for (let index = 0; index < 5; index++) {
+      const item_id = `item_${index}`;
+      connection.send({ type: 'input_audio_buffer.speech_started', item_id, audio_start_ms: 0 });
+      connection.send({ type: 'input_audio_buffer.speech_stopped', item_id, audio_end_ms: 0 });
+    }
+    await say(call, 'arrival');
+    await call.pollUntil(({ lines }) => lines.length >= 2);
+    expect(call.generation).toBe(0);
+    expect(call.heardBytes.get(0)).toBe(lineBytes('order-eta'));
+    expect(received(connection, 'conversation.item.truncate')).toEqual([]);
+    expect(received(connection, 'response.create')).toEqual([]);
   });
 
   it('between polls is told by the next one, at once, and only once', async () => {
@@ -237,5 +289,46 @@ describe('an interruption', () => {
     // The call goes on.
     await send(call, silence(800));
     await call.pollUntil(({ lines }) => lines.includes(aiLine('transfer')));
+  });
+});
+
+describe('interruptions at random', () => {
+  const CALLS: Faults[] = [
+    {},
+    { bargeIn: 'after_generation' },
+    { bargeIn: 'straggling_deltas' },
+    { bargeIn: 'ignored' },
+    { overlappingItems: true },
+  ];
+  const TURNS = 10;
+
+  it('leave every call in order: nothing is truncated twice or too late, and the last reply comes whole', async () => {
+    await Promise.all(
+      CALLS.map(async (faults, index) => {
+        const { call, connection } = await begin(faults);
+        let state = index + 1;
+        const random = (limit: number) => {
+          state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+          return Math.floor((state / 2 ** 32) * limit);
+        };
+        for (let turn = 0; turn < TURNS; turn++) {
+          await say(call, 'returns');
+          // Some of it is fetched, or nothing, and some of that was played.
+          for (let polls = random(4); polls > 0; polls--) await call.poll(`timeout=100&maxMs=${300 + random(2000)}`);
+          if (random(2) === 0) await played(call, random(4_000));
+        }
+        await say(call, 'person');
+        await call.pollUntil(({ lines }) => lines.includes(aiLine('transfer')));
+        const itemIds = received(connection, 'conversation.item.truncate').map(({ item_id }) => item_id);
+        expect(new Set(itemIds).size).toBe(itemIds.length);
+        expect(itemIds.length).toBeGreaterThan(0);
+        if (!faults.overlappingItems) expect(call.heardBytes.get(call.generation)).toBe(lineBytes('transfer'));
+        const { summary } = (await call.end()).body;
+        const said = summary.transcript.filter((line: string) => line.startsWith('[User]'));
+        expect(said).toEqual([...Array.from({ length: TURNS }, () => userLine('returns')), userLine('person')]);
+      }),
+    );
+    // A truncate beyond what the upstream has is an error there, as is a response too many.
+    expectNoErrors();
   });
 });

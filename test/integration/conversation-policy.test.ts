@@ -29,6 +29,7 @@ const PROFILES = {
     ...QUIET_PROFILE,
     noInput: { afterSeconds: 1, say: manifest.agentLines['still-there']!.text, hangUpAfter: 1 },
   },
+  naming: { ...QUIET_PROFILE, noInput: { afterSeconds: 1, say: 'Are you still there, {{callerNumber}}?' } },
   short: { ...QUIET_PROFILE, maxCallSeconds: 1 },
   semantic: {
     ...QUIET_PROFILE,
@@ -203,6 +204,13 @@ describe('a caller who says nothing', () => {
     expect(call.lines).toEqual([aiLine('still-there')]);
     expect(call.endReason).toBe('agent_hangup');
     expect(await eventTypes(call)).toContain('no_input');
+  });
+
+  it('is asked in words that name the call', async () => {
+    const { call, connection } = await begin('naming', {}, { callerNumber: '39329' });
+    await send(call, silence(100));
+    await eventually(() => received(connection, 'response.create').length > 0);
+    expect(JSON.stringify(received(connection, 'response.create'))).toContain('Are you still there, 39329?');
   });
 
   it('is not hurried while the agent speaks', async () => {

@@ -24,6 +24,7 @@ const LONG = manifest.agentLines['long-explanation']!;
 const FILLER = { ...QUIET_PROFILE, filler: `${FIXTURES}agent/one-moment.wav` } satisfies AgentProfile;
 const FALLBACK = { ...QUIET_PROFILE, transferExtensions: ['200'], fallbackExtension: '200' } satisfies AgentProfile;
 
+const APPEND = 'input_audio_buffer.append';
 const TRANSCRIBED = 'conversation.item.input_audio_transcription.completed';
 
 let gateway: TestGateway;
@@ -145,15 +146,23 @@ describe('a call whose connection is lost', () => {
     const cut = 1200 * BYTES_PER_MS;
     await send(call, words.subarray(0, cut));
     await lost;
+    await eventually(async () => (await eventTypes(call)).includes('upstream_lost'));
     // These come while there is no connection, or on the new one.
     await send(call, Buffer.concat([words.subarray(cut), silence(800)]));
     const second = await again;
     await call.pollUntil(({ lines }) => lines.length >= 2);
     expect(replayOf(second)).toEqual([]);
-    expect(call.lines[0]).toMatch(/^\[User\]: /);
-    expect(call.lines[1]).toMatch(/^\[AI\]: /);
-    expect(call.lines).toHaveLength(2);
-    expect(await eventTypes(call)).toContain('upstream_restored');
+    // What the second connection heard is a turn, which is written down and answered, both once.
+    expect(call.lines).toEqual([expect.stringMatching(/^\[User\]: ./), expect.stringMatching(/^\[AI\]: ./)]);
+    expect(received(second, 'response.create')).toEqual([]);
+    const { body } = await http('GET', `${gateway.url}/api/voice/session/${call.callId}/events`);
+    const restored = body.events.find(({ type }: { type: string }) => type === 'upstream_restored');
+    expect(restored).toMatchObject({ attempt: 1, droppedAudioMs: expect.any(Number) });
+    // Everything else came up: what the ring did not hold is known.
+    const keptMs = second.received.reduce((sum, { type, count = 1 }) => sum + (type === APPEND ? count * 100 : 0), 0);
+    expect(keptMs + restored.droppedAudioMs).toBeGreaterThanOrEqual((words.length - cut) / BYTES_PER_MS - 100);
+    const { summary } = (await call.end()).body;
+    expect(summary.transcript).toEqual(call.lines);
   });
 
   it('forgets no playback: what is still playing can be interrupted, and is told anew as heard', async () => {
@@ -231,6 +240,18 @@ describe('a call whose connection is lost', () => {
     expect(call.endReason).toBe('upstream_failed');
     const { summary } = (await call.end()).body;
     expect(summary).toMatchObject({ endReason: 'upstream_failed', actions: [{ name: 'transfer_to_extension' }] });
+  });
+
+  it('again and again, as soon as it is there, is sent to the fallback too', async () => {
+    const { call, connection } = await begin({}, 'fallback');
+    const before = gateway.simulator.stats.connectionsTotal;
+    gateway.simulator.setDefaultFaults({ drop: { at: 'connected', afterMs: 30 } });
+    connection.drop();
+    await call.pollUntil(({ hasMore }) => !hasMore);
+    expect(call.actions).toMatchObject([{ type: 'transfer', extension: '200' }]);
+    expect(call.endReason).toBe('upstream_failed');
+    // Connections that did not last count as attempts.
+    expect(gateway.simulator.stats.connectionsTotal).toBe(before + 4);
   });
 
   it('is not tried again where the upstream says no', async () => {

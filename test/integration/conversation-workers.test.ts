@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { http, TestCall } from '../support/call.ts';
-import { aiLine, eventually, manifest, played, received, say, userLine } from '../support/caller.ts';
+import {
+  aiLine,
+  deliveredMs,
+  eventually,
+  manifest,
+  nextEvent,
+  played,
+  received,
+  say,
+  userLine,
+} from '../support/caller.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
 
 let gateway: TestGateway;
@@ -87,6 +97,74 @@ describe('a session worker that dies', () => {
     expect(aiLine('long-explanation').startsWith(transcript[3])).toBe(true);
     expect(transcript[3].length).toBeLessThan(aiLine('long-explanation').length);
     expect(transcript.slice(4)).toEqual([userLine('order'), aiLine('order-status')]);
+    // The upstream was told the line as text, whole: it is replaced by what was heard.
+    expect(received(connection, 'conversation.item.delete')).toHaveLength(1);
+    const known = connection.items.map((item) => JSON.stringify(item)).join();
+    expect(known).toContain(transcript[3].slice('[AI]: '.length));
+    expect(known).not.toContain(manifest.agentLines['long-explanation']!.text);
+    expect(gateway.simulator.stats.errors).toEqual({});
+  });
+
+  it('in the middle of a reply has another go on with it, and what was said stands', async () => {
+    // Little faster than speech: the reply is being generated for as long as the test needs.
+    await start('1', { simulator: { responseDelayMs: 20, speedup: 1.2 } });
+    const call = new TestCall(gateway.url, 'in-mid-sentence');
+    await call.create({ aiAgentRef: 'quiet' });
+    await say(call, 'returns');
+    await call.pollUntil((poller) => deliveredMs(poller) > 2_000);
+    const again = gateway.simulator.waitForConnection();
+    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    const connection = await again;
+    const asked = nextEvent(connection, 'clientEvent', 'response.create');
+    await call.pollUntil(({ lines }) => lines.length >= 2);
+    const [question, part] = call.lines;
+    expect(question).toBe(userLine('returns'));
+    expect(aiLine('long-explanation').startsWith(part!)).toBe(true);
+    expect(part!.length).toBeGreaterThan('[AI]: '.length);
+    expect(part!.length).toBeLessThan(aiLine('long-explanation').length);
+    // The new connection knows both, and is asked to go on.
+    expect(JSON.stringify(await asked)).toContain('do not repeat');
+    const told = JSON.stringify(received(connection, 'conversation.item.create'));
+    expect(told).toContain(part!.slice('[AI]: '.length));
+    await call.pollUntil(({ lines }) => lines.length >= 3);
+    expect(received(connection, 'response.create')).toHaveLength(1);
+    expect(call.generation).toBe(0);
+    expect((await call.end()).body.summary.transcript).toEqual(call.lines);
+  });
+
+  it('while it greets has another finish the greeting', async () => {
+    await start('1', {
+      simulator: { responseDelayMs: 20, speedup: 1.2 },
+      profiles: { greeting: { ...QUIET_PROFILE, greeting: { say: manifest.agentLines['greeting']!.text } } },
+    });
+    const call = new TestCall(gateway.url, 'greeting');
+    await call.create({ aiAgentRef: 'greeting' });
+    await call.pollUntil((poller) => deliveredMs(poller) > 1_000);
+    const again = gateway.simulator.waitForConnection();
+    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    const asked = nextEvent(await again, 'clientEvent', 'response.create');
+    const request = JSON.stringify(await asked);
+    expect(request).toContain('do not repeat');
+    expect(request).toContain(manifest.agentLines['greeting']!.text);
+    await call.pollUntil(({ lines }) => lines.length >= 2);
+    expect(aiLine('greeting').startsWith(call.lines[0]!)).toBe(true);
+  });
+
+  it('again and again may do so because of the call, which is sent to its fallback', async () => {
+    await start('1');
+    const call = await begin('deadly', 'fallback');
+    for (let losses = 1; losses <= 4; losses++) {
+      await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+      if (losses === 4) break;
+      await eventually(async () => {
+        const { body } = await http('GET', `${gateway.url}/metrics`);
+        return body.includes(`upstream_reconnects_total{reason="worker_lost"} ${losses}`);
+      });
+    }
+    await call.pollUntil(({ hasMore }) => !hasMore);
+    expect(call.endReason).toBe('upstream_failed');
+    expect(call.actions).toMatchObject([{ type: 'transfer', extension: '200' }]);
+    expect((await call.end()).body.summary.transcript).toEqual([userLine('arrival'), aiLine('order-eta')]);
   });
 
   it('before it answered a turn has another answer it, once', async () => {

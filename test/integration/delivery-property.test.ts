@@ -22,8 +22,24 @@ const CALLER_HASH_KEY = 'a key for the hashes of a test';
 /** No more polls than this bring nothing before the call is taken to have lost something. */
 const MAX_IDLE_POLLS = 400;
 
-/** What happened, over all calls. */
-const counts = { chunks: 0, chunksLost: 0, chunksRepeated: 0, polls: 0, pollsLost: 0, pollsRepeated: 0 };
+/** What the network did, over all calls. */
+const counts = {
+  chunks: 0,
+  chunksDropped: 0,
+  chunksCutOff: 0,
+  chunkAnswersLost: 0,
+  chunksSentTwice: 0,
+  chunksOutOfOrder: 0,
+  chunksLongAfter: 0,
+  polls: 0,
+  pollsDropped: 0,
+  pollsCutOff: 0,
+  pollAnswersLost: 0,
+  pollsSentTwice: 0,
+  pollsLongAfter: 0,
+};
+/** Bytes that were compared. */
+const compared = { up: 0, down: 0 };
 
 let gateway: TestGateway;
 const upstreams = new Map<string, SimulatorConnection>();
@@ -56,16 +72,21 @@ const chunkPlan = fc.record({
   last: fc.constantFrom('arrives' as const, 'arrives' as const, 'twice' as const),
   how: fc.constantFrom('json' as const, 'json' as const, 'bare' as const, 'both' as const),
 });
-/** Chunks on their way at the same time, in any order: with those that are lost, no more than the window has. */
-const burst = fc
-  .array(chunkPlan, { minLength: 1, maxLength: 12 })
-  .chain((chunks) =>
-    fc.tuple(fc.constant(chunks), fc.shuffledSubarray([...chunks.keys()], { minLength: chunks.length })),
-  );
+/**
+ * Chunks on their way at the same time, in any order: with those that are lost, no more than the window has. Copies of
+ * some that had arrived come after all of them.
+ */
+const burst = fc.array(chunkPlan, { minLength: 1, maxLength: 12 }).chain((chunks) =>
+  fc.record({
+    chunks: fc.constant(chunks),
+    order: fc.shuffledSubarray([...chunks.keys()], { minLength: chunks.length }),
+    longAfter: fc.subarray([...chunks.keys()], { maxLength: Math.min(3, chunks.length) }),
+  }),
+);
 const pollPlan = fc.record({
   timeoutMs: fc.integer({ min: 0, max: 60 }),
   maxMs: fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined }),
-  fate: fc.constantFrom('arrives', 'arrives', 'arrives', 'dropped', 'cutOff', 'unread', 'twice'),
+  fate: fc.constantFrom('arrives', 'arrives', 'arrives', 'dropped', 'cutOff', 'unread', 'twice', 'longAfter'),
 });
 const callPlan = fc.record({
   encoding: fc.constantFrom('pcm16' as const, 'pcmu' as const, 'pcma' as const),
@@ -74,6 +95,15 @@ const callPlan = fc.record({
 });
 type CallPlan = typeof callPlan extends fc.Arbitrary<infer Plan> ? Plan : never;
 type ChunkPlan = typeof chunkPlan extends fc.Arbitrary<infer Plan> ? Plan : never;
+
+const CHUNK_COUNTS = { dropped: 'chunksDropped', cutOff: 'chunksCutOff', answerLost: 'chunkAnswersLost' } as const;
+const POLL_COUNTS = {
+  dropped: 'pollsDropped',
+  cutOff: 'pollsCutOff',
+  unread: 'pollAnswersLost',
+  twice: 'pollsSentTwice',
+  longAfter: 'pollsLongAfter',
+} as const;
 
 const SILENCE = { pcm16: 0, pcmu: 0xff, pcma: 0xd5 } as const;
 
@@ -140,14 +170,21 @@ class NumberingClient {
 
   /** Says everything, burst after burst. */
   async speak(): Promise<void> {
-    for (const [chunks, order] of this.plan.bursts) {
+    for (const { chunks, order, longAfter } of this.plan.bursts) {
       const numbered = chunks.map((chunk) => {
         const bytes = speech(this.plan.encoding, this.#samples, chunk.samples);
         this.#samples += chunk.samples;
         this.sent.push(bytes);
         return { chunk, bytes, seq: this.#chunkSeq++ };
       });
+      counts.chunksOutOfOrder += order.filter((index, place) => index !== place).length;
       await Promise.all(order.map((index) => this.#send(numbered[index]!)));
+      counts.chunksLongAfter += longAfter.length;
+      for (const index of longAfter) {
+        const { bytes, seq } = numbered[index]!;
+        const answer = await this.call.send({ audio: bytes.toString('base64'), chunkSeq: seq });
+        expect(answer.body).toMatchObject({ status: 'streamed' });
+      }
     }
   }
 
@@ -169,9 +206,9 @@ class NumberingClient {
       if (chunk.how === 'both') this.#take(asked, answer.body);
     };
     counts.chunks += 1;
-    counts.chunksLost += chunk.lost.length;
-    if (chunk.last === 'twice' || chunk.lost.includes('answerLost')) counts.chunksRepeated += 1;
+    if (chunk.last === 'twice') counts.chunksSentTwice += 1;
     for (const fate of chunk.lost) {
+      counts[CHUNK_COUNTS[fate]] += 1;
       if (fate === 'dropped') continue;
       const request = requestText('POST', path + query(), body, numberedHeaders);
       await breakOff(request, fate === 'cutOff' ? request.length - Math.ceil(body.length / 2) : request.length);
@@ -182,23 +219,28 @@ class NumberingClient {
   /** Polls until `isDone`. */
   async listen(isDone: () => boolean): Promise<void> {
     const { polls } = this.plan;
+    let lastAck = -1;
     for (let count = 0, idle = 0; !isDone() && idle < MAX_IDLE_POLLS; count++) {
       const before = this.#ack;
       // When the plan is at its end the network is good: the last poll would otherwise never arrive.
       const { timeoutMs, maxMs, fate } = polls[count] ?? { timeoutMs: 50, maxMs: undefined, fate: 'arrives' };
       counts.polls += 1;
-      if (fate === 'twice') counts.pollsRepeated += 1;
-      else if (fate !== 'arrives') counts.pollsLost += 1;
-      const query = `timeout=${timeoutMs}&ack=${this.#ack}${maxMs === undefined ? '' : `&maxMs=${maxMs}`}`;
-      const path = `/api/voice/stream/${this.call.callId}/response?${query}`;
-      const poll = async () => {
-        const asked = this.#ack;
-        const answer = await http('GET', gateway.url + path);
-        expect(answer.status).toBe(200);
-        if (fate !== 'unread') this.#take(asked, answer.body);
+      if (fate !== 'arrives') counts[POLL_COUNTS[fate]] += 1;
+      const pathOf = (ack: number) => {
+        const query = `timeout=${timeoutMs}&ack=${ack}${maxMs === undefined ? '' : `&maxMs=${maxMs}`}`;
+        return `/api/voice/stream/${this.call.callId}/response?${query}`;
       };
-      if (fate === 'cutOff') await breakOff(requestText('GET', path, Buffer.alloc(0), {}), Number.MAX_SAFE_INTEGER);
-      else if (fate !== 'dropped') await Promise.all(fate === 'twice' ? [poll(), poll()] : [poll()]);
+      const poll = async (ack = this.#ack) => {
+        const answer = await http('GET', gateway.url + pathOf(ack));
+        expect(answer.status).toBe(200);
+        if (fate !== 'unread') this.#take(ack, answer.body);
+      };
+      // A copy of an earlier poll comes first: what it brings was asked for before, and is not looked at any more.
+      if (fate === 'longAfter') await poll(lastAck);
+      if (fate === 'cutOff') {
+        await breakOff(requestText('GET', pathOf(this.#ack), Buffer.alloc(0), {}), Number.MAX_SAFE_INTEGER);
+      } else if (fate !== 'dropped') await Promise.all(fate === 'twice' ? [poll(), poll()] : [poll()]);
+      if (this.#ack !== before) lastAck = before;
       idle = this.#ack === before ? idle + 1 : 0;
     }
   }
@@ -244,6 +286,8 @@ async function play(plan: CallPlan, index: number): Promise<string | undefined> 
   if (!wentUp.equals(sent)) return `sent ${print(sent)}, but the upstream got ${print(wentUp)}`;
   if (!heard.equals(received.subarray(0, heard.length))) return 'what was heard is not what the upstream sent';
   const cameDown = withoutSilence(encoding, heard);
+  compared.up += wentUp.length;
+  compared.down += heard.length;
   return cameDown.equals(sent) ? undefined : `the upstream sent ${print(sent)} back, but ${print(cameDown)} was heard`;
 }
 
@@ -260,7 +304,11 @@ it(`every sample arrives once and in order, both ways, over ${CALLS} calls`, asy
       }
     }),
   );
-  console.log(`seed ${SEED}, ${chosen.length} calls: ${JSON.stringify(counts)}`);
+  const { up, down } = compared;
+  console.log(`seed ${SEED}, ${chosen.length} calls, ${up} bytes up, ${down} down: ${JSON.stringify(counts)}`);
   expect(failures).toEqual([]);
+  // Each of these has happened, and not just once.
+  if (chosen.length >= 1000)
+    for (const [what, times] of Object.entries(counts)) expect(times, what).toBeGreaterThan(400);
   expect((await http('GET', `${gateway.url}/health`)).body.sessions).toBe(0);
 }, 300_000);

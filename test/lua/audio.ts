@@ -60,6 +60,13 @@ export function shareHeard(line: Int16Array, heard: Int16Array, from = 0): { sha
   return { share: count === 0 ? 0 : found / count, end };
 }
 
+/** How many of the frames of 20 ms are not silent. */
+export function loudFrames(samples: Int16Array): number {
+  let count = 0;
+  for (let at = 0; at + 160 <= samples.length; at += 160) if (rms(samples.subarray(at, at + 160)) > 50) count += 1;
+  return count;
+}
+
 /** Frames of 20 ms, from `from` on, until the last one with speech. */
 export function framesUntilSilent(heard: Uint8Array, from: number): number {
   const samples = decoded(heard);

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { type Config, ConfigError, EnvironmentSchema, isLoopback, readConfig } from '../../src/main/config.ts';
+import {
+  type Config,
+  ConfigError,
+  EnvironmentSchema,
+  isLoopback,
+  readConfig,
+  secretsOf,
+} from '../../src/main/config.ts';
 
 function problemsOf(source: Record<string, string>): readonly string[] {
   try {
@@ -80,7 +87,7 @@ describe('readConfig', () => {
       'a tenant',
       'DEFAULT_TENANT_ID is "a tenant", but must be text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
     ],
-    ['CALLER_HASH_KEY', 'short-secret', 'CALLER_HASH_KEY is set, but must NOT have fewer than 16 characters'],
+    ['CALLER_HASH_KEY', 'short-secret', 'CALLER_HASH_KEY is set, but must have at least 16 characters'],
     ['SHUTDOWN_GRACE_MS', '-1', 'SHUTDOWN_GRACE_MS is "-1", but must be a whole number from 0 to 86400000'],
     [
       'TRUST_PROXY',
@@ -140,6 +147,12 @@ describe('readConfig', () => {
       expect(problemsOf({ TRUST_PROXY: value })).toHaveLength(1);
     },
   );
+
+  it('knows what nobody may read', () => {
+    const env = { OPENAI_API_KEY: 'sk-1', W3_API_KEY: 'w3', W3_VOICE_GATEWAY_API_KEY: 'gw', DATA_DIR: 'd' };
+    const secrets = secretsOf(read(env), { ...env, WEBHOOK_TOKEN: 'token', WEBHOOK_EMPTY: '', PATH: 'p' });
+    expect(secrets.sort()).toEqual(['gw', 'sk-1', 'token', 'w3']);
+  });
 
   it('describes every variable for the documentation', () => {
     for (const [name, schema] of Object.entries(EnvironmentSchema.properties)) {

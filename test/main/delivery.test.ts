@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { Departure } from '../../src/http/gateway.ts';
 import type { EndReason } from '../../src/http/schemas.ts';
 import { Deliveries } from '../../src/main/delivery.ts';
 import { Outbox } from '../../src/main/outbox.ts';
+
+const present = (): Departure => ({ isGone: false, onGone: undefined });
 
 function call() {
   const delivered: number[] = [];
@@ -20,7 +23,6 @@ function call() {
       lastAnswers += 1;
     },
   });
-  const never = new AbortController().signal;
   return {
     outbox,
     deliveries,
@@ -35,8 +37,8 @@ function call() {
         0,
       );
     },
-    poll: (query: { ack?: number; maxMs?: number } = {}, timeoutMs = 10_000, signal = never) =>
-      deliveries.poll(query, timeoutMs, signal),
+    poll: (query: { ack?: number; maxMs?: number } = {}, timeoutMs = 10_000, client: Departure = present()) =>
+      deliveries.poll(query, timeoutMs, client),
   };
 }
 
@@ -86,10 +88,10 @@ describe('Deliveries', () => {
 
   it('ends the wait of a client that is gone, and keeps what comes for the next poll', async () => {
     const { say, poll, deliveries } = call();
-    const gone = new AbortController();
-    const waiting = poll({}, 10_000, gone.signal);
+    const client = present();
+    const waiting = poll({}, 10_000, client);
     expect(deliveries.isAwaited).toBe(true);
-    gone.abort();
+    client.onGone?.();
     expect((await waiting).answer.audio).toBeUndefined();
     expect(deliveries.isAwaited).toBe(false);
     say('AAAA');
@@ -120,9 +122,11 @@ describe('Deliveries', () => {
     say('AAAA');
     const slow = await poll();
     let isCutOff = false;
-    slow.cutOff = () => {
-      isCutOff = true;
-      queueMicrotask(() => slow.aborted());
+    slow.response = {
+      destroy() {
+        isCutOff = true;
+        queueMicrotask(() => slow.aborted());
+      },
     };
     const next = await poll();
     expect(isCutOff).toBe(true);
@@ -133,8 +137,10 @@ describe('Deliveries', () => {
     const { say, poll } = call();
     say('AAAA');
     const slow = await poll({ ack: -1 });
-    slow.cutOff = () => {
-      throw new Error('not to be called');
+    slow.response = {
+      destroy() {
+        throw new Error('not to be called');
+      },
     };
     expect((await poll({ ack: -1 })).answer.audio).toBe('AAAA');
   });

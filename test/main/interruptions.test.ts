@@ -63,6 +63,22 @@ describe('an interruption', () => {
     expect(told).toBe(0);
   });
 
+  it('that comes before another was answered stops nothing twice', () => {
+    item('a', 600);
+    // Not ready for the client yet, so the ledger does not know it.
+    const items = [open('a'), open('b', 300)];
+    const { cuts } = interruptions.interrupt(items, 0);
+    expect(cuts.map(({ itemId }) => itemId)).toEqual(['a', 'b']);
+    expect(interruptions.isPlaying(items)).toBe(false);
+    expect(interruptions.interrupt(items, 0)).toEqual({ cuts, heard: [], isProtected: false });
+    expect(outbox.generation).toBe(1);
+    expect(told).toBe(1);
+    // What is said after it is stopped as ever.
+    item('c', 0);
+    expect(interruptions.interrupt([...items, open('c')], 0).cuts).toContainEqual({ itemId: 'c', heardMs: 0 });
+    expect(outbox.generation).toBe(2);
+  });
+
   it('cuts what is unheard to what was heard', () => {
     item('a', 1020);
     item('b', 600);

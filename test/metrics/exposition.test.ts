@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Status } from '../../src/bus/index.ts';
 import {
   DIRECTIONS,
   RECONNECT_REASONS,
@@ -10,6 +11,7 @@ import {
   TOOL_OUTCOMES,
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
+import { GatewayService, SessionWorkerService } from '../../src/workers/session-service.ts';
 import { http } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { CALLER_NUMBER, scrapeAfterCalls, startObserved } from './support/calls.ts';
@@ -42,6 +44,10 @@ function total(name: string, labels: Record<string, string> = {}, suffix = ''): 
   );
   return series.reduce((sum, { value }) => sum + value, 0);
 }
+
+const METHODS = [SessionWorkerService, GatewayService].flatMap(({ name, methods }) =>
+  Object.keys(methods).map((method) => `${name}.${method}`),
+);
 
 /** Label sets by metric, and every value each label may take where that is known. */
 const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
@@ -182,6 +188,14 @@ describe('the scrape after calls', () => {
     expect(total('bus_calls_total', { method: 'session.uplink' })).toBe(4);
     expect(total('bus_call_seconds', { method: 'session.uplink' }, '_count')).toBe(0);
     expect(total('bus_call_seconds', { method: 'session.open' }, '_count')).toBe(4);
+  });
+
+  it('labels calls between threads by declared methods and canonical codes only', () => {
+    for (const { labels } of family('bus_calls_total').samples) {
+      expect(METHODS).toContain(labels['method']);
+      expect(Object.values(Status)).toContain(labels['code']);
+    }
+    for (const { labels } of family('bus_call_seconds').samples) expect(METHODS).toContain(labels['method']);
   });
 
   it('labels requests by route patterns and known methods only', () => {

@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { CallObserver } from '../../src/main/call-observer.ts';
 import { createLog } from '../../src/main/log.ts';
+import { Metrics } from '../../src/metrics/metrics.ts';
 import { http, TestCall } from '../support/call.ts';
 import type { TestGateway, TestGatewayOptions } from '../support/gateway.ts';
 import {
@@ -138,6 +140,15 @@ describe('the log at info', () => {
     expect(lines.of('noisy').at(-1).droppedChunks).toBe(50);
   });
 
+  it('says once that an upstream sends no audio, however many pieces of it come', () => {
+    const lines = new Lines();
+    const metrics = new Metrics();
+    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }));
+    for (let i = 0; i < 50; i++) observer.replyRejected('odd_length', 'half a sample');
+    expect(lines.all).toMatchObject([{ level: 50, msg: 'reply audio dropped', reason: 'odd_length' }]);
+    expect(observer.report.events).toMatchObject([{ type: 'reply_rejected', reason: 'odd_length', count: 50 }]);
+  });
+
   it('says nothing of workers that end with the daemon', async () => {
     const { gateway, lines } = await start('info');
     await new TestCall(gateway.url, 'last').create({ aiAgentRef: 'brief' });
@@ -152,7 +163,7 @@ describe('the log at trace', () => {
       env: { W3_VOICE_GATEWAY_API_KEY: OPERATOR_KEY, OPENAI_API_KEY: UPSTREAM_KEY, CALLER_HASH_KEY },
     });
     const headers = { 'x-api-key': OPERATOR_KEY };
-    await askingCall(gateway, 'asking', headers);
+    const asking = await askingCall(gateway, 'asking', headers);
     const bearer = new TestCall(gateway.url, 'bearer', { authorization: `Bearer ${UPSTREAM_KEY}` });
     expect((await bearer.create({ callerNumber: CALLER_NUMBER })).status).toBe(403);
     const bad = new TestCall(gateway.url, 'bad', headers);
@@ -175,6 +186,16 @@ describe('the log at trace', () => {
     );
     for (const secret of SECRETS) expect(lines.text).not.toContain(JSON.stringify(secret).slice(1, -1));
     expect(lines.text).not.toContain(CALLER_NUMBER);
+    // What was said is in the summary, and nowhere else.
+    expect(asking.lines.length).toBeGreaterThan(2);
+    for (const line of asking.lines) expect(lines.text).not.toContain(line.replace(/^\[\w+\]: /, '').slice(0, 20));
+  });
+
+  it('stays JSON however short a key is', () => {
+    const lines = new Lines();
+    const log = createLog({ level: 'info', secrets: ['1', '"', 'level'], destination: lines });
+    log.info('listening');
+    expect(lines.all).toMatchObject([{ level: 30, msg: 'listening' }]);
   });
 
   it('has keys taken out wherever they turn up', () => {
@@ -188,6 +209,6 @@ describe('the log at trace', () => {
       nested: { authorization: '[redacted]', callerNumber: '[redacted]' },
       msg: 'with [redacted]',
     });
-    expect(lines.all[1].err.message).toBe('no [redacted]: [redacted]');
+    expect(lines.all[1].err).toMatchObject({ message: 'no [redacted]', cause: { message: '[redacted]' } });
   });
 });

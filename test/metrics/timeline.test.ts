@@ -108,6 +108,20 @@ describe('turns', () => {
     expect(turn?.hops).toHaveLength(7);
   });
 
+  it('tell how long a tool and an outage took apart from what was said before', () => {
+    const [turn] = turns(
+      ['speech_stopped', 100],
+      ['response_started', 110],
+      ['tool', 900, { name: 'look_up', durationMs: 250 }],
+      ['upstream_lost', 2_000],
+      ['upstream_restored', 2_400, { outageMs: 400, attempt: 2 }],
+    );
+    expect(turn?.hops.slice(1)).toEqual([
+      { hop: 'tool', atMs: 900, tookMs: 790, tool: 'look_up', durationMs: 250 },
+      { hop: 'upstream_restored', atMs: 2_400, tookMs: 1_500, durationMs: 400 },
+    ]);
+  });
+
   it('have no greeting where nobody greets, and one greeting however often the call changes workers', () => {
     expect(turns(['ready', 10], ['speech_stopped', 900], ['response_started', 950])).toMatchObject([
       { turn: 1, trigger: 'speech' },
@@ -289,35 +303,47 @@ async function trace(args: string[]): Promise<{ code: number; stdout: string; st
 }
 
 describe('a waterfall', () => {
+  const call: CallEvents = {
+    callId: 'long',
+    tenantId: 't',
+    sessionId: 's',
+    aiAgentRef: 'a',
+    encoding: 'pcmu',
+    sampleRate: 8000,
+    status: 'active',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    figures: {
+      turns: 1,
+      interruptions: 0,
+      reconnects: 2,
+      toolCalls: 0,
+      tokens: { input_audio: 12, output_audio: 0 },
+      audioSeconds: { up: 61, down: 0 },
+      droppedChunks: 1,
+      droppedAudioMs: 400,
+    },
+    turns: [],
+    events: [],
+    omittedEvents: 0,
+  };
+
   it('says what was left out, what went wrong and what was never there', () => {
-    const silence = { atMs: 61_000.4, type: 'response_done', status: 'failed', tokens: { input_audio: 12 } };
-    const call: CallEvents = {
-      callId: 'long',
-      tenantId: 't',
-      sessionId: 's',
-      aiAgentRef: 'a',
-      encoding: 'pcmu',
-      sampleRate: 8000,
-      status: 'active',
-      createdAt: '2026-01-01T00:00:00.000Z',
-      figures: {
-        turns: 1,
-        interruptions: 0,
-        reconnects: 2,
-        toolCalls: 0,
-        tokens: { input_audio: 12 },
-        audioSeconds: { up: 61, down: 0 },
-        droppedChunks: 1,
-        droppedAudioMs: 400,
-      },
+    const silence = {
+      atMs: 61_000.4,
+      type: 'response_done',
+      status: 'failed',
+      tokens: { input_audio: 12, output_audio: 0 },
+    };
+    const failed: CallEvents = {
+      ...call,
       turns: [{ turn: 1, trigger: 'no_input', atMs: 61_000, hops: [], status: 'failed' }],
       events: [silence],
       omittedEvents: 7,
     };
-    expect(waterfall(call).split('\n')).toEqual([
+    expect(waterfall(failed).split('\n')).toEqual([
       'call long of t: active',
       '  2026-01-01T00:00:00.000Z, agent a, pcmu 8000 Hz, session s',
-      '  never ready, 1 turn, no interruptions, no tool calls, 2 reconnects',
+      '  never ready, 1 caller turn, no interruptions, no tool calls, 2 reconnects',
       '  audio 61 s up, 0 s down, 1 chunk dropped, 400 ms lost while reconnecting',
       '  tokens: input_audio 12',
       '',
@@ -326,6 +352,29 @@ describe('a waterfall', () => {
       'events',
       '   1:01.000  response_done        status failed, tokens (input_audio 12)',
       '  (7 left out of the middle)',
+    ]);
+  });
+
+  it('draws each step from where it began to where it ended, and an outage where it was', () => {
+    const hops = [
+      { hop: 'response_started', atMs: 1_000, tookMs: 1_000 },
+      { hop: 'first_delta', atMs: 2_000, tookMs: 1_000 },
+      { hop: 'upstream_restored', atMs: 4_000, tookMs: 2_000, durationMs: 500 },
+    ];
+    const turn = { turn: 1, trigger: 'speech' as const, speechMs: 1_200, atMs: 0, hops };
+    const [title, ...bars] = waterfall({ ...call, turns: [turn] })
+      .split('\n')
+      .slice(6, 10);
+    expect(title).toBe(' 0:00.000  turn 1: the caller spoke for 1200 ms, no audio was handed over');
+    const bar = (from: number, to: number) =>
+      '│'
+        .concat(' '.repeat(from), '█'.repeat(to - from))
+        .padEnd(41)
+        .concat('│');
+    expect(bars).toEqual([
+      `  response started             1000 ms ${bar(0, 10)}`,
+      `  first audio from the AI      1000 ms ${bar(10, 20)}`,
+      `  upstream reconnected          500 ms ${bar(35, 40)}`,
     ]);
   });
 });

@@ -66,6 +66,15 @@ describe('an interruption', () => {
     expect(events).toEqual([{ type: 'truncated', itemId: 'a', audioEndMs: 420 }]);
   });
 
+  it('that overlaps with another truncates once', async () => {
+    receive('a', 1000);
+    verdicts = [cut('a', 400), cut('a', 400)];
+    const interruption = { startedAtMs: 1, active: new Set(['r1']), cancel: false };
+    await Promise.all([interrupter.interrupt(interruption), interrupter.interrupt(interruption)]);
+    expect(asked).toHaveLength(2);
+    expect(truncates()).toHaveLength(1);
+  });
+
   it('cancels only where the server does not, and not what is protected', async () => {
     receive('a', 1000);
     verdicts = [() => ({ isProtected: true }), cut('a', 100)];

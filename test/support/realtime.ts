@@ -9,9 +9,9 @@ import type {
   ToolCall,
   ToolResult,
 } from '../../src/realtime/host.ts';
+import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
 import { RealtimeSession, type RealtimeSessionOptions } from '../../src/realtime/session.ts';
 import type { RealtimeSettings } from '../../src/realtime/settings.ts';
-import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/upstream-link.ts';
 
 export const SETTINGS: RealtimeSettings = {
   model: 'gpt-realtime-2.1',

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { hrNowMs } from '../../metrics/clock.ts';
+import { ClientWatch } from '../client-watch.ts';
 import { invalidAudio } from '../errors.ts';
 import { CALL_FAILURES, failures } from '../failures.ts';
 import type { CallGateway, CallSession, Delivery } from '../gateway.ts';
@@ -116,11 +117,9 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const session = gateway.findSession(request.scope, request.params.callId);
       const { timeout = DEFAULT_POLL_TIMEOUT_MS } = request.query;
       session.report(request.query);
-      const gone = new AbortController();
-      const onClose = () => gone.abort();
-      reply.raw.once('close', onClose);
-      const delivery = await session.poll(request.query, timeout, gone.signal);
-      reply.raw.off('close', onClose);
+      const client = new ClientWatch(reply.raw);
+      const delivery = await session.poll(request.query, timeout, client);
+      client.end();
       return send(reply, delivery.answer, delivery);
     },
   );
@@ -151,7 +150,7 @@ function send(reply: FastifyReply, answer: object, delivery: Delivery): FastifyR
     // Nobody is there to answer.
     return reply.hijack();
   }
-  delivery.cutOff = () => raw.destroy();
+  delivery.response = raw;
   raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
   return reply.send(answer);
 }

@@ -112,7 +112,9 @@ export class Media {
       Atomics.sub(flags, FLAG.breaks, 1);
       return 'broken';
     }
-    const heard = isPlaying ? this.#playbackFrame() : Buffer.alloc(FRAME_SAMPLES, this.#silence);
+    // `uuid_broadcast` runs inside a playback, which stays open and is not read meanwhile.
+    const isRead = isPlaying && Atomics.load(flags, FLAG.overlaid) === 0;
+    const heard = isRead ? this.#playbackFrame() : Buffer.alloc(FRAME_SAMPLES, this.#silence);
     if (!heard) return 'eof';
     this.#waitForFrame();
     const index = Atomics.load(flags, FLAG.frames);
@@ -133,14 +135,17 @@ export class Media {
     this.#nextAtMs += FRAME_MS;
   }
 
-  /** As mod_native_file and the playback loop have it: a frame is played once more than a frame is there. */
+  /**
+   * As mod_native_file and the playback loop have it: while no more than a frame is at hand the file is read, once, and
+   * what is there then is played, be it a single byte.
+   */
   #playbackFrame(): Buffer | undefined {
     const playback = this.#playback!;
     if (playback.fd === undefined) {
       playback.framesLeft -= 1;
       return playback.framesLeft < 0 ? undefined : Buffer.alloc(FRAME_SAMPLES, 0x80);
     }
-    while (!playback.isAtEnd && playback.buffered.length <= FRAME_SAMPLES) {
+    if (!playback.isAtEnd && playback.buffered.length <= FRAME_SAMPLES) {
       const bytes = Buffer.alloc(NATIVE_READ_BYTES);
       const count = readSync(playback.fd, bytes);
       if (count === 0) playback.isAtEnd = true;
@@ -155,7 +160,7 @@ export class Media {
 
   #record(index: number): void {
     const recording = this.#recording;
-    if (!recording) return;
+    if (!recording || Atomics.load(this.#call.flags, FLAG.held) === 1) return;
     if (Atomics.load(this.#call.flags, FLAG.framesToSkip) > 0) {
       Atomics.sub(this.#call.flags, FLAG.framesToSkip, 1);
       return;

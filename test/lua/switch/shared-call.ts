@@ -7,7 +7,7 @@ export interface SharedCall {
   readonly flags: Int32Array;
   /** Digits pressed, as character codes. */
   readonly digits: Uint8Array;
-  /** What the caller says: 16-bit samples at 8000 Hz, as the switch decodes them; silence after the end. */
+  /** What the caller says, since the call was answered: 16-bit samples at 8000 Hz, as the switch decodes them. */
   readonly says: Int16Array;
   /** What the caller hears: G.711, one byte a sample, a frame of 160 every 20 ms since the call was answered. */
   readonly hears: Uint8Array;
@@ -31,22 +31,25 @@ export const FLAG = {
   breaks: 7,
   /** 1 while a playback runs. */
   playing: 8,
+  /** 1 while the caller has the call on hold: nothing of him arrives, and nothing is recorded. */
+  held: 9,
+  /** 1 while something else is played into the call, inside the playback of the script. */
+  overlaid: 10,
 } as const;
 
 export const FRAME_SAMPLES = 160;
 export const FRAME_MS = 20;
 const MAX_CALL_FRAMES = 90 * 50;
 
-export function createSharedCall(says: Int16Array): SharedCall {
+export function createSharedCall(): SharedCall {
   const shared = <T extends Int32Array | Uint8Array | Int16Array>(bytes: number, of: (b: SharedArrayBuffer) => T): T =>
     of(new SharedArrayBuffer(bytes));
   const call: SharedCall = {
     flags: shared(64, (b) => new Int32Array(b)),
     digits: shared(64, (b) => new Uint8Array(b)),
-    says: shared(says.byteLength, (b) => new Int16Array(b)),
+    says: shared(MAX_CALL_FRAMES * FRAME_SAMPLES * 2, (b) => new Int16Array(b)),
     hears: shared(MAX_CALL_FRAMES * FRAME_SAMPLES, (b) => new Uint8Array(b)),
   };
-  call.says.set(says);
   call.flags[FLAG.exists] = 1;
   return call;
 }

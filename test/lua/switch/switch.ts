@@ -80,6 +80,7 @@ export class TestSwitchCall {
   /** Resolves when the thread of the call has left the script. */
   readonly left: Promise<void>;
   readonly #shared: SharedCall;
+  #saidSamples = 0;
   readonly #codec: string;
   readonly #options: CallOptions;
   readonly #threads = new Set<Worker>();
@@ -91,8 +92,8 @@ export class TestSwitchCall {
   constructor(folder: string, options: CallOptions) {
     this.#options = options;
     this.#codec = options.codec ?? 'PCMU';
-    const says = options.says ?? new Int16Array(0);
-    this.#shared = createSharedCall(this.#codec === 'PCMA' ? pcm16FromALaw(aLawFromPcm16(says)) : asHeard(says));
+    this.#shared = createSharedCall();
+    if (options.says) this.say(options.says);
     const isG711 = this.#codec === 'PCMU' || this.#codec === 'PCMA';
     this.left = this.#start(['ai_http_streaming.lua'], {
       codec: this.#codec,
@@ -119,15 +120,26 @@ export class TestSwitchCall {
     return this.#shared.hears.slice(0, this.frames * FRAME_SAMPLES);
   }
 
-  /** Everything the caller has said, as it was on the wire: G.711. */
+  /** Everything the caller says up to his last word, as it is on the wire: G.711. */
   get said(): Uint8Array {
-    const says = Int16Array.from(this.#shared.says);
+    const says = this.#shared.says.slice(0, this.#saidSamples);
     return this.#codec === 'PCMA' ? aLawFromPcm16(says) : muLawFromPcm16(says);
   }
 
   /** Resolves when the switch has noticed the end of the call. */
   get isUp(): boolean {
     return Atomics.load(this.#shared.flags, FLAG.exists) === 1;
+  }
+
+  /** The caller says this from now on, and nothing of what he was saying. Samples at 8000 Hz. */
+  say(samples: Int16Array): void {
+    const { says } = this.#shared;
+    const start = this.frames * FRAME_SAMPLES;
+    const spoken = this.#codec === 'PCMA' ? pcm16FromALaw(aLawFromPcm16(samples)) : asHeard(samples);
+    const room = spoken.subarray(0, says.length - start);
+    says.set(room, start);
+    says.fill(0, start + room.length);
+    this.#saidSamples = start + room.length;
   }
 
   hangUp(): void {
@@ -149,6 +161,16 @@ export class TestSwitchCall {
   /** The recording leaves out the next frames. */
   skipCapturedFrames(count: number): void {
     Atomics.store(this.#shared.flags, FLAG.framesToSkip, count);
+  }
+
+  /** The caller puts the call on hold, or takes it back. */
+  hold(isHeld = true): void {
+    Atomics.store(this.#shared.flags, FLAG.held, isHeld ? 1 : 0);
+  }
+
+  /** `uuid_broadcast` of something that does not end by itself. */
+  overlay(): void {
+    Atomics.store(this.#shared.flags, FLAG.overlaid, 1);
   }
 
   /** `uuid_break`. */
