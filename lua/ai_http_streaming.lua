@@ -876,7 +876,7 @@ local function run_http(base)
   local fine, why = pcall(http.converse, http)
   if not fine then
     http.log("err", "%s", why)
-    pcall(http.decide, http, "fallback the script failed")
+    pcall(http.decide, http, "fallback the script failed: " .. tostring(why):sub(1, 300))
   end
   -- The session is ended only when the call has left: until then the last words may still be playing.
   while not http:is_over() and exchange:get(CELL.pump) ~= "done" do http:wait(20) end

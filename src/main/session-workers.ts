@@ -4,7 +4,7 @@ import { GatewayService, SessionWorkerService } from '../workers/session-service
 import type { SessionWorkerData } from '../workers/session-worker.ts';
 
 const WORKER_FILE = new URL(
-  import.meta.url.endsWith('.ts') ? '../workers/session-worker.ts' : '../workers/session-worker.js',
+  import.meta.url.endsWith('.ts') ? '../workers/session-worker.ts' : '../workers/session-worker.cjs',
   import.meta.url,
 );
 

@@ -101,6 +101,25 @@ describe('a call whose connection is lost', () => {
     expect(summary.transcript).toEqual(call.lines);
   });
 
+  it('a second time, when the answer has been finished, is not answered again', async () => {
+    const { call } = await begin({ drop: { at: 'reply', afterMs: 1000 } });
+    const again = gateway.simulator.waitForConnection();
+    await say(call, 'returns');
+    const second = await again;
+    const finished = nextEvent(second, 'serverEvent', 'response.done');
+    await finished;
+    await call.pollUntil(({ lines }) => lines.length >= 3);
+    await played(call);
+    const last = gateway.simulator.waitForConnection();
+    second.drop();
+    const third = await last;
+    await eventually(() => replayOf(third).length === 3);
+    await say(call, 'order');
+    await call.pollUntil(({ lines }) => lines.length >= 5);
+    expect(call.lines.slice(3)).toEqual([userLine('order'), aiLine('order-status')]);
+    expect(received(third, 'response.create')).toEqual([]);
+  });
+
   it('before the answer began has it answered once', async () => {
     const { call, connection } = await begin();
     const again = gateway.simulator.waitForConnection();

@@ -507,10 +507,10 @@ describe.concurrent('the fallback takes the call', { timeout: CALL_TIMEOUT_MS },
 
   it('when mod_curl is missing, and says so', async ({ open }) => {
     const bench = await open();
-    const call = bench.call({ onCurl: () => '-ERR curl Command not found!\n' });
+    const call = bench.call({ onCurl: () => 'INVALID COMMAND!\n' });
     await call.ended();
     expect(call.departure).toEqual(fallback);
-    expect(logOf(call)).toContain('is mod_curl loaded?');
+    expect(call.variables.ai_fallback_reason).toContain('is mod_curl loaded?');
     expect(bench.switch.files).toEqual([]);
   });
 

@@ -83,6 +83,26 @@ describe('ReplyItems', () => {
     expect(items.isInterrupted('r1')).toBe(false);
   });
 
+  it('passes what has been added to the text on with the audio', () => {
+    const item = items.get('a', 'r1');
+    item.text = 'Good ';
+    items.audio(item, audio(100));
+    items.audio(item, audio(100));
+    item.text += 'morning';
+    items.audio(item, audio(100));
+    expect(heard.map((event) => (event as { text?: string }).text)).toEqual(['Good ', undefined, 'morning']);
+  });
+
+  it('takes over what an earlier session said, to be asked about and told again', () => {
+    items.takeOver([{ itemId: 'a', text: 'Hello', audioMs: 900 }]);
+    expect(items.open()).toEqual([{ itemId: 'a', receivedMs: 900, isProtected: false }]);
+    expect(items.unfinished()).toEqual([]);
+    expect(items.find('a')).toMatchObject({ text: 'Hello', isRetold: true });
+    items.heard(['a']);
+    expect(items.open()).toEqual([]);
+    expect(heard).toEqual([]);
+  });
+
   it('shortens an item to what will be heard of it', () => {
     const item = items.get('a', 'r1');
     items.audio(item, audio(100));
