@@ -1,11 +1,11 @@
 /**
  * What metrics and logging cost: two gateways, one that measures, is scraped every 15 s and logs at `info`, and one that
- * does neither, carry the same calls in turns, and their CPU time is compared pair by pair, so that whatever else the
- * machine does falls on both. Every other pair has new processes: no two are compiled quite alike.
+ * does neither, carry the same calls in turns (on, off, off, on), and their CPU time is compared, so that whatever else
+ * the machine does falls on both. Each round has new processes: no two are compiled quite alike.
  *
- *     npx node bench/observability.ts --calls 50 --pairs 8
+ *     npx node bench/observability.ts --calls 50 --rounds 4
  *
- * A pair takes about 80 s, new processes 40 s: eight pairs 14 minutes.
+ * A round takes three and a half minutes, four of them 14 minutes.
  */
 import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -28,7 +28,8 @@ const GENERATOR_SATURATED = 3;
 /** Until all calls are up and the code is warm. */
 const WARM_UP_MS = 6_000;
 const RAMP_PER_SECOND = 50;
-const PAIRS_A_PROCESS = 2;
+/** Whoever was idle longer is dearer at first: each is first once. */
+const ORDER = ['on', 'off', 'off', 'on'] as const;
 /** What new processes carry unmeasured. */
 const WARM_UP_SECONDS = 8;
 /** After the calls are over, for the load tester to write its report; then it is taken to hang. */
@@ -44,11 +45,11 @@ function atLeastOne(text: string): number {
 const program = new Command('observability')
   .description('What metrics and logging cost, in CPU time.')
   .option('--calls <number>', 'calls at once', atLeastOne, 50)
-  .option('--pairs <number>', 'measured pairs; 0: only what single notes cost', Number, 8)
-  .option('--seconds <number>', 'measured in each half of a pair', atLeastOne, 30)
+  .option('--rounds <number>', 'measured rounds; 0: only what single notes cost', Number, 4)
+  .option('--seconds <number>', 'measured at a time, four times a round', atLeastOne, 30)
   .option('--session-workers <mode>', 'dedicated, or a number', '2')
   .parse();
-const options = program.opts<{ calls: number; pairs: number; seconds: number; sessionWorkers: string }>();
+const options = program.opts<{ calls: number; rounds: number; seconds: number; sessionWorkers: string }>();
 
 /** What is left to be undone, the last first. */
 const closers: (() => unknown)[] = [];
@@ -90,7 +91,7 @@ class Gateway {
   async expectCalls(calls: number): Promise<void> {
     const answer = await fetch(`${this.url}/api/voice/sessions?limit=1`, { headers: { 'x-api-key': KEY } });
     const { count } = (await answer.json()) as { count: number };
-    if (count !== calls) throw new Error(`${count} of ${calls} calls were up: this pair says nothing`);
+    if (count !== calls) throw new Error(`${count} of ${calls} calls were up: this round says nothing`);
   }
 
   /** Idempotent. */
@@ -170,7 +171,7 @@ async function measure(gateway: Gateway, isScraped: boolean, seconds = options.s
   closers.splice(closers.indexOf(stopLoad), 1);
   // That an objective was missed is not the question here.
   if (code !== 0 && code !== SLO_MISSED && code !== GENERATOR_SATURATED) {
-    throw new Error(`the load tester ended with code ${code}: this pair says nothing`);
+    throw new Error(`the load tester ended with code ${code}: this round says nothing`);
   }
   return { cpuSeconds, isLate: code === GENERATOR_SATURATED };
 }
@@ -192,7 +193,7 @@ for (const { what, micros, perCallSecond } of noteCosts()) {
   process.stdout.write(`  ${what.padEnd(26)} ${micros.toFixed(2).padStart(6)} µs × ${perCallSecond} a second\n`);
 }
 process.stdout.write(`  together ${(sum / 1e4).toFixed(4)} % of a core a call\n`);
-if (options.pairs === 0) process.exit(0);
+if (options.rounds === 0) process.exit(0);
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-observability-'));
 closers.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -238,38 +239,37 @@ try {
     return gateway;
   };
   let gateways: Record<'on' | 'off', Gateway> | undefined;
-  const perCall = (cpuSeconds: number) => (100 * cpuSeconds) / options.seconds / options.calls;
+  const perCall = (cpuSeconds: number) => (100 * cpuSeconds) / 2 / options.seconds / options.calls;
   const ratios: number[] = [];
   const lateRatios: number[] = [];
   process.stdout.write(
     `${options.calls} calls, SESSION_WORKERS=${options.sessionWorkers}, ${options.seconds} s each\n`,
   );
-  for (let pair = 0; pair < options.pairs; pair++) {
+  for (let round = 1; round <= options.rounds; round++) {
     try {
-      if (gateways === undefined || pair % PAIRS_A_PROCESS === 0) {
-        await Promise.all(Object.values(gateways ?? {}).map((gateway) => gateway.stop()));
-        gateways = { on: await start('on'), off: await start('off') };
+      await Promise.all(Object.values(gateways ?? {}).map((gateway) => gateway.stop()));
+      gateways = { on: await start('on'), off: await start('off') };
+      const used = { on: 0, off: 0 };
+      let isLate = false;
+      for (const mode of ORDER) {
+        const measured = await measure(gateways[mode], mode === 'on');
+        used[mode] += measured.cpuSeconds;
+        isLate ||= measured.isLate;
       }
-      const first = pair % 2 === 0 ? 'on' : 'off';
-      const early = await measure(gateways[first], first === 'on');
-      const second = first === 'on' ? 'off' : 'on';
-      const later = await measure(gateways[second], second === 'on');
-      const [on, off] = first === 'on' ? [early, later] : [later, early];
-      const ratio = on.cpuSeconds / off.cpuSeconds - 1;
-      const isLate = on.isLate || off.isLate;
+      const ratio = used.on / used.off - 1;
       (isLate ? lateRatios : ratios).push(ratio);
       process.stdout.write(
-        `pair ${pair + 1}: on ${perCall(on.cpuSeconds).toFixed(3)} %, off ${perCall(off.cpuSeconds).toFixed(3)} % of a core a call, ${percent(ratio)} % more${isLate ? ' (the load tester was late)' : ''}\n`,
+        `round ${round}: on ${perCall(used.on).toFixed(3)} %, off ${perCall(used.off).toFixed(3)} % of a core a call, ${percent(ratio)} % more${isLate ? ' (the load tester was late)' : ''}\n`,
       );
     } catch (error) {
-      process.stdout.write(`pair ${pair + 1}: ${(error as Error).message}\n`);
+      process.stdout.write(`round ${round}: ${(error as Error).message}\n`);
     }
   }
   const counted = ratios.length > 0 ? ratios : lateRatios;
-  if (counted.length === 0) throw new Error('no pair could be measured: the machine is too busy');
+  if (counted.length === 0) throw new Error('no round could be measured: the machine is too busy');
   if (ratios.length === 0) process.stdout.write('something else kept the processors busy: no figure to rely on\n');
   process.stdout.write(
-    `metrics and logging cost ${percent(median(counted))} % of the gateway's CPU (median of ${counted.length} pairs, from ${percent(Math.min(...counted))} to ${percent(Math.max(...counted))})\n`,
+    `metrics and logging cost ${percent(median(counted))} % of the gateway's CPU (median of ${counted.length} rounds, from ${percent(Math.min(...counted))} to ${percent(Math.max(...counted))})\n`,
   );
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);

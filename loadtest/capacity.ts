@@ -7,7 +7,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { checked } from './arguments.ts';
 import { type CapacityResult, capacityMarkdown, keyOf, pointsOf, resultOf, withTables } from './capacity-points.ts';
 import { defaultJitterMs } from './options.ts';
 import { parseCount, parseDurationMs, parseList, parseRampPerSecond, parseWorkers } from './parse.ts';
@@ -38,16 +39,6 @@ interface CliOptions {
   list: boolean;
   json: string;
   page: string;
-}
-
-function checked<Value>(parse: (text: string) => Value): (text: string) => Value {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
-    }
-  };
 }
 
 /** A list whose parts are words with a meaning each. */

@@ -4,8 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { isSampleRateHz, type SampleRateHz } from '../src/audio/format.ts';
+import { checked } from './arguments.ts';
 import { defaultJitterMs, type LoadOptions } from './options.ts';
 import { parseCount, parseDurationMs, parseRampPerSecond, parseWorkers } from './parse.ts';
 import { printProfiles } from './profiles.ts';
@@ -57,16 +58,6 @@ interface CliOptions {
 }
 
 /** Makes a parser's `RangeError` a usage error. */
-function checked<Value>(parse: (text: string) => Value): (text: string) => Value {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
-    }
-  };
-}
-
 function sampleRate(text: string): SampleRateHz {
   const rate = Number(text);
   if (!isSampleRateHz(rate)) throw new RangeError(`"${text}" is not 8000, 16000, 24000 or 48000`);

@@ -46,7 +46,7 @@ export function noteCosts(): NoteCost[] {
   const ended = { endReason: 'completed', durationMs: 60_000, turns: 5, interruptions: 1, tokens, medianTurnMs: 640 };
   return [
     cost('a request', 10, 300_000, (i) => metrics.httpRequest.observe(labels, (i % 100) / 1000)),
-    cost('seconds of audio', 27, 300_000, () => metrics.audioSeconds.inc({ direction: 'up' }, 0.1)),
+    cost('seconds of audio', 27, 300_000, () => metrics.audioSeconds.inc('up', 0.1)),
     cost('a latency', 15, 300_000, (i) => metrics.downlinkLatency.observe((i % 100) / 10_000)),
     cost('a batch of the audio pool', 15, 300_000, (i) =>
       metrics.audioPoolTask.observe({ task: 'up' }, (i % 100) / 10_000),

@@ -62,7 +62,7 @@ export class CallObserver {
   // What the client sends
 
   callerAudio(audioMs: number): void {
-    this.#metrics.audioSeconds.inc({ direction: 'up' }, audioMs / 1000);
+    this.#metrics.audioSeconds.inc('up', audioMs / 1000);
     this.#figures.audioUpMs += audioMs;
     if (this.#hasCallerAudio) return;
     this.#hasCallerAudio = true;
@@ -199,7 +199,7 @@ export class CallObserver {
 
   /** Reply audio has arrived at the client. */
   replyDelivered(audioMs: number): void {
-    this.#metrics.audioSeconds.inc({ direction: 'down' }, audioMs / 1000);
+    this.#metrics.audioSeconds.inc('down', audioMs / 1000);
     this.#figures.audioDownMs += audioMs;
   }
 

@@ -302,7 +302,10 @@ export class Session implements CallSession {
       tenantId,
       status: this.#state,
       createdAt: this.createdAt.toISOString(),
-      lastActivity: new Date(Date.now() - this.#clock.idleMs(hrNowMs())).toISOString(),
+      // Two clocks are at work, and a call is never active before it began.
+      lastActivity: new Date(
+        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(hrNowMs())),
+      ).toISOString(),
       transcriptCount: this.record.lineCount,
       actionsCount: this.record.actions.length,
       aiAgentRef,

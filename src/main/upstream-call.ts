@@ -121,8 +121,10 @@ function ignore(): void {}
 
 /** What a client is told of a session that could not be opened. */
 export function toCreateError(error: unknown, timeoutMs: number): ApiError {
-  const { code, message } = BusError.from(error);
-  switch (code) {
+  const { code, message, cause } = BusError.from(error);
+  // The bus's own error and not the worker's: the thread is lost, which its log line tells, and the client need not know.
+  const isWorkerLost = code === Status.Unavailable && cause instanceof BusError;
+  switch (isWorkerLost ? Status.Internal : code) {
     case Status.DeadlineExceeded:
       return new ApiError('upstream_timeout', `the AI was not ready within ${timeoutMs} ms`, {
         cause: error,

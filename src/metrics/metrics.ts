@@ -20,6 +20,7 @@ import {
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
+import { QuickCounter } from './quick-counter.ts';
 
 const PREFIX = 'voice_gateway_';
 
@@ -58,12 +59,12 @@ export class Metrics {
     'From a chunk read off HTTP to its frame on the upstream socket',
     LATENCY_BUCKETS_SECONDS,
   );
-  readonly downlinkLatency = this.#histogram(
+  readonly downlinkLatency = this.#merged(
     'downlink_latency_seconds',
     'From reply audio off the upstream socket to frames in the outbox',
     LATENCY_BUCKETS_SECONDS,
   );
-  readonly outboxWait = this.#histogram(
+  readonly outboxWait = this.#merged(
     'outbox_wait_seconds',
     'Time the oldest audio of an answer waited in the outbox for the client to read it',
     HANDOVER_BUCKETS_SECONDS,
@@ -114,9 +115,12 @@ export class Metrics {
   readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', {
     type: TOKEN_TYPES,
   });
-  readonly audioSeconds = this.#counter('audio_seconds_total', 'Audio accepted from and delivered to callers', {
-    direction: DIRECTIONS,
-  });
+  readonly audioSeconds = this.#quick(
+    'audio_seconds_total',
+    'Audio accepted from and delivered to callers',
+    'direction',
+    DIRECTIONS,
+  );
   readonly audioRejected = this.#counter('audio_rejected_total', 'Chunks refused, dropped or missing, by reason', {
     reason: REJECTED_REASONS,
   });
@@ -223,6 +227,17 @@ export class Metrics {
     const histogram = new MergedHistogram(PREFIX + name, help, edges);
     this.registry.registerMetric(histogram as never);
     return histogram;
+  }
+
+  #quick<Value extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly Value[],
+  ): QuickCounter<Value> {
+    const counter = new QuickCounter(PREFIX + name, help, label, values);
+    this.registry.registerMetric(counter as never);
+    return counter;
   }
 
   #gauge(name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []): void {

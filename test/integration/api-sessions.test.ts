@@ -106,6 +106,28 @@ describe('creating', () => {
     expect((await http('GET', `${gateway.url}/health`)).body.sessions).toBe(0);
   });
 
+  it.each(['dedicated', '1'])(
+    'says nothing of its inside when the thread dies that creates one: %s',
+    async (workers) => {
+      const env = { SESSION_WORKERS: workers, CREATE_TIMEOUT_MS: '20000' };
+      await start({ env, simulator: { faults: { handshakeDelayMs: 60_000 } } });
+      const creating = call().create();
+      await expect
+        .poll(() => gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'call-1').catch(() => false))
+        .toBe(true);
+      const { status, body } = await creating;
+      expect(status).toBe(500);
+      expect(body).toEqual({
+        error: 'the session could not be opened; the log has the reason',
+        code: 'internal',
+        requestId: expect.any(String),
+      });
+      expect((await call().info()).status).toBe(404);
+      gateway.simulator.setDefaultFaults({});
+      expect((await call().create()).body.status).toBe('created');
+    },
+  );
+
   it('lets a call be ended while it is created', async () => {
     await start({ simulator: { faults: { handshakeDelayMs: 60_000 } }, env: { CREATE_TIMEOUT_MS: '20000' } });
     const creating = call().create();

@@ -37,7 +37,7 @@ beforeAll(async () => {
     simulator: { responseDelayMs: 300, speedup: 40 },
     profiles: { quiet: QUIET_PROFILE, filler: FILLER, fallback: FALLBACK },
     overrides: {
-      reconnect: { firstBackoffMs: 20, maxBackoffMs: 100, pingIntervalMs: 100, maxAttempts: 4 },
+      reconnect: { firstBackoffMs: 20, maxBackoffMs: 100, pingIntervalMs: 1_000, maxAttempts: 4 },
       fillerAfterMs: 50,
     },
   });
@@ -133,7 +133,7 @@ describe('a call whose connection is lost', () => {
   });
 
   it('before the words were transcribed says so in the transcript, and the agent asks again', async () => {
-    const { call, connection } = await begin();
+    const { call, connection } = await begin({ transcription: { outcome: 'late' } });
     void nextEvent(connection, 'serverEvent', 'response.created').then(() => connection.drop());
     await say(call, 'arrival');
     await call.pollUntil(({ lines }) => lines.length >= 2);

@@ -199,6 +199,35 @@ describe('a webhook', () => {
     expectNoErrors();
   });
 
+  it.each<[string, Faults]>([
+    ['cancels its reply', {}],
+    ['has generated its reply', { bargeIn: 'after_generation' }],
+    ['takes no notice', { bargeIn: 'ignored' }],
+  ])('goes on when the caller interrupts what was said before it, while the upstream %s', async (_, faults) => {
+    const { call, connection } = await begin('tools', faults);
+    const open: ServerResponse[] = [];
+    service.answer = (_request, response) => open.push(response);
+    await say(call, 'order');
+    await service.hasReceived(1);
+    await call.poll('timeout=1000&maxMs=600');
+    await played(call, 300);
+    await send(call, Buffer.concat([hum(600), silence(800)]));
+    await call.pollUntil(({ lines }) => lines.includes(aiLine('sorry-again')));
+    expect(call.generation).toBe(1);
+    await played(call);
+    expect(outputsOf(connection)).toEqual([]);
+    sendAnswer(open[0]!, 200, { status: 'found' });
+    await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
+    expect(outputsOf(connection)).toEqual(['{"status":"found"}']);
+    expect(received(connection, 'response.create')).toHaveLength(1);
+    expectNoErrors();
+    const { summary } = (await call.end()).body;
+    expect(aiLine('one-moment').startsWith(summary.transcript[1])).toBe(true);
+    expect(summary.transcript[1].length).toBeLessThan(aiLine('one-moment').length);
+    expect(summary.transcript.slice(3)).toEqual([aiLine('sorry-again'), aiLine('order-eta')]);
+    expect(summary.actions).toMatchObject([{ name: 'lookup_order', outcome: 'ok' }]);
+  });
+
   it.each(['while there is no connection', 'once there is another'])(
     'whose call lost its connection and that answers %s goes on with its result, once',
     async (when) => {

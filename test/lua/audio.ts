@@ -66,14 +66,3 @@ export function loudFrames(samples: Int16Array): number {
   for (let at = 0; at + 160 <= samples.length; at += 160) if (rms(samples.subarray(at, at + 160)) > 50) count += 1;
   return count;
 }
-
-/** Frames of 20 ms, from `from` on, until the last one with speech. */
-export function framesUntilSilent(heard: Uint8Array, from: number): number {
-  const samples = decoded(heard);
-  let last = from - 1;
-  for (let frame = from; (frame + 1) * 160 <= samples.length; frame++) {
-    if (rms(samples.subarray(frame * 160, (frame + 1) * 160)) > 50) last = frame;
-    else if (frame - last > 25) break;
-  }
-  return last + 1 - from;
-}
