@@ -35,9 +35,6 @@ export interface AppOptions {
   readonly onRequestEnd?: (method: string, route: string, status: number, durationSeconds: number) => void;
 }
 
-/** How long closing waits for answers that are under way. */
-const LAST_ANSWERS_MS = 2_000;
-
 /** The HTTP side of the daemon. The caller listens and closes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { gateway, keys, logger, openMetrics, onRequestEnd } = options;
@@ -46,7 +43,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
     // A line a request would be ten lines a second and call; what happens on a call is logged by the call.
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    logController: new LogController({ disableRequestLogging: true }),
     // A logger a request is the dearest part of most requests; the few that are logged say which they are.
     childLoggerFactory: (log) => log,
     genReqId: (request) => requestIdOf(request),
@@ -76,7 +73,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request)));
   // An expectation that nobody knows is no reason to turn a call away, which is what Node would do.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  answerBeforeClosing(app);
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id);
     done(null, payload);
@@ -108,22 +104,6 @@ function refusalOf({ headers, is404, raw }: FastifyRequest): ApiError | undefine
   const encoding = headers['content-encoding'];
   if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return undefined;
   return new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
-}
-
-/** Lets answers that are under way go out before the connections are closed, for a moment at most. */
-function answerBeforeClosing(app: FastifyInstance): void {
-  let underWay = 0;
-  app.addHook('onRequest', (_request, reply, done) => {
-    underWay += 1;
-    reply.raw.once('close', () => {
-      underWay -= 1;
-    });
-    done();
-  });
-  app.addHook('preClose', async () => {
-    const endsAtMs = performance.now() + LAST_ANSWERS_MS;
-    while (underWay > 0 && performance.now() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, 5));
-  });
 }
 
 /** How long answers that are being written when the app closes may take. */

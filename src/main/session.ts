@@ -14,17 +14,15 @@ import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../realti
 import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { isUnanswered } from '../realtime/replay.ts';
 import type { AudioPool } from './audio-pool.ts';
-import { CallFiller } from './call-filler.ts';
 import { CallObserver } from './call-observer.ts';
 import { CallRecord } from './call-record.ts';
 import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './call-settings.ts';
 import { CallTools } from './call-tools.ts';
 import { Deliveries } from './delivery.ts';
-import { Downlink, type ReplyFrame } from './downlink.ts';
 import type { Fillers } from './fillers.ts';
 import { Interruptions } from './interruptions.ts';
-import { type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
-import { PlaybackLedger } from './playback-ledger.ts';
+import type { CallAction } from './outbox.ts';
+import { ReplyPath, type ReplyPathOptions } from './reply-path.ts';
 import { type CallLimits, SessionClock } from './session-clock.ts';
 import type { SessionWorkers } from './session-workers.ts';
 import { Uplink } from './uplink.ts';
@@ -75,15 +73,12 @@ export class Session implements CallSession {
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
-  readonly #outbox: Outbox;
-  readonly #ledger = new PlaybackLedger();
+  readonly #replies: ReplyPath;
   readonly #uplink: Uplink;
-  readonly #downlink: Downlink;
   readonly #upstream: UpstreamCall;
   readonly #events: UpstreamEvents;
   readonly #tools: CallTools;
   readonly #interruptions: Interruptions;
-  readonly #filler: CallFiller | undefined;
   readonly #deliveries: Deliveries;
   readonly #clock: SessionClock;
   #state: SessionState = 'creating';
@@ -103,11 +98,18 @@ export class Session implements CallSession {
     const { pool } = deps;
     const { formats, log, profile } = setup;
     this.observer = new CallObserver(deps.metrics, log);
-    this.#outbox = new Outbox(
-      (entry) => this.#onDelivered(entry),
-      () => this.#deliveries.wake(),
-    );
-    this.record = new CallRecord(this.#ledger, (line) => this.#outbox.pushTranscript(line));
+    this.#replies = new ReplyPath({
+      newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
+      observer: this.observer,
+      maxOutboxMs: deps.maxOutboxMs,
+      filler: this.#filler,
+      onProgress: (itemId) => this.record.replies.settle(itemId),
+      onActionDelivered: (action) => this.#onActionDelivered(action),
+      onChange: () => this.#deliveries.wake(),
+      onBacklog: (itemId, keptMs) => this.#upstream.command({ type: 'cancel_reply', itemId, keptMs }),
+    });
+    const { ledger, outbox, downlink } = this.#replies;
+    this.record = new CallRecord(ledger, (line) => outbox.pushTranscript(line));
     this.#uplink = new Uplink({
       lane: pool.uplinkLane({
         kind: 'up',
@@ -122,30 +124,20 @@ export class Session implements CallSession {
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
     });
-    this.#downlink = new Downlink({
-      newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
-      onReceived: (itemId, _audioMs, receivedAtMs) => this.observer.replyReceived(itemId, receivedAtMs),
-      onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
-      onComplete: (itemId) => {
-        this.#ledger.completed(itemId);
-        this.record.replies.settle(itemId);
-      },
-      onRejected: (reason, message) => this.observer.replyRejected(reason, message),
-    });
     this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
     this.#events = new UpstreamEvents({
       record: this.record,
       observer: this.observer,
       clock: this.#clock,
-      onSpeech: () => this.#filler?.stop(),
+      onSpeech: () => this.#replies.filler?.stop(),
       onLost: (isAnswerDue) => {
-        if (isAnswerDue) this.#filler?.await();
+        if (isAnswerDue) this.#replies.filler?.await();
       },
       onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
     });
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
       onEvent: (event) => this.#events.handle(event),
-      onAudio: (audio) => this.#downlink.accept(audio),
+      onAudio: (audio) => this.#replies.accept(audio),
       onWorkerLost: (error) => void this.#onWorkerLost(error),
     });
     this.#tools = new CallTools({
@@ -153,25 +145,24 @@ export class Session implements CallSession {
       values: this.#values,
       record: this.record,
       log,
-      said: (toolCallId) => this.#downlink.said(toolCallId),
-      queueAction: (action) => this.#outbox.pushAction(action),
+      said: (toolCallId) => downlink.said(toolCallId),
+      queueAction: (action) => outbox.pushAction(action),
       onFinished: (name, outcome, durationMs) => this.observer.toolFinished(name, outcome, durationMs),
     });
     this.#interruptions = new Interruptions({
-      ledger: this.#ledger,
-      outbox: this.#outbox,
-      downlink: this.#downlink,
+      ledger,
+      outbox,
+      downlink,
       replies: this.record.replies,
       tools: this.#tools,
       onInterrupted: (startedAtMs, heardMs) => {
-        this.#filler?.stop();
+        this.#replies.filler?.stop();
         this.#deliveries.interrupted();
         this.observer.interrupted(this.generation, startedAtMs, heardMs);
       },
     });
-    this.#filler = this.#newFiller();
     this.#deliveries = new Deliveries({
-      outbox: this.#outbox,
+      outbox,
       standing: () => ({
         isOver: this.#isHandedOver || this.#state === 'ended',
         endReason: this.#endReason,
@@ -191,7 +182,7 @@ export class Session implements CallSession {
   }
 
   get generation(): number {
-    return this.#outbox.generation;
+    return this.#replies.outbox.generation;
   }
 
   get nextChunkSeq(): number {
@@ -200,7 +191,7 @@ export class Session implements CallSession {
 
   /** Milliseconds of reply audio not yet known to have arrived. */
   get queuedAudioMs(): number {
-    return this.#outbox.queuedAudioMs;
+    return this.#replies.outbox.queuedAudioMs;
   }
 
   /** The worker thread that holds the conversation; undefined while none does. */
@@ -263,8 +254,8 @@ export class Session implements CallSession {
   }
 
   report({ ack, playedMs, generation }: ClientReport): void {
-    if (ack !== undefined) this.#outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation) this.#ledger.report(playedMs, hrNowMs());
+    if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
+    if (playedMs !== undefined && generation === this.generation) this.#replies.ledger.report(playedMs, hrNowMs());
   }
 
   deliver(query: DeliveryQuery): Delivery {
@@ -289,7 +280,7 @@ export class Session implements CallSession {
 
   async end(): Promise<EndAnswer> {
     this.#endedByClient = true;
-    this.#outbox.acknowledge(undefined);
+    this.#replies.outbox.acknowledge(undefined);
     this.finish('completed');
     await this.#conclude();
     return { status: 'ended', summary: this.#summary! };
@@ -370,7 +361,7 @@ export class Session implements CallSession {
     this.observer.ending(reason, error);
     this.#uplink.close();
     this.#tools.close();
-    this.#filler?.stop();
+    this.#replies.filler?.stop();
     this.#clock.onEnded(hrNowMs());
     void this.#upstream.close();
     void this.#handOver(reason);
@@ -382,7 +373,7 @@ export class Session implements CallSession {
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
-    const isBusy = this.#ledger.remainingMs(nowMs) > 0 || !this.#outbox.isEmpty || this.record.isToolRunning;
+    const isBusy = this.#replies.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
     const due = this.#clock.due(nowMs, isBusy);
     if (due === undefined) return;
     if (due.type === 'prompt') {
@@ -396,8 +387,8 @@ export class Session implements CallSession {
 
   /** Sends the call to its fallback where there is one, and concludes where nothing is left to deliver. */
   async #handOver(reason: EndReason): Promise<void> {
-    this.#downlink.endAll();
-    await this.#downlink.drained();
+    this.#replies.downlink.endAll();
+    await this.#replies.downlink.drained();
     if (this.#state !== 'ending') return;
     const { fallbackExtension } = this.setup.profile;
     if (reason === 'upstream_failed' && fallbackExtension !== undefined) {
@@ -409,11 +400,11 @@ export class Session implements CallSession {
       };
       this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
       this.#transferred = action;
-      this.#outbox.pushAction(action);
+      this.#replies.outbox.pushAction(action);
     }
     this.#isHandedOver = true;
     this.#deliveries.wake();
-    if (this.#outbox.isEmpty) void this.#conclude();
+    if (this.#replies.outbox.isEmpty) void this.#conclude();
   }
 
   /** Makes the summary, once; resolves when it is safe. */
@@ -424,7 +415,7 @@ export class Session implements CallSession {
     this.record.replies.settleAll(nowMs);
     const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
-    this.#outbox.close();
+    this.#replies.outbox.close();
     this.#clock.onEnded(nowMs);
     this.observer.ended(this.#summary, this.#error);
     this.#concluded = this.setup.onConcluded(this);
@@ -469,7 +460,7 @@ export class Session implements CallSession {
     this.observer.workerLost(error);
     // A session that is still being created fails with its creation.
     if (this.isOver || this.#state === 'creating') return;
-    this.#downlink.endAll();
+    this.#replies.downlink.endAll();
     if (!this.#deps.survivesWorkerLoss) {
       this.finish('upstream_failed', 'the session worker of this call died');
       return;
@@ -477,7 +468,7 @@ export class Session implements CallSession {
     this.record.giveUpTranscripts();
     const history = this.history();
     this.#clock.onUpstream(false, lostAtMs);
-    if (this.#upstream.isCutShort || isUnanswered(history) || this.record.isToolRunning) this.#filler?.await();
+    if (this.#upstream.isCutShort || isUnanswered(history) || this.record.isToolRunning) this.#replies.filler?.await();
     const { maxOutageMs } = this.#deps.reconnect;
     try {
       await this.#connect(maxOutageMs, history);
@@ -499,53 +490,11 @@ export class Session implements CallSession {
     this.#upstream.command({ type: 'dtmf', digits });
   }
 
-  #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {
-    const nowMs = hrNowMs();
-    this.#filler?.stop();
-    this.#queue(itemId, frames, nowMs);
-    this.observer.replyQueued(itemId, receivedAtMs, nowMs);
-    if (this.#outbox.queuedAudioMs <= this.#deps.maxOutboxMs) return;
-    // Nobody listens to minutes of backlog.
-    this.#downlink.cut(itemId);
-    const keptMs = this.#ledger.playback(itemId, nowMs).receivedMs;
-    this.#upstream.command({ type: 'cancel_reply', itemId, keptMs });
-    this.observer.replyCancelled(this.#outbox.queuedAudioMs);
-  }
-
-  #queue(itemId: string, frames: readonly ReplyFrame[], nowMs: number): void {
-    this.#ledger.received(
-      itemId,
-      frames.reduce((sum, { audioMs }) => sum + audioMs, 0),
-    );
-    this.#outbox.pushAudio(itemId, frames, nowMs);
-  }
-
-  #newFiller(): CallFiller | undefined {
+  get #filler(): ReplyPathOptions['filler'] {
     const { profile, formats } = this.setup;
     const { fillerFile } = profile;
     if (fillerFile === undefined) return undefined;
-    return new CallFiller({
-      load: () => this.#deps.fillers.load(fillerFile, formats.call),
-      play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
-      remainingMs: () => this.#ledger.remainingMs(hrNowMs()) + this.#outbox.queuedAudioMs,
-      onStarted: () => this.observer.fillerStarted(),
-      onFailed: (error) => this.observer.fillerFailed(error),
-      afterMs: this.#deps.fillerAfterMs,
-    });
-  }
-
-  #onDelivered(entry: OutboxEntry): void {
-    const nowMs = hrNowMs();
-    switch (entry.kind) {
-      case 'audio':
-        this.#ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, nowMs);
-        this.observer.replyDelivered(entry.audioMs);
-        this.record.replies.settle(entry.itemId);
-        break;
-      case 'action':
-        this.#onActionDelivered(entry.action);
-        break;
-    }
+    return { load: () => this.#deps.fillers.load(fillerFile, formats.call), afterMs: this.#deps.fillerAfterMs };
   }
 
   #onActionDelivered(action: CallAction): void {
