@@ -1,8 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 
 /** Measured with the load tester; see docs/capacity.md. */
-const MEMORY_MB_A_CALL = { dedicated: 12.5, shared: 1.4 } as const;
-const CPU_PERCENT_A_CALL = { dedicated: 0.95, shared: 0.5 } as const;
+const MEMORY_MB_A_CALL = { dedicated: 11, shared: 2 } as const;
+const CPU_PERCENT_A_CALL = { dedicated: 0.8, shared: 0.45 } as const;
 /** Share of the memory and of the processors that calls may take, so that there is room for everything else. */
 const USABLE = 0.7;
 
