@@ -44,9 +44,9 @@ interface InlineCosts {
 async function inlineCosts(): Promise<InlineCosts> {
   const validate = validatorCompiler({ schema: StreamBody, method: 'POST', url: '', httpPart: 'body' }) as (
     value: unknown,
-  ) => { value: unknown } | { error: FastifySchemaValidationError[] };
+  ) => true | { value: unknown } | { error: FastifySchemaValidationError[] };
   const body: unknown = JSON.parse(chunkBody);
-  if ('error' in validate(body)) throw new Error("the benchmark's chunk does not fit the schema");
+  if (validate(body) !== true) throw new Error("the benchmark's chunk does not fit the schema");
   const job = { kind: 'down', call: CALL, upstream: UPSTREAM, state: undefined, inputs: [deltaBase64] } as const;
   const output = downlinkJob(job).outputs[0] as { base64: string; frameCount: number };
   const length = output.base64.length / output.frameCount;
