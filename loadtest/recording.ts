@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { type AudioFormat, bytesPerMs, type Encoding, type SampleRateHz } from '../src/audio/format.ts';
 import { aLawFromPcm16, muLawFromPcm16, pcm16FromALaw, pcm16FromMuLaw } from '../src/audio/g711.ts';
 import { bytesFromPcm16 } from '../src/audio/pcm16.ts';
-import { createResamplerState, flushResampler, resample } from '../src/audio/resampler.ts';
+import { createResamplerState, resample, resampleWhole } from '../src/audio/resampler.ts';
 import { readWav } from '../src/audio/wav.ts';
 import { Reference } from './reference.ts';
 
@@ -102,7 +102,7 @@ function encode(samples: Int16Array, encoding: Encoding): Uint8Array {
 function readSamples(path: string, rateHz: SampleRateHz): Int16Array {
   try {
     const { samples, sampleRateHz } = readWav(readFileSync(path));
-    return convert(samples, sampleRateHz, rateHz);
+    return resampleWhole(samples, sampleRateHz, rateHz);
   } catch (cause) {
     throw new Error(`${path} cannot be played: ${(cause as Error).message}`, { cause });
   }
@@ -117,18 +117,8 @@ function heardOf(round: Int16Array, { encoding, sampleRateHz }: AudioFormat): In
   if (sampleRateHz === UPSTREAM_RATE_HZ) return round;
   const three = new Int16Array(round.length * 3);
   for (let i = 0; i < 3; i++) three.set(round, i * round.length);
-  const back = convert(convert(three, sampleRateHz, UPSTREAM_RATE_HZ), UPSTREAM_RATE_HZ, sampleRateHz);
+  const back = resampleWhole(resampleWhole(three, sampleRateHz, UPSTREAM_RATE_HZ), UPSTREAM_RATE_HZ, sampleRateHz);
   return back.slice(round.length, 2 * round.length);
-}
-
-function convert(samples: Int16Array, fromHz: SampleRateHz, toHz: SampleRateHz): Int16Array {
-  const state = createResamplerState(fromHz, toHz);
-  const head = resample(state, samples);
-  const tail = flushResampler(state);
-  const joined = new Int16Array(head.length + tail.length);
-  joined.set(head);
-  joined.set(tail, head.length);
-  return joined;
 }
 
 function toBase64(bytes: Uint8Array): string {

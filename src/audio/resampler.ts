@@ -1,5 +1,5 @@
 import { type PolyphaseBank, polyphaseBank } from './filter.ts';
-import type { SampleRateHz } from './format.ts';
+import { isSampleRateHz, type SampleRateHz } from './format.ts';
 import { convolve, MAX_BLOCK } from './kernel.ts';
 
 /** Chunks of 100 ms that {@link warmUpResamplers} converts for each pair of rates. */
@@ -62,6 +62,19 @@ export function flushResampler(state: ResamplerState): Int16Array {
   state.history.fill(0);
   state.ticks = bank.delayTicks;
   return output;
+}
+
+/** All samples at another rate, as one piece. @throws RangeError for a rate that the resampler does not know */
+export function resampleWhole(samples: Int16Array, fromHz: number, toHz: number): Int16Array {
+  if (fromHz === toHz) return samples;
+  if (!isSampleRateHz(fromHz) || !isSampleRateHz(toHz)) throw new RangeError(`cannot resample ${fromHz} to ${toHz} Hz`);
+  const state = createResamplerState(fromHz, toHz);
+  const head = resample(state, samples);
+  const tail = flushResampler(state);
+  const whole = new Int16Array(head.length + tail.length);
+  whole.set(head);
+  whole.set(tail, head.length);
+  return whole;
 }
 
 /**

@@ -1,5 +1,4 @@
 import { hrNowMs } from '../metrics/clock.ts';
-import type { ReplyAudio } from '../realtime/host.ts';
 import { CallFiller } from './call-filler.ts';
 import type { CallObserver } from './call-observer.ts';
 import { Downlink, type DownlinkOptions, type ReplyFrame } from './downlink.ts';
@@ -50,21 +49,11 @@ export class ReplyPath {
       new CallFiller({
         load: () => filler.load(),
         play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
-        remainingMs: () => this.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
+        remainingMs: () => this.ledger.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
       });
-  }
-
-  /** Takes what the worker sent. The promise, if any, is there to make it hold back. */
-  accept(audio: ReplyAudio): Promise<void> | undefined {
-    return this.downlink.accept(audio);
-  }
-
-  /** Milliseconds of delivered audio that have yet to play. */
-  remainingMs(nowMs: number): number {
-    return this.ledger.remainingMs(nowMs);
   }
 
   #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {

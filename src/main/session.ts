@@ -137,7 +137,7 @@ export class Session implements CallSession {
     });
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
       onEvent: (event) => this.#events.handle(event),
-      onAudio: (audio) => this.#replies.accept(audio),
+      onAudio: (audio) => downlink.accept(audio),
       onWorkerLost: (error) => void this.#onWorkerLost(error),
     });
     this.#tools = new CallTools({
@@ -373,7 +373,8 @@ export class Session implements CallSession {
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
-    const isBusy = this.#replies.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
+    const isBusy =
+      this.#replies.ledger.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
     const due = this.#clock.due(nowMs, isBusy);
     if (due === undefined) return;
     if (due.type === 'prompt') {

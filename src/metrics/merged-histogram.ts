@@ -1,4 +1,4 @@
-import type { HistogramCounts } from './histogram-counts.ts';
+import { type HistogramCounts, HistogramRecorder } from './histogram-counts.ts';
 
 /**
  * A histogram without labels, registered like any other metric. Its observations are counted on other threads and merged
@@ -10,22 +10,21 @@ export class MergedHistogram {
   readonly type = 'histogram';
   readonly aggregator = 'sum';
   readonly #edges: readonly number[];
-  #counts: Float64Array;
+  /** What was observed on this thread since the last look. */
+  readonly #own: HistogramRecorder;
+  readonly #counts: Float64Array;
   #sum = 0;
 
   constructor(name: string, help: string, edges: readonly number[]) {
     this.name = name;
     this.help = help;
     this.#edges = edges;
+    this.#own = new HistogramRecorder(edges);
     this.#counts = new Float64Array(edges.length + 1);
   }
 
   observe(value: number): void {
-    const edges = this.#edges;
-    let bucket = 0;
-    while (bucket < edges.length && value > edges[bucket]!) bucket += 1;
-    this.#counts[bucket]! += 1;
-    this.#sum += value;
+    this.#own.observe(value);
   }
 
   merge({ counts, sum }: HistogramCounts): void {
@@ -34,12 +33,15 @@ export class MergedHistogram {
   }
 
   reset(): void {
+    this.#own.drain();
     this.#counts.fill(0);
     this.#sum = 0;
   }
 
   /** The samples as the registry prints them: cumulated buckets, sum and count. */
   async get() {
+    const own = this.#own.drain();
+    if (own) this.merge(own);
     let cumulated = 0;
     const buckets = [...this.#counts].map((count, index) => {
       cumulated += count;

@@ -1,8 +1,7 @@
 import type { RealtimeAudioFormats } from 'openai/resources/realtime/realtime';
-import { isSampleRateHz } from '../audio/format.ts';
 import { aLawFromPcm16, muLawFromPcm16, pcm16FromALaw, pcm16FromMuLaw } from '../audio/g711.ts';
 import { bytesFromPcm16, pcm16FromBytes } from '../audio/pcm16.ts';
-import { createResamplerState, flushResampler, type ResamplerState, resample } from '../audio/resampler.ts';
+import { createResamplerState, type ResamplerState, resample, resampleWhole } from '../audio/resampler.ts';
 
 export type Encoding = NonNullable<RealtimeAudioFormats['type']>;
 
@@ -38,19 +37,6 @@ const CODECS: Record<Encoding, Codec> = {
 
 export function codecOf(format: RealtimeAudioFormats): Codec {
   return CODECS[format.type ?? 'audio/pcm'];
-}
-
-/** All samples at another rate, as one piece. @throws RangeError for a rate that the resampler does not know */
-export function resampleWhole(samples: Int16Array, fromHz: number, toHz: number): Int16Array {
-  if (fromHz === toHz) return samples;
-  if (!isSampleRateHz(fromHz) || !isSampleRateHz(toHz)) throw new RangeError(`cannot resample ${fromHz} to ${toHz} Hz`);
-  const state = createResamplerState(fromHz, toHz);
-  const head = resample(state, samples);
-  const tail = flushResampler(state);
-  const whole = new Int16Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
 }
 
 /** Audio of one encoding as another, as one piece. The same encoding is returned as it is, byte for byte. */

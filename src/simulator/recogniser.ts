@@ -1,4 +1,5 @@
-import { type Codec, resampleWhole } from './format.ts';
+import { resampleWhole } from '../audio/resampler.ts';
+import type { Codec } from './format.ts';
 import {
   ENVELOPE_RATE_HZ,
   type Envelope,

@@ -1,5 +1,6 @@
 import { encodeBase64 } from '../audio/base64.ts';
-import { type Codec, resampleWhole } from './format.ts';
+import { resampleWhole } from '../audio/resampler.ts';
+import type { Codec } from './format.ts';
 
 /** A stretch of audio as one `response.output_audio.delta` carries it. */
 export interface AudioPiece {

@@ -1,9 +1,10 @@
 import { decodeBase64, encodeBase64 } from '../audio/base64.ts';
-import { cutFrames, type FramerState, flushFrames } from '../audio/frames.ts';
+import { cutFrames, type FramerState } from '../audio/frames.ts';
 import { bytesFromPcm16, pcm16FromBytes } from '../audio/pcm16.ts';
 import { createResamplerState, flushResampler, type ResamplerState, resample } from '../audio/resampler.ts';
 import type { AudioJobResult, DownlinkJob, DownlinkOutput } from './audio-jobs.ts';
 import { failure } from './failure.ts';
+import { lastFrames } from './frame-output.ts';
 
 const NOTHING = new Uint8Array(0);
 
@@ -14,18 +15,9 @@ export function downlinkJob(job: DownlinkJob): AudioJobResult {
   const framer: FramerState = job.state?.framer ?? { remainder: NOTHING };
   const outputs = job.inputs.map((input): DownlinkOutput => {
     try {
-      const bytes = input === null ? tailOf(resampler) : convert(decodeBase64(input), resampler);
-      const whole = cutFrames(framer, bytes, call);
-      if (input !== null) {
-        return { ok: true, base64: encodeBase64(whole.frames), frameCount: whole.count, paddedMs: 0 };
-      }
-      const last = flushFrames(framer, call);
-      return {
-        ok: true,
-        base64: encodeBase64(whole.frames) + encodeBase64(last.frames),
-        frameCount: whole.count + last.count,
-        paddedMs: last.paddedMs,
-      };
+      if (input === null) return lastFrames(framer, tailOf(resampler), call);
+      const { frames, count } = cutFrames(framer, convert(decodeBase64(input), resampler), call);
+      return { ok: true, base64: encodeBase64(frames), frameCount: count, paddedMs: 0 };
     } catch (error) {
       return failure(error);
     }

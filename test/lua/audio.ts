@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { isSampleRateHz } from '../../src/audio/format.ts';
 import { pcm16FromALaw, pcm16FromMuLaw } from '../../src/audio/g711.ts';
 import { bestCorrelation } from '../../src/audio/level.ts';
-import { createResamplerState, flushResampler, resample } from '../../src/audio/resampler.ts';
+import { resampleWhole } from '../../src/audio/resampler.ts';
 import { readWav } from '../../src/audio/wav.ts';
 
 const SAMPLES_PER_MS = 8;
@@ -16,14 +15,7 @@ const QUIET = 300;
 export function recordingAt8k(name: string): Int16Array {
   const path = fileURLToPath(new URL(`../../fixtures/${name}.wav`, import.meta.url));
   const { samples, sampleRateHz } = readWav(readFileSync(path));
-  if (!isSampleRateHz(sampleRateHz)) throw new Error(`${name} has ${sampleRateHz} Hz`);
-  const state = createResamplerState(sampleRateHz, 8000);
-  const head = resample(state, samples);
-  const tail = flushResampler(state);
-  const whole = new Int16Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
+  return resampleWhole(samples, sampleRateHz, 8000);
 }
 
 /** G.711 without its silence. What is left of two streams is equal when they differ in pauses only. */

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { RealtimeServerEvent } from 'openai/resources/realtime/realtime';
 import { type ClientOptions, WebSocket } from 'ws';
+import { resampleWhole } from '../../src/audio/resampler.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { type Codec, codecOf, resampleWhole } from '../../src/simulator/format.ts';
+import { type Codec, codecOf } from '../../src/simulator/format.ts';
 import type { Manifest } from '../../src/simulator/script.ts';
 
 export type ServerEventType = RealtimeServerEvent['type'];

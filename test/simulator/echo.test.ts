@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { bestCorrelation } from '../../src/audio/level.ts';
-import { resampleWhole } from '../../src/simulator/format.ts';
+import { resampleWhole } from '../../src/audio/resampler.ts';
 import { RealtimeSimulator, type SimulatorMode } from '../../src/simulator/server.ts';
 import { INSTANT, joined, manifest, PCM, PCMA, PCMU, recordedCall, silence, speech, TestClient } from './client.ts';
 

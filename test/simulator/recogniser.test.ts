@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { resampleWhole } from '../../src/audio/resampler.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { type Codec, resampleWhole } from '../../src/simulator/format.ts';
+import type { Codec } from '../../src/simulator/format.ts';
 import { loadLibrary } from '../../src/simulator/library.ts';
 import type { Recogniser } from '../../src/simulator/recogniser.ts';
 import { FIXTURES, joined, manifest, PCM, PCMA, PCMU, speech } from './client.ts';
