@@ -7,6 +7,7 @@ const shared = {
   // Real sockets and real threads share two cores with whatever else runs on the machine: bounds are generous.
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  expect: { poll: { timeout: 20_000 } },
   pool: 'forks' as const,
 };
 

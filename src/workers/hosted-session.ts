@@ -4,11 +4,8 @@ import type { RealtimeHost, ReplyAudio } from '../realtime/host.ts';
 import { type CallerFrame, RealtimeSession } from '../realtime/session.ts';
 import { UpstreamError } from '../realtime/upstream-error.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './session-service.ts';
+import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
 
-/** Without audio from the client for this long, silence goes upstream, so that its VAD can close a turn. */
-export const SILENCE_AFTER_MS = 300;
-/** What a frame of silence lasts. */
-const SILENCE_FRAME_MS = 100;
 /** Audio that may wait in a socket before the client is made to wait. */
 const MAX_SOCKET_BACKLOG_BYTES = 256 * 1024;
 const BACKLOG_CHECK_MS = 20;
@@ -16,7 +13,8 @@ const BACKLOG_CHECK_MS = 20;
 type Gateway = Client<(typeof GatewayService)['methods']>;
 
 /** One session on a session worker: the realtime session, and its streams to the main thread. */
-export class HostedSession {
+export class HostedSession implements FillableSession {
+  silentSinceMs: number | undefined;
   readonly #key: string;
   readonly #gateway: Gateway;
   readonly #onSent: (latencyMs: number) => void;
@@ -24,7 +22,6 @@ export class HostedSession {
   #downlink: Sink<ReplyAudio> | undefined;
   #events: Sink<ReportedEvent> | undefined;
   #silenceFrame = '';
-  #silentSinceMs: number | undefined;
   #closed = false;
 
   /** @param onSent told the milliseconds from a chunk's arrival to its frame on the socket */
@@ -59,7 +56,7 @@ export class HostedSession {
 
   /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
   sendAudio(frame: CallerFrame): Promise<void> | undefined {
-    this.#silentSinceMs = hrNowMs();
+    this.silentSinceMs = hrNowMs();
     const session = this.#session;
     if (!session) return undefined;
     if (session.sendAudio(frame)) this.#onSent(hrNowMs() - frame.receivedAtMs);
@@ -80,23 +77,13 @@ export class HostedSession {
     }
   }
 
-  /**
-   * Sends silence in the client's place once it has been quiet for a while.
-   * @returns milliseconds until it is to be called again, up to `SILENCE_AFTER_MS`
-   */
-  fillSilence(nowMs: number): number {
-    if (this.#silentSinceMs === undefined) return SILENCE_AFTER_MS;
-    const dueInMs = this.#silentSinceMs + SILENCE_AFTER_MS - nowMs;
-    if (dueInMs > 0) return dueInMs;
-    // Keeps pace with the clock: what is sent stands for time that has passed.
-    this.#silentSinceMs += SILENCE_FRAME_MS;
+  sendSilence(nowMs: number): void {
     this.#session?.sendAudio({
       frame: this.#silenceFrame,
       audioMs: SILENCE_FRAME_MS,
       receivedAtMs: nowMs,
       voicedMs: 0,
     });
-    return Math.max(0, dueInMs + SILENCE_FRAME_MS);
   }
 
   close(): void {

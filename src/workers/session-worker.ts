@@ -6,8 +6,9 @@ import { hrNowMs } from '../metrics/clock.ts';
 import { HistogramRecorder } from '../metrics/histogram-counts.ts';
 import type { ReplyAudio } from '../realtime/host.ts';
 import type { CallerFrame } from '../realtime/session.ts';
-import { HostedSession, SILENCE_AFTER_MS } from './hosted-session.ts';
+import { HostedSession } from './hosted-session.ts';
 import { GatewayService, type ReportedEvent, SessionWorkerService } from './session-service.ts';
+import { SilenceFiller } from './silence-filler.ts';
 
 /** Data a session worker is started with. */
 export interface SessionWorkerData {
@@ -75,12 +76,11 @@ setInterval(() => {
   if (sessions.size > 0) report();
 }, REPORT_INTERVAL_MS).unref();
 
+const silence = new SilenceFiller(sessions);
+
 /** Sleeps until the next session may want silence: on a thread of its own, a session's wake-ups are most of its cost. */
 function fillSilence(): void {
-  const nowMs = hrNowMs();
-  let waitMs = SILENCE_AFTER_MS;
-  for (const session of sessions.values()) waitMs = Math.min(waitMs, session.fillSilence(nowMs));
-  setTimeout(fillSilence, Math.ceil(waitMs)).unref();
+  setTimeout(fillSilence, Math.ceil(silence.tick(hrNowMs()))).unref();
 }
 fillSilence();
 

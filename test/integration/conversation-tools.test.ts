@@ -209,8 +209,8 @@ describe('a webhook', () => {
     service.answer = (_request, response) => open.push(response);
     await say(call, 'order');
     await service.hasReceived(1);
-    await call.poll('timeout=1000&maxMs=600');
-    await played(call, 300);
+    await call.pollUntil((poller) => deliveredMs(poller) >= 600, 'timeout=1000&maxMs=600');
+    await played(call, 600);
     await send(call, Buffer.concat([hum(600), silence(800)]));
     await call.pollUntil(({ lines }) => lines.includes(aiLine('sorry-again')));
     expect(call.generation).toBe(1);

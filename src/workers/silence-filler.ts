@@ -1,0 +1,56 @@
+/** Without audio from the client for this long, silence goes upstream, so that its VAD can close a turn. */
+export const SILENCE_AFTER_MS = 300;
+/** What a frame of silence lasts. */
+export const SILENCE_FRAME_MS = 100;
+/** For how long nothing is filled after a time in which the thread may have stood still. */
+const LOOK_AGAIN_MS = 50;
+/** Looks in a row that may put silence off, so that a worker that is always late still fills. */
+const MAX_DOUBTS = 5;
+
+/** What the filler needs of a session. */
+export interface FillableSession {
+  /** Until when the upstream has audio, the client's or silence; undefined before the first chunk. */
+  silentSinceMs: number | undefined;
+  /** Sends a frame of silence. */
+  sendSilence(nowMs: number): void;
+}
+
+/** Keeps the time of the silence that a worker's sessions send in the place of clients that send nothing. */
+export class SilenceFiller {
+  readonly #sessions: { values(): Iterable<FillableSession> };
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #doubts = 0;
+
+  constructor(sessions: { values(): Iterable<FillableSession> }) {
+    this.#sessions = sessions;
+  }
+
+  /**
+   * Fills what is due, unless it was last called so long ago that this thread, and with it most likely the process, may
+   * have stood still: what clients sent meanwhile is on its way here, and silence ahead of it would cut a word in two.
+   * @returns milliseconds until it is to be called again
+   */
+  tick(nowMs: number): number {
+    const inDoubt = nowMs - this.#lookedAtMs > SILENCE_FRAME_MS + LOOK_AGAIN_MS && this.#doubts < MAX_DOUBTS;
+    this.#lookedAtMs = nowMs;
+    let waitMs = SILENCE_AFTER_MS;
+    let putOff = false;
+    for (const session of this.#sessions.values()) {
+      if (session.silentSinceMs === undefined) continue;
+      let dueInMs = session.silentSinceMs + SILENCE_AFTER_MS - nowMs;
+      if (inDoubt && dueInMs < LOOK_AGAIN_MS) {
+        putOff = true;
+        dueInMs = LOOK_AGAIN_MS;
+        session.silentSinceMs = nowMs + dueInMs - SILENCE_AFTER_MS;
+      } else if (dueInMs <= 0) {
+        // Keeps pace with the clock: what is sent stands for time that has passed.
+        session.silentSinceMs += SILENCE_FRAME_MS;
+        session.sendSilence(nowMs);
+        dueInMs = Math.max(0, dueInMs + SILENCE_FRAME_MS);
+      }
+      waitMs = Math.min(waitMs, dueInMs);
+    }
+    this.#doubts = putOff ? this.#doubts + 1 : 0;
+    return waitMs;
+  }
+}
