@@ -175,7 +175,7 @@ export class UpstreamLink {
       if (this.#closing.signal.aborted || this.#connection) return;
       if (Date.now() >= givesUpAt) break;
       try {
-        await this.#replace('lost', startedAt, attempt, givesUpAt);
+        await this.#replace(undefined, startedAt, attempt, givesUpAt);
         return;
       } catch (error) {
         failure = toUpstreamError(error);
@@ -186,9 +186,13 @@ export class UpstreamLink {
     this.#options.onFailed(failure);
   }
 
-  /** Connects, tells the new connection the conversation, and puts it in the old one's place. */
+  /**
+   * Connects, tells the new connection the conversation, and puts it in the old one's place, unless another is there by
+   * then: a connection may be lost while its session moves.
+   * @param leaving the connection to move from; undefined when it was lost
+   */
   async #replace(
-    cause: Restored['cause'],
+    leaving: RealtimeConnection | undefined,
     startedAt: number,
     attempt: number,
     endsAt: number,
@@ -200,29 +204,32 @@ export class UpstreamLink {
       lost = error;
     };
     let replayed: readonly ReplayItem[];
+    // Somebody may have begun to speak while the connection was made, or while the history was fetched.
+    const mayWait = () =>
+      leaving && this.#connection === leaving && !lost && !this.#options.isPause() && Date.now() < waitForPauseUntil;
     do {
-      // Somebody may have begun to speak while the connection was made, or while the history was fetched.
-      while (!lost && this.#mayWait(waitForPauseUntil)) await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
+      while (mayWait()) await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
       replayed = await this.#options.history();
-    } while (!lost && this.#mayWait(waitForPauseUntil));
+    } while (mayWait());
     if (lost || this.#closing.signal.aborted) {
       connection.close();
       throw lost ?? givenUp();
     }
-    if (cause === 'lost' && this.#connection) {
+    if (this.#connection && this.#connection !== leaving) {
       connection.close();
       return;
     }
     for (const event of replayEvents(replayed)) connection.send(event);
     this.#release();
     const { droppedMs } = this.#adopt(connection);
-    this.#options.onRestored({ cause, replayed, tookMs: Date.now() - startedAt, attempt, droppedAudioMs: droppedMs });
-  }
-
-  /** Whether a move is still to wait for a pause; one whose old connection is gone is not. */
-  #mayWait(untilMs: number): boolean {
-    const isFree = this.#closing.signal.aborted || !this.#connection || this.#options.isPause();
-    return !isFree && Date.now() < untilMs;
+    const tookMs = Date.now() - startedAt;
+    this.#options.onRestored({
+      cause: leaving ? 'rotated' : 'lost',
+      replayed,
+      tookMs,
+      attempt,
+      droppedAudioMs: droppedMs,
+    });
   }
 
   #planRotation({ expiresAtMs }: RealtimeConnection): void {
@@ -244,18 +251,20 @@ export class UpstreamLink {
 
   /** @param lastChanceAt when to move whether there is a pause or not */
   async #rotate(lastChanceAt: number): Promise<void> {
-    if (this.#closing.signal.aborted || !this.#connection) return;
+    const leaving = this.#connection;
+    if (this.#closing.signal.aborted || !leaving) return;
     if (!this.#options.isPause() && Date.now() < lastChanceAt) {
       this.#rotateIn(ROTATION_PAUSE_POLL_MS, lastChanceAt);
       return;
     }
     try {
       const { maxOutageMs } = this.#options.policy;
-      await this.#replace('rotated', Date.now(), 1, Date.now() + maxOutageMs, lastChanceAt);
+      await this.#replace(leaving, Date.now(), 1, Date.now() + maxOutageMs, lastChanceAt);
     } catch {
       // The old connection still serves; if the server ends it first, that is a loss like any other.
       this.#failedRotations += 1;
-      if (this.#connection) this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAt);
+      if (this.#connection !== leaving) return;
+      this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAt);
     }
   }
 

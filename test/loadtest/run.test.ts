@@ -55,7 +55,8 @@ async function options(simulator: SimulatorMode, more: Partial<LoadOptions> = {}
 describe('a load test against a gateway', () => {
   it('plays its calls, hears all of what it sent, and ends them', async () => {
     const slos = ['errors=0', 'lost_samples=0', 'cpu_per_call=0%'].map(parseSlo);
-    const report = await runLoad(await options('loopback', { slos }));
+    // Longer than the five seconds from one of a worker's reports to the next.
+    const report = await runLoad(await options('loopback', { slos, durationMs: 8_000 }));
     const { counters, timings, slos: results } = report;
     expect(report.errors).toEqual({});
     expect(counters).toMatchObject({ callsStarted: 3, callsEnded: 3, callsLost: 0, lostSamples: 0 });
