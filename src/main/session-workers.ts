@@ -1,21 +1,15 @@
-import { MessageChannel, Worker } from 'node:worker_threads';
-import { BusPeer, type Client, type Implementation, type StatusCode } from '../bus/index.ts';
-import { GatewayService, SessionWorkerService } from '../workers/session-service.ts';
-import type { SessionWorkerData } from '../workers/session-worker.ts';
-
-const WORKER_FILE = new URL(
-  import.meta.url.endsWith('.ts') ? '../workers/session-worker.ts' : '../workers/session-worker.cjs',
-  import.meta.url,
-);
+import { availableParallelism } from 'node:os';
+import { BusError, type Implementation, Status, type StatusCode } from '../bus/index.ts';
+import type { GatewayService } from '../workers/session-service.ts';
+import { SessionWorker, type SessionWorkerClient } from './session-worker-thread.ts';
 
 /** Memory that one session may use, in megabytes: a runaway ends its own worker only. */
 const DEDICATED_LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 1 };
 const SHARED_LIMITS = { maxOldGenerationSizeMb: 1_024, maxYoungGenerationSizeMb: 32 };
 
+/** Dedicated workers that start at a time: more only take the processor from each other, and from running calls. */
+const MAX_STARTING = Math.max(2, availableParallelism());
 const RESTART_DELAY_MS = 500;
-
-export type SessionWorkerClient = Client<(typeof SessionWorkerService)['methods']>;
-type GatewayMethods = (typeof GatewayService)['methods'];
 
 export interface SessionWorkersOptions {
   /** `dedicated`: a worker a session; a number: that many workers, shared. */
@@ -23,7 +17,7 @@ export interface SessionWorkersOptions {
   /** Idle workers kept ready in dedicated mode. */
   readonly spares: number;
   /** What the main thread does for its workers. */
-  readonly gateway: Implementation<GatewayMethods>;
+  readonly gateway: Implementation<(typeof GatewayService)['methods']>;
   readonly onBusCall?: (method: string, code: StatusCode, durationMs: number) => void;
   readonly onWorkerLost?: (workerId: number, error: Error) => void;
 }
@@ -41,9 +35,13 @@ export interface WorkerLease {
 /** The session workers: starts them, hands them out, notices when one dies. */
 export class SessionWorkers {
   readonly #options: SessionWorkersOptions;
-  readonly #workers = new Set<SessionWorker>();
+  /** Every worker, with the places taken on it. */
+  readonly #workers = new Map<SessionWorker, Set<WorkerLease>>();
+  readonly #starting = new Set<SessionWorker>();
+  /** Sessions that wait for a worker, in the order they came. */
+  readonly #waiting = new Set<(lease: WorkerLease) => void>();
+  readonly #closing = new AbortController();
   #lastWorkerId = 0;
-  #closed = false;
 
   constructor(options: SessionWorkersOptions) {
     this.#options = options;
@@ -52,25 +50,41 @@ export class SessionWorkers {
 
   get counts(): { busy: number; spare: number } {
     let busy = 0;
-    for (const worker of this.#workers) if (worker.leases.size > 0) busy += 1;
+    for (const leases of this.#workers.values()) if (leases.size > 0) busy += 1;
     return { busy, spare: this.#workers.size - busy };
   }
 
-  /** A place for one more session: an idle worker of its own, or the least loaded of the shared ones. */
-  lease(): WorkerLease {
-    const worker = this.#pick() ?? this.#start();
-    const lease: WorkerLease & { onLost: (error: Error) => void } = {
-      workerId: worker.id,
-      client: worker.client,
-      onLost: () => {},
-      release: () => {
-        if (worker.leases.delete(lease)) this.#retire(worker);
-      },
-    };
-    worker.leases.add(lease);
-    // In a turn of its own: the call that waits goes first.
-    setImmediate(() => this.#fill());
-    return lease;
+  /**
+   * A place for one more session: an idle worker of its own, or the least loaded of the shared ones. Where no dedicated
+   * worker is idle and enough are starting, it waits for its turn.
+   * @param timeoutMs how long it may wait
+   * @throws {BusError} `DEADLINE_EXCEEDED`, or `CANCELLED` when `signal` is aborted or the workers are closed
+   */
+  async lease(timeoutMs: number, signal: AbortSignal): Promise<WorkerLease> {
+    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        clearTimeout(timer);
+        ended.removeEventListener('abort', cancel);
+        this.#waiting.delete(take);
+      };
+      const take = (lease: WorkerLease) => {
+        done();
+        resolve(lease);
+      };
+      const cancel = () => {
+        done();
+        reject(new BusError(Status.Cancelled, 'the session was given up before there was a worker for it'));
+      };
+      const timer = setTimeout(() => {
+        done();
+        reject(new BusError(Status.DeadlineExceeded, `no session worker was free within ${timeoutMs} ms`));
+      }, timeoutMs);
+      ended.addEventListener('abort', cancel, { once: true });
+      this.#waiting.add(take);
+      if (ended.aborted) cancel();
+      else this.#serve();
+    });
   }
 
   /**
@@ -78,40 +92,70 @@ export class SessionWorkers {
    * @returns whether there was such a worker; resolves when the thread is gone
    */
   async terminate(workerId: number): Promise<boolean> {
-    const worker = [...this.#workers].find(({ id }) => id === workerId);
+    const worker = [...this.#workers.keys()].find(({ id }) => id === workerId);
     await worker?.terminate();
     return worker !== undefined;
   }
 
-  /** Ends all workers. Idempotent. */
+  /** Ends all workers; who waits for one is told that it was cancelled. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#workers].map((worker) => worker.close()));
+    this.#closing.abort();
+    await Promise.all([...this.#workers.keys()].map((worker) => worker.close()));
     this.#workers.clear();
+  }
+
+  /** Gives places to those who wait, as far as there are any. */
+  #serve(): void {
+    for (const take of this.#waiting) {
+      const worker = this.#pick() ?? (this.#starting.size < MAX_STARTING ? this.#start() : undefined);
+      if (!worker) return;
+      take(this.#grant(worker));
+    }
+    // In a turn of its own: the call that waits goes first.
+    setImmediate(() => this.#fill());
   }
 
   #pick(): SessionWorker | undefined {
     let best: SessionWorker | undefined;
-    for (const worker of this.#workers) {
-      if (!best || worker.leases.size < best.leases.size) best = worker;
+    let leastLoad = Number.POSITIVE_INFINITY;
+    for (const [worker, leases] of this.#workers) {
+      if (leases.size >= leastLoad) continue;
+      best = worker;
+      leastLoad = leases.size;
     }
-    return this.#options.mode === 'dedicated' && best && best.leases.size > 0 ? undefined : best;
+    return this.#options.mode === 'dedicated' && leastLoad > 0 ? undefined : best;
+  }
+
+  #grant(worker: SessionWorker): WorkerLease {
+    const lease: WorkerLease & { onLost: (error: Error) => void } = {
+      workerId: worker.id,
+      client: worker.client,
+      onLost: () => {},
+      release: () => {
+        if (this.#workers.get(worker)?.delete(lease)) this.#released(worker);
+      },
+    };
+    this.#workers.get(worker)?.add(lease);
+    return lease;
+  }
+
+  /** Keeps a worker whose session is over for the next one, its code warm, unless enough are idle. */
+  #released(worker: SessionWorker): void {
+    const { mode, spares } = this.#options;
+    this.#serve();
+    if (this.#closing.signal.aborted || mode !== 'dedicated' || this.#workers.get(worker)?.size !== 0) return;
+    if (this.counts.spare <= Math.max(1, spares)) return;
+    this.#workers.delete(worker);
+    void worker.close();
   }
 
   /** Starts what is missing: spares, or the shared workers. */
   #fill(): void {
-    if (this.#closed) return;
+    if (this.#closing.signal.aborted) return;
     const { mode, spares } = this.#options;
     const missing = mode === 'dedicated' ? spares - this.counts.spare : mode - this.#workers.size;
-    for (let i = 0; i < missing; i++) this.#start();
-  }
-
-  /** Keeps a worker whose session is over for the next one, its code warm, unless enough are idle. */
-  #retire(worker: SessionWorker): void {
-    const { mode, spares } = this.#options;
-    if (this.#closed || mode !== 'dedicated' || this.counts.spare <= Math.max(1, spares)) return;
-    this.#workers.delete(worker);
-    void worker.close();
+    const places = mode === 'dedicated' ? MAX_STARTING - this.#starting.size : missing;
+    for (let i = 0; i < Math.min(missing, places); i++) this.#start();
   }
 
   #start(): SessionWorker {
@@ -121,68 +165,22 @@ export class SessionWorkers {
       resourceLimits: mode === 'dedicated' ? DEDICATED_LIMITS : SHARED_LIMITS,
       gateway,
       onBusCall,
+      onStarted: () => {
+        if (this.#starting.delete(worker)) this.#serve();
+      },
       onExit: (error) => {
-        if (!this.#workers.delete(worker) || this.#closed) return;
-        for (const lease of worker.leases) lease.onLost(error);
-        worker.leases.clear();
+        this.#starting.delete(worker);
+        const leases = this.#workers.get(worker);
+        if (!leases || this.#closing.signal.aborted) return;
+        this.#workers.delete(worker);
+        for (const lease of leases) lease.onLost(error);
         this.#options.onWorkerLost?.(worker.id, error);
         // Not at once: a worker that cannot even start must not keep the daemon busy with starting it.
-        setTimeout(() => this.#fill(), RESTART_DELAY_MS).unref();
+        setTimeout(() => this.#serve(), RESTART_DELAY_MS).unref();
       },
     });
-    this.#workers.add(worker);
+    this.#workers.set(worker, new Set());
+    this.#starting.add(worker);
     return worker;
-  }
-}
-
-interface SessionWorkerOptions {
-  readonly id: number;
-  readonly resourceLimits: { maxOldGenerationSizeMb: number; maxYoungGenerationSizeMb: number };
-  readonly gateway: Implementation<GatewayMethods>;
-  readonly onBusCall: SessionWorkersOptions['onBusCall'];
-  readonly onExit: (error: Error) => void;
-}
-
-/** One worker thread and the bus to it. */
-class SessionWorker {
-  readonly id: number;
-  readonly client: SessionWorkerClient;
-  readonly leases = new Set<WorkerLease>();
-  readonly #thread: Worker;
-  readonly #peer: BusPeer;
-  #error: Error | undefined;
-
-  constructor({ id, resourceLimits, gateway, onBusCall, onExit }: SessionWorkerOptions) {
-    this.id = id;
-    const { port1, port2 } = new MessageChannel();
-    const workerData: SessionWorkerData = { port: port2 };
-    this.#thread = new Worker(WORKER_FILE, {
-      name: `session-worker-${id}`,
-      workerData,
-      transferList: [port2],
-      resourceLimits,
-    });
-    this.#peer = new BusPeer(port1, {
-      ...(onBusCall ? { onCallEnd: ({ method, code, durationMs }) => onBusCall(method, code, durationMs) } : {}),
-    });
-    this.#peer.serve(GatewayService, gateway);
-    this.client = this.#peer.client(SessionWorkerService);
-    this.#thread.on('error', (error) => {
-      this.#error = error as Error;
-    });
-    this.#thread.on('exit', (code) => {
-      void this.#peer.close();
-      onExit(this.#error ?? new Error(`session worker ${id} ended with code ${code}`));
-    });
-  }
-
-  /** Ends the thread without a word to anybody. */
-  async terminate(): Promise<void> {
-    await this.#thread.terminate();
-  }
-
-  async close(): Promise<void> {
-    await this.#peer.close();
-    await this.#thread.terminate();
   }
 }

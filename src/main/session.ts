@@ -471,11 +471,14 @@ export class Session implements CallSession {
     this.#clock.onUpstream(false, lostAtMs);
     if (this.#upstream.isCutShort || isUnanswered(history) || this.record.isToolRunning) this.#replies.filler?.await();
     const { maxOutageMs } = this.#deps.reconnect;
+    const { workersLost } = this.#upstream;
     try {
       await this.#connect(maxOutageMs, history);
       this.#clock.onUpstream(true, hrNowMs());
       this.observer.workerReplaced(hrNowMs() - lostAtMs);
     } catch (cause) {
+      // A worker that died under this attempt has had the next one begun.
+      if (this.#upstream.workersLost > workersLost) return;
       this.finish('upstream_failed', toCreateError(cause, maxOutageMs).message);
     }
   }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { BusError, Status } from '../bus/index.ts';
 import { ApiError } from '../http/errors.ts';
 import { hrNowMs } from '../metrics/clock.ts';
@@ -17,6 +18,9 @@ export interface UpstreamCallHandlers {
 /** Workers that a call may lose. A call that loses more may be what kills them, and others are on them too. */
 const MAX_WORKERS_LOST = 3;
 
+/** Between the end of a worker's port and that of its thread. */
+const LOSS_TOLD_WITHIN_MS = 5_000;
+
 /** One call's side of its session on a worker: the lease, the streams, the commands. */
 export class UpstreamCall {
   readonly #sessionKey: string;
@@ -24,6 +28,7 @@ export class UpstreamCall {
   readonly #uplink: Uplink;
   readonly #handlers: UpstreamCallHandlers;
   readonly #replies = new OpenReplies();
+  readonly #closing = new AbortController();
   #lease: WorkerLease | undefined;
   #workersLost = 0;
 
@@ -44,9 +49,15 @@ export class UpstreamCall {
     return this.#lease?.workerId;
   }
 
+  /** Workers that died under this call. */
+  get workersLost(): number {
+    return this.#workersLost;
+  }
+
   /**
-   * Takes a place on a worker and connects.
-   * @throws {BusError} as the worker says, or because the call has lost too many of them; no place is kept then
+   * Takes a place on a worker and connects, in `timeoutMs` in all.
+   * @throws {BusError} as the worker says, or because there is none, or because the call has lost too many of them; no
+   * place is kept then
    */
   async open(request: Omit<OpenRequest, 'sessionKey'>, timeoutMs: number): Promise<void> {
     if (this.#workersLost > MAX_WORKERS_LOST) {
@@ -54,9 +65,12 @@ export class UpstreamCall {
     }
     const { onWorkerLost } = this.#handlers;
     const sessionKey = this.#sessionKey;
-    const lease = this.#workers.lease();
+    const endsAtMs = hrNowMs() + timeoutMs;
+    const lease = await this.#workers.lease(timeoutMs, this.#closing.signal);
     this.#lease = lease;
+    const lost = Promise.withResolvers<void>();
     lease.onLost = (error) => {
+      lost.resolve();
       this.#uplink.attach(undefined);
       this.#lease = undefined;
       this.#workersLost += 1;
@@ -80,10 +94,15 @@ export class UpstreamCall {
     uplink.answer.catch(ignore);
     try {
       const { handedReplies, isCutShort } = this.#replies;
-      await client.open({ sessionKey, handedReplies, isCutShort, ...request }, { timeoutMs });
+      const remainingMs = Math.max(1, endsAtMs - hrNowMs());
+      await client.open({ sessionKey, handedReplies, isCutShort, ...request }, { timeoutMs: remainingMs });
       this.#uplink.attach(uplink.sink);
     } catch (error) {
-      await this.close();
+      // The bus knows of a worker's death before its thread has ended; then the session goes to another.
+      if (this.#lease === lease && isWorkerLost(error)) {
+        await Promise.race([lost.promise, setTimeout(LOSS_TOLD_WITHIN_MS, undefined, { ref: false })]);
+      }
+      if (this.#lease === lease) await this.#giveBack();
       throw error;
     }
   }
@@ -104,6 +123,11 @@ export class UpstreamCall {
 
   /** Ends the session on the worker and gives its place back. Idempotent. */
   async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
     const lease = this.#lease;
     this.#lease = undefined;
     if (!lease) return;
@@ -119,12 +143,17 @@ export class UpstreamCall {
 
 function ignore(): void {}
 
+/** Whether an error is the bus's own and not the worker's. */
+function isWorkerLost(error: unknown): boolean {
+  const { code, cause } = BusError.from(error);
+  return code === Status.Unavailable && cause instanceof BusError;
+}
+
 /** What a client is told of a session that could not be opened. */
 export function toCreateError(error: unknown, timeoutMs: number): ApiError {
-  const { code, message, cause } = BusError.from(error);
-  // The bus's own error and not the worker's: the thread is lost, which its log line tells, and the client need not know.
-  const isWorkerLost = code === Status.Unavailable && cause instanceof BusError;
-  switch (isWorkerLost ? Status.Internal : code) {
+  const { code, message } = BusError.from(error);
+  // Its log line tells of a lost thread; the client need not know.
+  switch (isWorkerLost(error) ? Status.Internal : code) {
     case Status.DeadlineExceeded:
       return new ApiError('upstream_timeout', `the AI was not ready within ${timeoutMs} ms`, {
         cause: error,

@@ -269,7 +269,7 @@ describe('ending', () => {
     });
     expect((await call().send(CHUNK, '?poll=1')).status).toBe(404);
     expect((await call().info()).body).toMatchObject({ status: 'ended', endReason: 'completed' });
-    expect(gateway.simulator.stats.connectionsOpen).toBe(0);
+    await expect.poll(() => gateway.simulator.stats.connectionsOpen).toBe(0);
   });
 
   it('ends once for many who ask at the same time', async () => {
@@ -311,7 +311,7 @@ describe('a call that ends by itself', () => {
     expect((await call().info()).body.endReason).toBe('idle');
     const summary = await call().end();
     expect(summary.body.summary.endReason).toBe('idle');
-    expect(gateway.simulator.stats.connectionsOpen).toBe(0);
+    await expect.poll(() => gateway.simulator.stats.connectionsOpen).toBe(0);
   });
 
   it('is not idle while a poll waits', async () => {

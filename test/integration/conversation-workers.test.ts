@@ -150,6 +150,31 @@ describe('a session worker that dies', () => {
     expect(aiLine('greeting').startsWith(call.lines[0]!)).toBe(true);
   });
 
+  it('while it takes over a call leaves it to yet another', async () => {
+    await start('1');
+    const call = await begin('twice');
+    const terminate = () => gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    // Read when the upgrade comes in: the second worker waits for its answer.
+    const connecting = new Promise<void>((resolve) => {
+      gateway.simulator.nextConnection({
+        get handshakeDelayMs() {
+          resolve();
+          return 30_000;
+        },
+      });
+    });
+    await terminate();
+    await connecting;
+    const again = gateway.simulator.waitForConnection();
+    expect(await terminate()).toBe(true);
+    const connection = await again;
+    await eventually(() => received(connection, 'conversation.item.create').length === 2);
+    await say(call, 'order');
+    await call.pollUntil(({ lines }) => lines.length >= 4);
+    expect(call.lines.slice(2)).toEqual([userLine('order'), aiLine('order-status')]);
+    expect((await call.end()).body.summary).toMatchObject({ transcript: call.lines, endReason: 'completed' });
+  });
+
   it('again and again may do so because of the call, which is sent to its fallback', async () => {
     await start('1');
     const call = await begin('deadly', 'fallback');
