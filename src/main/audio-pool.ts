@@ -19,6 +19,8 @@ const TASK_FILE = new URL(
 
 /** Tasks are handed over at most this often: work that comes in between is gathered. */
 const GATHER_MS = 2;
+/** A task leaves little garbage; V8's own limit would have each thread keep tens of megabytes for it. */
+const MAX_YOUNG_GENERATION_MB = 12;
 
 export interface AudioPoolOptions {
   readonly threads: number;
@@ -58,6 +60,7 @@ export class AudioPool {
       idleTimeout: Number.POSITIVE_INFINITY,
       // Batches are timed here; Piscina's own histograms are computed anew for every task.
       recordTiming: false,
+      resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MB },
     });
   }
 

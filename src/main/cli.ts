@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
 import { checkConfig } from './check.ts';
@@ -14,6 +15,10 @@ const program = new Command('voice-gateway')
   )
   .version(version)
   .parse();
+
+// Collects before the heap has grown by a third: with hundreds of calls most of it would be garbage that survived its
+// youth, a quarter of a megabyte a call, for 2 % of the CPU (docs/capacity.md).
+setFlagsFromString('--heap-growing-percent=30');
 
 function configOrExit(): Config {
   try {

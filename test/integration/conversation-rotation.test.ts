@@ -70,7 +70,7 @@ describe('an upstream session that is about to expire', () => {
       profiles: { quiet: QUIET_PROFILE },
     });
     const call = new TestCall(gateway.url, 'rotating-in-speech');
-    gateway.simulator.nextConnection({ sessionDurationMs: 4_000 });
+    gateway.simulator.nextConnection({ sessionDurationMs: 8_000 });
     await call.create({ aiAgentRef: 'quiet' });
     const again = gateway.simulator.waitForConnection();
     await say(call, 'returns');
