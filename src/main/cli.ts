@@ -16,9 +16,9 @@ const program = new Command('voice-gateway')
   .version(version)
   .parse();
 
-// Collects before the heap has grown by a third: with hundreds of calls most of it would be garbage that survived its
-// youth, a quarter of a megabyte a call, for 2 % of the CPU (docs/capacity.md).
-setFlagsFromString('--heap-growing-percent=30');
+// Collects when the heap has grown by 60 %: with hundreds of calls, long polls above all, most of it would be garbage that
+// survived its youth, up to 0.4 MB a call. It costs some percent of the CPU (docs/capacity.md).
+setFlagsFromString('--heap-growing-percent=60');
 
 function configOrExit(): Config {
   try {
