@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { BusError, type Implementation, Status, type StatusCode } from '../bus/index.ts';
-import type { GatewayService } from '../workers/session-service.ts';
-import { SessionWorker, type SessionWorkerClient } from './session-worker-thread.ts';
+import { BusError, Status } from '../bus/index.ts';
+import { SessionWorker, type SessionWorkerClient, type SessionWorkerOptions } from './session-worker-thread.ts';
 
 /** Memory that one session may use, in megabytes: a runaway ends its own worker only. */
 const DEDICATED_LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 1 };
@@ -17,8 +16,8 @@ export interface SessionWorkersOptions {
   /** Idle workers kept ready in dedicated mode. */
   readonly spares: number;
   /** What the main thread does for its workers. */
-  readonly gateway: Implementation<(typeof GatewayService)['methods']>;
-  readonly onBusCall?: (method: string, code: StatusCode, durationMs: number) => void;
+  readonly gateway: SessionWorkerOptions['gateway'];
+  readonly onBusCall?: SessionWorkerOptions['onBusCall'];
   readonly onWorkerLost?: (workerId: number, error: Error) => void;
 }
 
@@ -32,6 +31,12 @@ export interface WorkerLease {
   release(): void;
 }
 
+/** A session that waits for a place. */
+interface Waiter {
+  take(lease: WorkerLease): void;
+  cancel(): void;
+}
+
 /** The session workers: starts them, hands them out, notices when one dies. */
 export class SessionWorkers {
   readonly #options: SessionWorkersOptions;
@@ -39,9 +44,9 @@ export class SessionWorkers {
   readonly #workers = new Map<SessionWorker, Set<WorkerLease>>();
   readonly #starting = new Set<SessionWorker>();
   /** Sessions that wait for a worker, in the order they came. */
-  readonly #waiting = new Set<(lease: WorkerLease) => void>();
-  readonly #closing = new AbortController();
+  readonly #waiting = new Set<Waiter>();
   #lastWorkerId = 0;
+  #closed = false;
 
   constructor(options: SessionWorkersOptions) {
     this.#options = options;
@@ -60,29 +65,30 @@ export class SessionWorkers {
    * @param timeoutMs how long it may wait
    * @throws {BusError} `DEADLINE_EXCEEDED`, or `CANCELLED` when `signal` is aborted or the workers are closed
    */
-  async lease(timeoutMs: number, signal: AbortSignal): Promise<WorkerLease> {
-    const ended = AbortSignal.any([signal, this.#closing.signal]);
+  lease(timeoutMs: number, signal: AbortSignal): Promise<WorkerLease> {
     return new Promise((resolve, reject) => {
       const done = () => {
         clearTimeout(timer);
-        ended.removeEventListener('abort', cancel);
-        this.#waiting.delete(take);
+        signal.removeEventListener('abort', waiter.cancel);
+        this.#waiting.delete(waiter);
       };
-      const take = (lease: WorkerLease) => {
-        done();
-        resolve(lease);
-      };
-      const cancel = () => {
-        done();
-        reject(new BusError(Status.Cancelled, 'the session was given up before there was a worker for it'));
+      const waiter: Waiter = {
+        take(lease) {
+          done();
+          resolve(lease);
+        },
+        cancel() {
+          done();
+          reject(new BusError(Status.Cancelled, 'the session was given up before there was a worker for it'));
+        },
       };
       const timer = setTimeout(() => {
         done();
         reject(new BusError(Status.DeadlineExceeded, `no session worker was free within ${timeoutMs} ms`));
       }, timeoutMs);
-      ended.addEventListener('abort', cancel, { once: true });
-      this.#waiting.add(take);
-      if (ended.aborted) cancel();
+      signal.addEventListener('abort', waiter.cancel, { once: true });
+      this.#waiting.add(waiter);
+      if (this.#closed || signal.aborted) waiter.cancel();
       else this.#serve();
     });
   }
@@ -99,17 +105,18 @@ export class SessionWorkers {
 
   /** Ends all workers; who waits for one is told that it was cancelled. Idempotent. */
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#closed = true;
+    for (const waiter of this.#waiting) waiter.cancel();
     await Promise.all([...this.#workers.keys()].map((worker) => worker.close()));
     this.#workers.clear();
   }
 
   /** Gives places to those who wait, as far as there are any. */
   #serve(): void {
-    for (const take of this.#waiting) {
+    for (const waiter of this.#waiting) {
       const worker = this.#pick() ?? (this.#starting.size < MAX_STARTING ? this.#start() : undefined);
       if (!worker) return;
-      take(this.#grant(worker));
+      waiter.take(this.#grant(worker));
     }
     // In a turn of its own: the call that waits goes first.
     setImmediate(() => this.#fill());
@@ -143,7 +150,7 @@ export class SessionWorkers {
   #released(worker: SessionWorker): void {
     const { mode, spares } = this.#options;
     this.#serve();
-    if (this.#closing.signal.aborted || mode !== 'dedicated' || this.#workers.get(worker)?.size !== 0) return;
+    if (this.#closed || mode !== 'dedicated' || this.#workers.get(worker)?.size !== 0) return;
     if (this.counts.spare <= Math.max(1, spares)) return;
     this.#workers.delete(worker);
     void worker.close();
@@ -151,11 +158,13 @@ export class SessionWorkers {
 
   /** Starts what is missing: spares, or the shared workers. */
   #fill(): void {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closed) return;
     const { mode, spares } = this.#options;
-    const missing = mode === 'dedicated' ? spares - this.counts.spare : mode - this.#workers.size;
-    const places = mode === 'dedicated' ? MAX_STARTING - this.#starting.size : missing;
-    for (let i = 0; i < Math.min(missing, places); i++) this.#start();
+    const missing =
+      mode === 'dedicated'
+        ? Math.min(spares - this.counts.spare, MAX_STARTING - this.#starting.size)
+        : mode - this.#workers.size;
+    for (let i = 0; i < missing; i++) this.#start();
   }
 
   #start(): SessionWorker {
@@ -171,7 +180,7 @@ export class SessionWorkers {
       onExit: (error) => {
         this.#starting.delete(worker);
         const leases = this.#workers.get(worker);
-        if (!leases || this.#closing.signal.aborted) return;
+        if (!leases || this.#closed) return;
         this.#workers.delete(worker);
         for (const lease of leases) lease.onLost(error);
         this.#options.onWorkerLost?.(worker.id, error);

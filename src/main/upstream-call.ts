@@ -67,6 +67,11 @@ export class UpstreamCall {
     const sessionKey = this.#sessionKey;
     const endsAtMs = hrNowMs() + timeoutMs;
     const lease = await this.#workers.lease(timeoutMs, this.#closing.signal);
+    if (this.#closing.signal.aborted) {
+      // Closed between the grant and this line.
+      lease.release();
+      throw new BusError(Status.Cancelled, 'the session was closed before it was open');
+    }
     this.#lease = lease;
     const lost = Promise.withResolvers<void>();
     lease.onLost = (error) => {

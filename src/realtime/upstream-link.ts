@@ -262,8 +262,8 @@ export class UpstreamLink {
       await this.#replace(leaving, Date.now(), 1, Date.now() + maxOutageMs, lastChanceAt);
     } catch {
       // The old connection still serves; if the server ends it first, that is a loss like any other.
-      this.#failedRotations += 1;
       if (this.#connection !== leaving) return;
+      this.#failedRotations += 1;
       this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAt);
     }
   }

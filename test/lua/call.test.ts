@@ -373,21 +373,21 @@ describe.concurrent('a bad network', { timeout: CALL_TIMEOUT_MS }, () => {
   const loop = { simulator: { mode: 'loopback' as const, captureAudio: true } };
   const says = () => repeated(recordingAt8k('agent/long-explanation'), 2);
 
-  it('that loses one answer or request in eight loses and repeats no audio', async ({ open }) => {
+  it('that loses one answer or request in ten loses and repeats no audio', async ({ open }) => {
     const bench = await open(loop);
     const call = bench.call({ says: says(), variables: { ai_agent_ref: 'quiet' } });
     const kinds = ['answer_lost', 'lost', 'status'] as const;
     let faults = 0;
     bench.link.fault = ({ path, index }) => {
-      if (!path.endsWith(call.uuid) || index % 8 !== 5) return undefined;
+      if (!path.endsWith(call.uuid) || index % 10 !== 5) return undefined;
       const kind = kinds[faults++ % kinds.length]!;
       return kind === 'status' ? { kind, status: 500 } : { kind };
     };
-    await call.until(() => call.frames >= 600, 'twelve seconds were over');
+    // A machine that stands still makes fewer and longer pieces.
+    await call.until(() => call.frames >= 600 && faults > 8, 'twelve seconds and nine faults were over');
     call.hangUp();
     await call.ended();
-    // Each kind, twice; a machine that stands still makes fewer and longer pieces.
-    expect(faults).toBeGreaterThanOrEqual(6);
+    expect(faults).toBeGreaterThan(8);
     expect(logOf(call)).toMatch(/ 0 ms lost, 0 ms dropped/);
     const received = bench.upstream[0]!.receivedAudio();
     expect(expectSameSpeech(call.said, received)).toBeGreaterThan(40_000);
