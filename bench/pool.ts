@@ -1,9 +1,9 @@
 /** The audio pool: what handing a chunk over costs, against the work that is handed over. */
 import { Piscina } from 'piscina';
-import { AudioPool } from '../src/main/audio-pool.ts';
-import type { AudioJob, AudioJobResult, AudioState } from '../src/workers/audio-jobs.ts';
-import { downlinkJob } from '../src/workers/downlink-job.ts';
-import { uplinkJob } from '../src/workers/uplink-job.ts';
+import { downlinkJob } from '../src/workers/audio/downlink-job.ts';
+import type { AudioJob, AudioJobResult, AudioState } from '../src/workers/audio/jobs.ts';
+import { AudioPool } from '../src/workers/audio/pool.ts';
+import { uplinkJob } from '../src/workers/audio/uplink-job.ts';
 import { type Cost, compare, markdownTable, us } from './support/measure.ts';
 import { CALL, chunkBase64, deltaBase64, UPSTREAM } from './support/samples.ts';
 
@@ -22,7 +22,7 @@ const ITEM_PIECES = 50;
 export async function benchPool(): Promise<PoolResult[]> {
   const pool = new AudioPool({ threads: 1 });
   const bare = new Piscina<AudioJob[], AudioJobResult[]>({
-    filename: new URL('../src/workers/audio-task.ts', import.meta.url).href,
+    filename: new URL('../src/workers/audio/task.ts', import.meta.url).href,
     minThreads: 1,
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,

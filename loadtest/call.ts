@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/metrics/clock.ts';
+import { hrNowMs } from '../src/clock.ts';
 import type { SearchBudget } from './continuity.ts';
 import { HttpLane, type LaneAnswer } from './http-lane.ts';
 import { Listener } from './listener.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Client } from 'undici';
-import { hrNowMs } from '../src/metrics/clock.ts';
+import { hrNowMs } from '../src/clock.ts';
 import { parseExposition, type Scrape, sumOf } from './prometheus.ts';
 
 const INTERVAL_MS = 1_000;

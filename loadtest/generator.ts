@@ -1,6 +1,6 @@
 /** A process that plays calls. Started by the load tester, which tells it what to do over IPC. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/metrics/clock.ts';
+import { hrNowMs } from '../src/clock.ts';
 import { Call, type CallContext } from './call.ts';
 import { SearchBudget } from './continuity.ts';
 import type { FromGenerator, GeneratorJob, ToGenerator } from './protocol.ts';

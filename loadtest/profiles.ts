@@ -64,8 +64,8 @@ function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['
 /** Threads alike are told as one: what the thread is, by a file that only it runs. */
 function kindOf({ nodes }: CpuProfile): string {
   const ran = (file: string) => nodes.some(({ callFrame }) => callFrame.url.includes(file));
-  if (ran('/workers/session-worker.')) return 'session workers';
-  if (ran('/workers/audio-task.')) return 'audio pool';
+  if (ran('/workers/session/worker.')) return 'session workers';
+  if (ran('/workers/audio/task.')) return 'audio pool';
   return ran('/main/cli.') ? 'main thread' : 'other';
 }
 

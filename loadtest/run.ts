@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/metrics/clock.ts';
+import { hrNowMs } from '../src/clock.ts';
 import { buildReport, type Snapshot } from './build-report.ts';
 import { Collector } from './collector.ts';
 import { type GatewaySample, GatewayWatch, processCpuSeconds } from './gateway-watch.ts';

@@ -44,7 +44,7 @@ function run(command: string, args: string[]): void {
  * less for each, and in dedicated mode there is one for every call.
  */
 async function bundleSessionWorker(): Promise<void> {
-  const file = join(dist, 'workers', 'session-worker');
+  const file = join(dist, 'workers', 'session', 'worker');
   const bundle = await rolldown({
     input: `${file}.js`,
     platform: 'node',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { AudioFormat } from '../../src/audio/format.ts';
 import { bytesFromPcm16 } from '../../src/audio/pcm16.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { appendFrame } from '../../src/workers/uplink-job.ts';
+import { appendFrame } from '../../src/workers/audio/uplink-job.ts';
 
 /** The call that everything here is measured with: PCM16 at 16 kHz, 100 ms a chunk, upstream 24 kHz. */
 export const CALL: AudioFormat = { encoding: 'pcm16', sampleRateHz: 16_000 };

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { AgentProfiles } from '../backend/agent-profiles.ts';
 import type { BackendLog } from '../backend/log.ts';
+import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import type { Config } from './config.ts';
 import { readTls } from './tls.ts';

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
-import { WEBHOOK_VARIABLE_PREFIX } from '../backend/webhook-headers.ts';
+import { WEBHOOK_VARIABLE_PREFIX } from '../backend/webhooks/headers.ts';
 import { AGENT_REF_PATTERN, TENANT_ID_PATTERN } from '../http/schemas.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
+import type { Session } from '../call/session.ts';
 import { ApiError, quote, sessionNotFound } from '../http/errors.ts';
 import type { Scope } from '../http/gateway.ts';
-import type { Session } from './session.ts';
 
 /** All sessions, by tenant and call. Whoever looks one up says whose they may see. */
 export class SessionTable {

@@ -1,20 +1,20 @@
 import type { Logger } from 'pino';
-import type { LoadedProfile } from '../backend/agent-profiles.ts';
+import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { Implementation } from '../bus/index.ts';
+import { Fillers } from '../call/reply/fillers.ts';
+import { Session } from '../call/session.ts';
+import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
+import { hrNowMs } from '../clock.ts';
 import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
-import { hrNowMs } from '../metrics/clock.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
-import { type GatewayService, isStream } from '../workers/session-service.ts';
-import { AudioPool } from './audio-pool.ts';
-import { callerHash, callFormats, maskNumber } from './call-settings.ts';
+import { AudioPool } from '../workers/audio/pool.ts';
+import { type GatewayService, isStream } from '../workers/session/service.ts';
+import { SessionWorkers } from '../workers/session/workers.ts';
 import { ConnectGovernor } from './connect-governor.ts';
-import { Fillers } from './fillers.ts';
-import { Session } from './session.ts';
 import { SessionTable } from './session-table.ts';
-import { SessionWorkers } from './session-workers.ts';
 
 const TICK_MS = 1_000;
 const OUTBOX_KEPT_MS = 60_000;

@@ -1,7 +1,7 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import type { ReplayItem } from '../upstream/conversation.ts';
+import type { RealtimeHost } from '../upstream/host.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
-import type { ReplayItem } from './conversation.ts';
-import type { RealtimeHost } from './host.ts';
 import { KeyPresses } from './key-presses.ts';
 import { SpeechGate } from './speech-gate.ts';
 

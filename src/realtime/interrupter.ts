@@ -3,8 +3,8 @@ import type {
   ConversationItemTruncateEvent,
   RealtimeClientEvent,
 } from 'openai/resources/realtime/realtime';
-import { cutToHeard } from './conversation.ts';
-import type { InterruptVerdict, OpenItem, RealtimeHost } from './host.ts';
+import { cutToHeard } from '../upstream/conversation.ts';
+import type { InterruptVerdict, OpenItem, RealtimeHost } from '../upstream/host.ts';
 import type { ReplyItem, ReplyItems } from './reply-items.ts';
 
 /** How the server quotes an item's real length when it was asked to keep more. */

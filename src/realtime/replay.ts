@@ -1,5 +1,5 @@
 import type { ConversationItemCreateEvent, RealtimeClientEvent } from 'openai/resources/realtime/realtime';
-import type { ReplayItem } from './conversation.ts';
+import type { ReplayItem } from '../upstream/conversation.ts';
 
 /** Ids that a client may choose. */
 const CLIENT_ITEM_ID = /^[A-Za-z0-9_-]{1,32}$/;

@@ -1,4 +1,4 @@
-import type { HandedReply, OpenItem, RealtimeHost } from './host.ts';
+import type { HandedReply, OpenItem, RealtimeHost } from '../upstream/host.ts';
 
 /** One message of the assistant, as far as it came. Milliseconds are of its audio. */
 export interface ReplyItem {

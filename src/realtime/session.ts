@@ -1,10 +1,10 @@
 import type { ConversationItem, RealtimeClientEvent, RealtimeResponse } from 'openai/resources/realtime/realtime';
-import type { UplinkFrame } from './audio-ring.ts';
+import type { UplinkFrame } from '../upstream/audio-ring.ts';
+import type { ReplayItem } from '../upstream/conversation.ts';
+import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
 import { CallerTurns } from './caller-turns.ts';
 import type { UpstreamTarget } from './connection.ts';
-import type { ReplayItem } from './conversation.ts';
 import { Greeting, type GreetingOptions } from './greeting.ts';
-import type { HandedReply, RealtimeHost } from './host.ts';
 import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';

@@ -1,6 +1,6 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
-import type { ReplayItem } from './conversation.ts';
-import type { RealtimeHost, ToolCall, ToolResult } from './host.ts';
+import type { ReplayItem } from '../upstream/conversation.ts';
+import type { RealtimeHost, ToolCall, ToolResult } from '../upstream/host.ts';
 import { toolOutput } from './replay.ts';
 
 interface Round {

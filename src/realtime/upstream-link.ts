@@ -1,9 +1,9 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
+import type { ReplayItem } from '../upstream/conversation.ts';
 import { Attempts } from './attempts.ts';
-import { AudioRing, type UplinkFrame } from './audio-ring.ts';
 import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
-import type { ReplayItem } from './conversation.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
 import type { RealtimeSettings } from './settings.ts';

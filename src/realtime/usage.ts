@@ -1,5 +1,5 @@
 import type { RealtimeResponseUsage } from 'openai/resources/realtime/realtime';
-import type { TokenUsage } from './host.ts';
+import type { TokenUsage } from '../upstream/host.ts';
 
 /** The tokens of a `response.done`, with zeros for what the server left out. */
 export function tokenUsage(usage: RealtimeResponseUsage | null | undefined): TokenUsage | undefined {

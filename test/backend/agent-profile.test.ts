@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { AgentProfileError, checkAgentProfile } from '../../src/backend/agent-profile.ts';
+import { AgentProfileError, checkAgentProfile } from '../../src/backend/profiles/agent-profile.ts';
 
 const webhook = {
   type: 'webhook',

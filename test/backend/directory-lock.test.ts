@@ -1,7 +1,7 @@
 import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DirectoryLock } from '../../src/backend/directory-lock.ts';
+import { DirectoryLock } from '../../src/backend/summaries/directory-lock.ts';
 import { Child } from './support/child.ts';
 import { tempDirectory } from './support/temp-directory.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fillPlaceholders, unknownPlaceholders } from '../../src/backend/instructions.ts';
+import { fillPlaceholders, unknownPlaceholders } from '../../src/backend/profiles/instructions.ts';
 
 const call = {
   callId: 'call-1',

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { AgentProfiles } from '../../src/backend/agent-profiles.ts';
+import { AgentProfiles } from '../../src/backend/profiles/agent-profiles.ts';
 import { MemoryLog } from './support/memory-log.ts';
 import { tempDirectory } from './support/temp-directory.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type AgentProfile, checkAgentProfile } from '../../src/backend/agent-profile.ts';
-import { mergeRemote, readRemoteAnswer } from '../../src/backend/remote-answer.ts';
+import { type AgentProfile, checkAgentProfile } from '../../src/backend/profiles/agent-profile.ts';
+import { mergeRemote, readRemoteAnswer } from '../../src/backend/profiles/remote-answer.ts';
 
 const read = (data: object) => readRemoteAnswer(JSON.stringify({ data }));
 const webhook = (url: string, headers: Record<string, string> = {}) => ({

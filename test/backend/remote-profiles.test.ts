@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { AgentProfiles, type RemoteProfilesOptions } from '../../src/backend/agent-profiles.ts';
+import { AgentProfiles, type RemoteProfilesOptions } from '../../src/backend/profiles/agent-profiles.ts';
 import { always, deadUrl, sendAnswer, TestServer } from './support/http-server.ts';
 import { MemoryLog } from './support/memory-log.ts';
 import { tempDirectory } from './support/temp-directory.ts';

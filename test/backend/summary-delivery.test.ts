@@ -3,12 +3,12 @@ import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SummaryRecord } from '../../src/backend/call-summary.ts';
+import type { SummaryRecord } from '../../src/backend/summaries/call-summary.ts';
 import {
   type DeliveryResult,
   SummaryDelivery,
   type SummaryDeliveryOptions,
-} from '../../src/backend/summary-delivery.ts';
+} from '../../src/backend/summaries/summary-delivery.ts';
 import { Child } from './support/child.ts';
 import { always, sendAnswer, TestServer } from './support/http-server.ts';
 import { MemoryLog } from './support/memory-log.ts';

@@ -1,7 +1,7 @@
 import { appendFile, chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { SummaryJournal, type SummaryJournalOptions } from '../../src/backend/summary-journal.ts';
+import { SummaryJournal, type SummaryJournalOptions } from '../../src/backend/summaries/summary-journal.ts';
 import { Child } from './support/child.ts';
 import { MemoryLog } from './support/memory-log.ts';
 import { summaryRecord } from './support/summaries.ts';

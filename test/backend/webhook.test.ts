@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { WebhookTool } from '../../src/backend/agent-profile.ts';
-import { runWebhook, type WebhookOptions } from '../../src/backend/webhook.ts';
+import type { WebhookTool } from '../../src/backend/profiles/agent-profile.ts';
+import { runWebhook, type WebhookOptions } from '../../src/backend/webhooks/webhook.ts';
 import { always, deadUrl, sendAnswer, TestServer } from './support/http-server.ts';
 import { MemoryLog } from './support/memory-log.ts';
 

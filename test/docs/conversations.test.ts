@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { AgentProfileSchema, checkAgentProfile } from '../../src/backend/agent-profile.ts';
-import { realtimeSettings } from '../../src/main/call-settings.ts';
+import { AgentProfileSchema, checkAgentProfile } from '../../src/backend/profiles/agent-profile.ts';
+import { realtimeSettings } from '../../src/call/settings.ts';
 
 const url = new URL('../../docs/conversations.md', import.meta.url);
 const page = readFileSync(url, 'utf8');

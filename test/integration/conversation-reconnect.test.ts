@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { AgentProfile } from '../../src/backend/agent-profile.ts';
+import type { AgentProfile } from '../../src/backend/profiles/agent-profile.ts';
 import type { Faults, SimulatorConnection } from '../../src/simulator/server.ts';
 import { http, TestCall } from '../support/call.ts';
 import {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AgentProfile } from '../../src/backend/agent-profile.ts';
+import type { AgentProfile } from '../../src/backend/profiles/agent-profile.ts';
 import type { Faults, SimulatorConnection } from '../../src/simulator/server.ts';
 import { always, sendAnswer, TestServer } from '../backend/support/http-server.ts';
 import { TestCall } from '../support/call.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { callerHash } from '../../src/main/call-settings.ts';
+import { callerHash } from '../../src/call/settings.ts';
 import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { http, TestCall } from '../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gateway.ts';

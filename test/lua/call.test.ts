@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { it as base, describe, expect } from 'vitest';
 import { muLawFromPcm16 } from '../../src/audio/g711.ts';
-import type { AgentProfile } from '../../src/backend/agent-profile.ts';
+import type { AgentProfile } from '../../src/backend/profiles/agent-profile.ts';
 import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { http } from '../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';

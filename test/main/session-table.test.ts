@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Session } from '../../src/call/session.ts';
 import type { ApiError } from '../../src/http/errors.ts';
-import type { Session } from '../../src/main/session.ts';
 import { SessionTable } from '../../src/main/session-table.ts';
 
 let count = 0;

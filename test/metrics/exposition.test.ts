@@ -11,7 +11,7 @@ import {
   TOOL_OUTCOMES,
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
-import { GatewayService, SessionWorkerService } from '../../src/workers/session-service.ts';
+import { GatewayService, SessionWorkerService } from '../../src/workers/session/service.ts';
 import { http } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { CALLER_NUMBER, scrapeAfterCalls, startObserved } from './support/calls.ts';

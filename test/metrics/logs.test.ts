@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
-import { CallObserver } from '../../src/main/call-observer.ts';
+import { CallObserver } from '../../src/call/record/observer.ts';
 import { createLog } from '../../src/main/log.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
 import { http, TestCall } from '../support/call.ts';

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waterfall } from '../../scripts/waterfall.ts';
+import { CallTimeline } from '../../src/call/record/timeline.ts';
+import { type Turn, turnsOf } from '../../src/call/record/turns.ts';
 import type { CallEvents } from '../../src/http/event-schemas.ts';
-import { CallTimeline } from '../../src/main/call-timeline.ts';
-import { type Turn, turnsOf } from '../../src/main/call-turns.ts';
 import { http, TestCall } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import {

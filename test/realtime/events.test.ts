@@ -1,12 +1,12 @@
 import type { RealtimeClientEvent, RealtimeServerEvent } from 'openai/resources/realtime/realtime';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import type { ReplayItem } from '../../src/realtime/conversation.ts';
 import { isUnanswered, previousInReplay, replayEvents, toolOutput } from '../../src/realtime/replay.ts';
 import type { ResponseOverrides } from '../../src/realtime/response-scheduler.ts';
 import { dispatch, parseServerEvent, type ServerEventHandlers } from '../../src/realtime/server-events.ts';
 import { interruptionUpdate, type RealtimeSettings, sessionUpdate } from '../../src/realtime/settings.ts';
 import { tokenUsage } from '../../src/realtime/usage.ts';
 import { validateEvent } from '../../src/simulator/event-schemas.ts';
+import type { ReplayItem } from '../../src/upstream/conversation.ts';
 import { SETTINGS } from '../support/realtime.ts';
 
 const HISTORY: ReplayItem[] = [

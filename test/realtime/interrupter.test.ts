@@ -1,8 +1,8 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { InterruptVerdict, OpenItem, RealtimeHost, SessionEvent } from '../../src/realtime/host.ts';
 import { Interrupter } from '../../src/realtime/interrupter.ts';
 import { ReplyItems } from '../../src/realtime/reply-items.ts';
+import type { InterruptVerdict, OpenItem, RealtimeHost, SessionEvent } from '../../src/upstream/host.ts';
 
 let sent: RealtimeClientEvent[];
 let events: SessionEvent[];

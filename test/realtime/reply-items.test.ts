@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ReplyAudio, SessionEvent } from '../../src/realtime/host.ts';
 import { base64Bytes, ReplyItems } from '../../src/realtime/reply-items.ts';
+import type { ReplyAudio, SessionEvent } from '../../src/upstream/host.ts';
 
 let heard: (ReplyAudio | SessionEvent)[];
 let items: ReplyItems;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { AudioRing } from '../../src/realtime/audio-ring.ts';
 import { AwaitedTranscripts } from '../../src/realtime/awaited-transcripts.ts';
 import { KeyPresses } from '../../src/realtime/key-presses.ts';
 import { classifyServerError, UpstreamError } from '../../src/realtime/upstream-error.ts';
+import { AudioRing } from '../../src/upstream/audio-ring.ts';
 
 describe('AudioRing', () => {
   const frame = (name: string, audioMs: number) => ({ frame: name, audioMs, receivedAtMs: 0 });

@@ -1,8 +1,8 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ReplayItem } from '../../src/realtime/conversation.ts';
-import type { RealtimeHost, ReplyAudio, ToolCall, ToolResult } from '../../src/realtime/host.ts';
 import { ToolRunner } from '../../src/realtime/tool-runner.ts';
+import type { ReplayItem } from '../../src/upstream/conversation.ts';
+import type { RealtimeHost, ReplyAudio, ToolCall, ToolResult } from '../../src/upstream/host.ts';
 
 let sent: RealtimeClientEvent[];
 let marks: ReplyAudio[];

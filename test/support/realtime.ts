@@ -1,5 +1,8 @@
-import { PlaybackLedger } from '../../src/main/playback-ledger.ts';
-import { Conversation, type ReplayItem } from '../../src/realtime/conversation.ts';
+import { PlaybackLedger } from '../../src/call/reply/playback-ledger.ts';
+import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
+import { RealtimeSession, type RealtimeSessionOptions } from '../../src/realtime/session.ts';
+import type { RealtimeSettings } from '../../src/realtime/settings.ts';
+import { Conversation, type ReplayItem } from '../../src/upstream/conversation.ts';
 import type {
   InterruptVerdict,
   OpenItem,
@@ -8,10 +11,7 @@ import type {
   SessionEvent,
   ToolCall,
   ToolResult,
-} from '../../src/realtime/host.ts';
-import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
-import { RealtimeSession, type RealtimeSessionOptions } from '../../src/realtime/session.ts';
-import type { RealtimeSettings } from '../../src/realtime/settings.ts';
+} from '../../src/upstream/host.ts';
 
 export const SETTINGS: RealtimeSettings = {
   model: 'gpt-realtime-2.1',

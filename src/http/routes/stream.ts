@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { hrNowMs } from '../../metrics/clock.ts';
+import { hrNowMs } from '../../clock.ts';
 import { ClientWatch } from '../client-watch.ts';
 import { invalidAudio } from '../errors.ts';
 import { CALL_FAILURES, failures } from '../failures.ts';

@@ -1,6 +1,6 @@
 // Appends records without end, ten at a time, and tells the key of each when it is durable: <data directory>
 import { pino } from 'pino';
-import { SummaryJournal } from '../../../src/backend/summary-journal.ts';
+import { SummaryJournal } from '../../../src/backend/summaries/summary-journal.ts';
 import { summaryRecord } from './summaries.ts';
 
 const [directory = ''] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 // Records one summary and goes on until it is killed: <data directory> <backend URL> <idempotency key>
 import { pino } from 'pino';
-import { SummaryDelivery } from '../../../src/backend/summary-delivery.ts';
+import { SummaryDelivery } from '../../../src/backend/summaries/summary-delivery.ts';
 import { stdinEnded } from './child.ts';
 import { summaryRecord } from './summaries.ts';
 

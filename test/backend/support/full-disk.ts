@@ -1,7 +1,7 @@
 // Writes what fits, what does not, and what fits again, under a limit of 8 KiB a file: <data directory>
 import { pino } from 'pino';
-import type { SummaryRecord } from '../../../src/backend/call-summary.ts';
-import { SummaryJournal } from '../../../src/backend/summary-journal.ts';
+import type { SummaryRecord } from '../../../src/backend/summaries/call-summary.ts';
+import { SummaryJournal } from '../../../src/backend/summaries/summary-journal.ts';
 import { summaryRecord } from './summaries.ts';
 
 const [directory = ''] = process.argv.slice(2);

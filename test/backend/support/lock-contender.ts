@@ -1,5 +1,5 @@
 // Tries to lock, tells what came of it, and holds the lock until stdin ends: <lock file>
-import { DirectoryLock, DirectoryLockedError } from '../../../src/backend/directory-lock.ts';
+import { DirectoryLock, DirectoryLockedError } from '../../../src/backend/summaries/directory-lock.ts';
 import { stdinEnded } from './child.ts';
 
 const [path = ''] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { SummaryRecord } from '../../../src/backend/call-summary.ts';
+import type { SummaryRecord } from '../../../src/backend/summaries/call-summary.ts';
 
 export function summaryRecord(callId = 'call-1', idempotencyKey: string = randomUUID()): SummaryRecord {
   return {

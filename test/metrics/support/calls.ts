@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readWav } from '../../../src/audio/wav.ts';
-import type { AgentProfile } from '../../../src/backend/agent-profile.ts';
+import type { AgentProfile } from '../../../src/backend/profiles/agent-profile.ts';
 import { http, TestCall } from '../../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts';
 

@@ -1,0 +1,75 @@
+import type { EndReason, Summary } from '../../http/schemas.ts';
+import { Conversation, userLine } from '../../upstream/conversation.ts';
+import type { PlaybackLedger } from '../reply/playback-ledger.ts';
+import { Replies } from '../reply/replies.ts';
+
+/** A function the model called, as the summary lists it. */
+export interface RecordedAction {
+  readonly name: string;
+  /** As the model gave them; its text where that is not JSON. */
+  readonly arguments: unknown;
+  outcome: 'running' | 'ok' | 'failed' | 'refused' | 'cancelled';
+  durationMs: number;
+}
+
+/** What is kept of a call: who said what, and what was done. */
+export class CallRecord {
+  readonly conversation = new Conversation();
+  readonly replies: Replies;
+  readonly actions: RecordedAction[] = [];
+  #lineCount = 0;
+  #onLine: (line: string) => void;
+  #removed = new Set<string>();
+
+  /** @param onLine given each transcript line when it is certain */
+  constructor(ledger: PlaybackLedger, onLine: (line: string) => void) {
+    this.#onLine = onLine;
+    this.replies = new Replies(this.conversation, ledger, (line) => this.#line(line));
+  }
+
+  /** Transcript lines so far. */
+  get lineCount(): number {
+    return this.#lineCount;
+  }
+
+  /** The caller's words; null: they could not be transcribed. */
+  userText(itemId: string, text: string | null): void {
+    if (this.#removed.has(itemId)) return;
+    this.conversation.setText(itemId, 'user', text);
+    if (text !== '') this.#line(userLine(text));
+  }
+
+  /** Turns whose words will not come any more, because the connection that would have told them is gone. */
+  giveUpTranscripts(): void {
+    for (const itemId of this.conversation.untranscribed()) this.userText(itemId, null);
+  }
+
+  removeItem(itemId: string): void {
+    this.#removed.add(itemId);
+    this.conversation.remove(itemId);
+  }
+
+  /** Whether a function that the model called has no result yet. */
+  get isToolRunning(): boolean {
+    return this.actions.some(({ outcome }) => outcome === 'running');
+  }
+
+  summary(callId: string, durationMs: number, endReason: EndReason): Summary {
+    return {
+      callId,
+      duration: Math.round(durationMs),
+      transcript: this.conversation.lines(),
+      // What still ran when the call ended was given up with it.
+      actions: this.actions.map((action) => ({
+        ...action,
+        outcome: action.outcome === 'running' ? 'cancelled' : action.outcome,
+      })),
+      endReason,
+    };
+  }
+
+  #line(line: string): void {
+    this.#lineCount += 1;
+    this.#onLine(line);
+  }
+}

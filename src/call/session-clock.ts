@@ -1,0 +1,116 @@
+import type { AgentProfile } from '../backend/profiles/agent-profile.ts';
+import type { EndReason } from '../http/schemas.ts';
+import { sayExactly } from './settings.ts';
+
+/** Durations that end sessions, in milliseconds. */
+export interface CallLimits {
+  readonly idleTimeoutMs: number;
+  readonly firstAudioTimeoutMs: number;
+  /** How long an ending session's outbox is kept. */
+  readonly outboxKeptMs: number;
+  /** How long an ended session's summary is kept. */
+  readonly summaryKeptMs: number;
+}
+
+/** What the clock asks for. */
+export type Due =
+  | { readonly type: 'end'; readonly reason: EndReason; readonly why: string }
+  | { readonly type: 'prompt'; readonly instructions: string; readonly count: number };
+
+/** Knows when one call has been idle, silent or running for too long. Times are on the `hrNowMs` clock. */
+export class SessionClock {
+  readonly #limits: CallLimits;
+  readonly #profile: AgentProfile;
+  readonly #createdAtMs: number;
+  #lastRequestAtMs: number;
+  #hasAudio = false;
+  #endedAtMs = 0;
+  #isSpeaking = false;
+  #isDeaf = false;
+  /** When the caller and the agent were last heard of. */
+  #lastSpeechAtMs: number;
+  #prompts = 0;
+
+  constructor(limits: CallLimits, profile: AgentProfile, nowMs: number) {
+    this.#limits = limits;
+    this.#profile = profile;
+    this.#createdAtMs = nowMs;
+    this.#lastRequestAtMs = nowMs;
+    this.#lastSpeechAtMs = nowMs;
+  }
+
+  /** Milliseconds since the client's last request. */
+  idleMs(nowMs: number): number {
+    return nowMs - this.#lastRequestAtMs;
+  }
+
+  onRequest(nowMs: number): void {
+    this.#lastRequestAtMs = nowMs;
+  }
+
+  onCallerAudio(): void {
+    this.#hasAudio = true;
+  }
+
+  onSpeech(isSpeaking: boolean, nowMs: number): void {
+    this.#isSpeaking = isSpeaking;
+    this.onCallerActive(nowMs);
+  }
+
+  /** The agent did something: the caller is not expected to speak at once. */
+  onAgentActive(nowMs: number): void {
+    this.#lastSpeechAtMs = Math.max(this.#lastSpeechAtMs, nowMs);
+  }
+
+  /** Nobody hears the caller any more, or somebody does again. */
+  onUpstream(isThere: boolean, nowMs: number): void {
+    this.#isDeaf = !isThere;
+    this.#isSpeaking = false;
+    this.onAgentActive(nowMs);
+  }
+
+  /** The caller did something that counts as an answer. */
+  onCallerActive(nowMs: number): void {
+    this.#lastSpeechAtMs = nowMs;
+    this.#prompts = 0;
+  }
+
+  onEnded(nowMs: number): void {
+    this.#endedAtMs = nowMs;
+  }
+
+  isOutboxExpired(nowMs: number): boolean {
+    return nowMs - this.#endedAtMs > this.#limits.outboxKeptMs;
+  }
+
+  isSummaryExpired(nowMs: number): boolean {
+    return nowMs - this.#endedAtMs > this.#limits.summaryKeptMs;
+  }
+
+  /** What is due now on an active call. `isBusy`: the agent is being heard, or does what it was asked to. */
+  due(nowMs: number, isBusy: boolean): Due | undefined {
+    const { idleTimeoutMs, firstAudioTimeoutMs } = this.#limits;
+    const { maxCallSeconds, noInput } = this.#profile;
+    if (this.idleMs(nowMs) > idleTimeoutMs) {
+      return { type: 'end', reason: 'idle', why: `the client sent no request for ${idleTimeoutMs} ms` };
+    }
+    if (!this.#hasAudio && nowMs - this.#createdAtMs > firstAudioTimeoutMs) {
+      return { type: 'end', reason: 'idle', why: `the client sent no audio within ${firstAudioTimeoutMs} ms` };
+    }
+    if (maxCallSeconds !== undefined && nowMs - this.#createdAtMs > maxCallSeconds * 1000) {
+      return { type: 'end', reason: 'max_duration', why: `the call reached its ${maxCallSeconds} s` };
+    }
+    if (!noInput) return undefined;
+    if (isBusy || this.#isSpeaking || this.#isDeaf) {
+      this.#lastSpeechAtMs = nowMs;
+      return undefined;
+    }
+    if (nowMs - this.#lastSpeechAtMs < noInput.afterSeconds * 1000) return undefined;
+    if (this.#prompts >= (noInput.hangUpAfter ?? Number.POSITIVE_INFINITY)) {
+      return { type: 'end', reason: 'agent_hangup', why: `the caller stayed silent after ${this.#prompts} prompts` };
+    }
+    this.#prompts += 1;
+    this.#lastSpeechAtMs = nowMs;
+    return { type: 'prompt', instructions: sayExactly(noInput.say), count: this.#prompts };
+  }
+}

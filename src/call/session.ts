@@ -1,0 +1,510 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
+import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
+import { hrNowMs } from '../clock.ts';
+import { type ApiError, sessionNotFound } from '../http/errors.ts';
+import type { CallEvents } from '../http/event-schemas.ts';
+import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
+import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { UpstreamTarget } from '../realtime/connection.ts';
+import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
+import { isUnanswered } from '../realtime/replay.ts';
+import type { ReplayItem } from '../upstream/conversation.ts';
+import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
+import type { AudioPool } from '../workers/audio/pool.ts';
+import type { SessionWorkers } from '../workers/session/workers.ts';
+import { CallObserver } from './record/observer.ts';
+import { CallRecord } from './record/record.ts';
+import { Deliveries } from './reply/deliveries.ts';
+import type { Fillers } from './reply/fillers.ts';
+import { Interruptions } from './reply/interruptions.ts';
+import type { CallAction } from './reply/outbox.ts';
+import { ReplyPath, type ReplyPathOptions } from './reply/reply-path.ts';
+import { type CallLimits, SessionClock } from './session-clock.ts';
+import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './settings.ts';
+import { CallTools } from './tools.ts';
+import { Uplink } from './up/uplink.ts';
+import { toCreateError, UpstreamCall } from './upstream-call.ts';
+import { UpstreamEvents } from './upstream-events.ts';
+
+/** What all sessions of a gateway share. */
+export interface SessionDeps {
+  readonly pool: AudioPool;
+  readonly fillers: Fillers;
+  readonly workers: SessionWorkers;
+  readonly metrics: Metrics;
+  readonly reconnect: ReconnectPolicy;
+  /** Most reply audio a call may have queued; past that the reply is cancelled. */
+  readonly maxOutboxMs: number;
+  /** Silence after which a caller who waits for a lost answer is played the filler; absent: its default. */
+  readonly fillerAfterMs?: number | undefined;
+  readonly limits: CallLimits;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number | undefined;
+  readonly defaultModel: string;
+  /** Whether a session whose worker died goes on with another. */
+  readonly survivesWorkerLoss: boolean;
+}
+
+/** What makes one session. */
+export interface SessionSetup {
+  readonly tenantId: string;
+  readonly aiAgentRef: string;
+  readonly body: CreateBody;
+  readonly profile: LoadedProfile;
+  readonly formats: CallFormats;
+  readonly target: UpstreamTarget;
+  readonly log: Logger;
+  /** Called once, when the session has its summary; resolves when the summary is safe. */
+  readonly onConcluded: (session: Session) => Promise<void>;
+}
+
+/** `creating`: no upstream yet. `ending`: over, what is queued is still delivered. `ended`: only the summary is left. */
+export type SessionState = 'creating' | 'active' | 'ending' | 'ended';
+
+/** One call: what its client sends goes up, what the AI says comes down, until one of them ends it. */
+export class Session implements CallSession {
+  /** Unique among all sessions ever; two calls with the same `callId` differ in it. */
+  readonly id = randomUUID();
+  readonly setup: SessionSetup;
+  readonly createdAt = new Date();
+  readonly observer: CallObserver;
+  readonly record: CallRecord;
+  readonly #deps: SessionDeps;
+  readonly #replies: ReplyPath;
+  readonly #uplink: Uplink;
+  readonly #upstream: UpstreamCall;
+  readonly #events: UpstreamEvents;
+  readonly #tools: CallTools;
+  readonly #interruptions: Interruptions;
+  readonly #deliveries: Deliveries;
+  readonly #clock: SessionClock;
+  #state: SessionState = 'creating';
+  #endReason: EndReason | undefined;
+  #error: string | undefined;
+  #endedAt: Date | undefined;
+  #endedByClient = false;
+  /** Everything that is still to be delivered is in the outbox. */
+  #isHandedOver = false;
+  #summary: Summary | undefined;
+  #transferred: CallAction | undefined;
+  #concluded: Promise<void> = Promise.resolve();
+
+  constructor(setup: SessionSetup, deps: SessionDeps) {
+    this.setup = setup;
+    this.#deps = deps;
+    const { pool } = deps;
+    const { formats, log, profile } = setup;
+    this.observer = new CallObserver(deps.metrics, log);
+    this.#replies = new ReplyPath({
+      newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
+      observer: this.observer,
+      maxOutboxMs: deps.maxOutboxMs,
+      filler: this.#filler,
+      onProgress: (itemId) => this.record.replies.settle(itemId),
+      onActionDelivered: (action) => this.#onActionDelivered(action),
+      onChange: () => this.#deliveries.wake(),
+      onBacklog: (itemId, keptMs) => this.#upstream.command({ type: 'cancel_reply', itemId, keptMs }),
+    });
+    const { ledger, outbox, downlink } = this.#replies;
+    this.record = new CallRecord(ledger, (line) => outbox.pushTranscript(line));
+    this.#uplink = new Uplink({
+      lane: pool.uplinkLane({
+        kind: 'up',
+        call: formats.call,
+        upstream: formats.upstream,
+        measureVoice: (profile.minInterruptionMs ?? 0) > 0,
+      }),
+      keepAudioMs: deps.reconnect.keepAudioMs,
+      reorderWaitMs: deps.reorderWaitMs,
+      onDtmf: (digits) => this.#onDtmf(digits),
+      onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      onRejected: (reason) => this.observer.chunkRejected(reason),
+      onSkipped: (count) => this.observer.chunksMissing(count),
+    });
+    this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
+    this.#events = new UpstreamEvents({
+      record: this.record,
+      observer: this.observer,
+      clock: this.#clock,
+      onSpeech: () => this.#replies.filler?.stop(),
+      onLost: (isAnswerDue) => {
+        if (isAnswerDue) this.#replies.filler?.await();
+      },
+      onFailed: (code, message) => this.finish('upstream_failed', `the AI failed (${code}): ${message}`),
+    });
+    this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
+      onEvent: (event) => this.#events.handle(event),
+      onAudio: (audio) => downlink.accept(audio),
+      onWorkerLost: (error) => void this.#onWorkerLost(error),
+    });
+    this.#tools = new CallTools({
+      profile,
+      values: this.#values,
+      record: this.record,
+      log,
+      said: (toolCallId) => downlink.said(toolCallId),
+      queueAction: (action) => outbox.pushAction(action),
+      onFinished: (name, outcome, durationMs) => this.observer.toolFinished(name, outcome, durationMs),
+    });
+    this.#interruptions = new Interruptions({
+      ledger,
+      outbox,
+      downlink,
+      replies: this.record.replies,
+      tools: this.#tools,
+      onInterrupted: (startedAtMs, heardMs) => {
+        this.#replies.filler?.stop();
+        this.#deliveries.interrupted();
+        this.observer.interrupted(this.generation, startedAtMs, heardMs);
+      },
+    });
+    this.#deliveries = new Deliveries({
+      outbox,
+      standing: () => ({
+        isOver: this.#isHandedOver || this.#state === 'ended',
+        endReason: this.#endReason,
+        error: this.#error,
+      }),
+      onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
+      onLastAnswer: () => void this.#conclude(),
+    });
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'ending' || this.#state === 'ended';
+  }
+
+  get generation(): number {
+    return this.#replies.outbox.generation;
+  }
+
+  get nextChunkSeq(): number {
+    return this.#uplink.nextChunkSeq;
+  }
+
+  /** Milliseconds of reply audio not yet known to have arrived. */
+  get queuedAudioMs(): number {
+    return this.#replies.outbox.queuedAudioMs;
+  }
+
+  /** The worker thread that holds the conversation; undefined while none does. */
+  get workerId(): number | undefined {
+    return this.#upstream.workerId;
+  }
+
+  /** The action that handed the call on, if one did. */
+  get transferred(): CallAction | undefined {
+    return this.#transferred;
+  }
+
+  get endedAt(): Date | undefined {
+    return this.#endedAt;
+  }
+
+  get summary(): Summary | undefined {
+    return this.#summary;
+  }
+
+  /**
+   * Connects to the upstream.
+   * @throws {ApiError} `upstream_refused`, `upstream_timeout`
+   */
+  async open(timeoutMs: number): Promise<void> {
+    try {
+      await this.#connect(timeoutMs);
+    } catch (error) {
+      if (this.isOver) throw this.#endedWhileCreated();
+      this.#state = 'ended';
+      this.#uplink.close();
+      this.#deliveries.wake();
+      throw toCreateError(error, timeoutMs);
+    }
+    if (this.isOver) {
+      await this.#upstream.close();
+      throw this.#endedWhileCreated();
+    }
+    this.#state = 'active';
+  }
+
+  #endedWhileCreated(): ApiError {
+    return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
+  }
+
+  // What the client asks for
+
+  async stream(chunk: IncomingChunk): Promise<void> {
+    const nowMs = hrNowMs();
+    this.#clock.onRequest(nowMs);
+    if (!this.isOver) await this.#uplink.accept(chunk);
+    // A call that ended by itself goes on taking chunks for a while: whoever sends them may not know yet.
+    else if (this.#state === 'ended' && (this.#endedByClient || this.#clock.isOutboxExpired(nowMs))) {
+      throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+    }
+  }
+
+  consume(chunkSeq: number): void {
+    if (!this.isOver) this.#uplink.consume(chunkSeq);
+  }
+
+  report({ ack, playedMs, generation }: ClientReport): void {
+    if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
+    if (playedMs !== undefined && generation === this.generation) this.#replies.ledger.report(playedMs, hrNowMs());
+  }
+
+  deliver(query: DeliveryQuery): Delivery {
+    this.#clock.onRequest(hrNowMs());
+    return this.#deliveries.now('stream', query);
+  }
+
+  async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
+    this.#clock.onRequest(hrNowMs());
+    const delivery = await this.#deliveries.poll(query, timeoutMs, client);
+    this.#clock.onRequest(hrNowMs());
+    return delivery;
+  }
+
+  takeInterrupted(): boolean {
+    return this.#deliveries.takeInterrupted('stream');
+  }
+
+  giveBackInterrupted(): void {
+    this.#deliveries.giveBackInterrupted('stream');
+  }
+
+  async end(): Promise<EndAnswer> {
+    this.#endedByClient = true;
+    this.#replies.outbox.acknowledge(undefined);
+    this.finish('completed');
+    await this.#conclude();
+    return { status: 'ended', summary: this.#summary! };
+  }
+
+  info(): SessionInfo {
+    const { body, tenantId, aiAgentRef, formats } = this.setup;
+    return {
+      callId: body.callId,
+      tenantId,
+      status: this.#state,
+      createdAt: this.createdAt.toISOString(),
+      // Two clocks are at work, and a call is never active before it began.
+      lastActivity: new Date(
+        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(hrNowMs())),
+      ).toISOString(),
+      transcriptCount: this.record.lineCount,
+      actionsCount: this.record.actions.length,
+      aiAgentRef,
+      encoding: formats.call.encoding,
+      sampleRate: formats.call.sampleRateHz,
+      generation: this.generation,
+      queuedAudioMs: Math.round(this.queuedAudioMs),
+      ...(this.#endReason ? { endReason: this.#endReason } : {}),
+    };
+  }
+
+  events(): CallEvents {
+    const { callId, tenantId, aiAgentRef, encoding, sampleRate, status, createdAt, endReason } = this.info();
+    return {
+      callId,
+      tenantId,
+      sessionId: this.id,
+      aiAgentRef,
+      encoding,
+      sampleRate,
+      status,
+      createdAt,
+      ...(endReason ? { endReason } : {}),
+      ...this.observer.report,
+    };
+  }
+
+  // What the session's worker asks for
+
+  /** Whether the caller is being played something that may be interrupted. */
+  isPlaying(items: readonly OpenItem[]): boolean {
+    return !this.isOver && this.#interruptions.isPlaying(items);
+  }
+
+  /** Stops playback of what is unheard; `items` are those that the worker knows. */
+  interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
+    // What is left of a call that is over plays to its end.
+    if (this.isOver) return { cuts: [], heard: [], isProtected: true };
+    return this.#interruptions.interrupt(items, startedAtMs);
+  }
+
+  runTool(call: ToolCall): Promise<ToolResult> {
+    return this.#tools.run(call);
+  }
+
+  history(): readonly ReplayItem[] {
+    return this.record.conversation.replay();
+  }
+
+  // The end
+
+  /**
+   * Ends the session; what is queued for the client is still delivered. Idempotent.
+   * @param error a sentence for the client, where the call could not go on
+   */
+  finish(reason: EndReason, error?: string): void {
+    if (this.isOver) return;
+    this.#state = 'ending';
+    this.#endReason = reason;
+    this.#error = error;
+    this.#endedAt = new Date();
+    this.observer.ending(reason, error);
+    this.#uplink.close();
+    this.#tools.close();
+    this.#replies.filler?.stop();
+    this.#clock.onEnded(hrNowMs());
+    void this.#upstream.close();
+    void this.#handOver(reason);
+  }
+
+  /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
+  tick(nowMs: number): void {
+    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
+    if (this.#state !== 'active') return;
+    // A poll that waits is a client that is there.
+    if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
+    const isBusy =
+      this.#replies.ledger.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
+    const due = this.#clock.due(nowMs, isBusy);
+    if (due === undefined) return;
+    if (due.type === 'prompt') {
+      this.observer.noInput(due.count);
+      const instructions = fillPlaceholders(due.instructions, this.#values);
+      this.#upstream.command({ type: 'prompt', instructions });
+    } else {
+      this.finish(due.reason, due.why);
+    }
+  }
+
+  /** Sends the call to its fallback where there is one, and concludes where nothing is left to deliver. */
+  async #handOver(reason: EndReason): Promise<void> {
+    this.#replies.downlink.endAll();
+    await this.#replies.downlink.drained();
+    if (this.#state !== 'ending') return;
+    const { fallbackExtension } = this.setup.profile;
+    if (reason === 'upstream_failed' && fallbackExtension !== undefined) {
+      const action: CallAction = {
+        id: randomUUID(),
+        type: 'transfer',
+        extension: fallbackExtension,
+        reason: 'the AI is not available',
+      };
+      this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
+      this.#transferred = action;
+      this.#replies.outbox.pushAction(action);
+    }
+    this.#isHandedOver = true;
+    this.#deliveries.wake();
+    if (this.#replies.outbox.isEmpty) void this.#conclude();
+  }
+
+  /** Makes the summary, once; resolves when it is safe. */
+  #conclude(): Promise<void> {
+    if (this.#state === 'ended') return this.#concluded;
+    this.#state = 'ended';
+    const nowMs = hrNowMs();
+    this.record.replies.settleAll(nowMs);
+    const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
+    this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
+    this.#replies.outbox.close();
+    this.#clock.onEnded(nowMs);
+    this.observer.ended(this.#summary, this.#error);
+    this.#concluded = this.setup.onConcluded(this);
+    return this.#concluded;
+  }
+
+  /** Whether an ended session has been kept long enough. */
+  isForgotten(nowMs: number): boolean {
+    return this.#state === 'ended' && this.#clock.isSummaryExpired(nowMs);
+  }
+
+  #whyOver(): string {
+    return `its session has ended (${this.#endReason ?? 'completed'}${this.#error ? `: ${this.#error}` : ''})`;
+  }
+
+  // Inside
+
+  get #values(): CallValues {
+    const { body, tenantId, aiAgentRef } = this.setup;
+    const { callId, storeId, callerNumber, did } = body;
+    return { callId, tenantId, aiAgentRef, storeId, callerNumber, did };
+  }
+
+  #connect(timeoutMs: number, replay?: readonly ReplayItem[]): Promise<void> {
+    const { profile, formats, target } = this.setup;
+    return this.#upstream.open(
+      {
+        target,
+        settings: realtimeSettings(profile, this.#deps.defaultModel, formats.upstreamType, this.#values),
+        policy: this.#deps.reconnect,
+        greeting: greetingOf(profile, this.#values),
+        minInterruptionMs: profile.minInterruptionMs ?? 0,
+        replay,
+        silenceFrame: silenceFrame(formats.upstream),
+      },
+      timeoutMs,
+    );
+  }
+
+  async #onWorkerLost(error: Error): Promise<void> {
+    const lostAtMs = hrNowMs();
+    this.observer.workerLost(error);
+    // A session that is still being created fails with its creation.
+    if (this.isOver || this.#state === 'creating') return;
+    this.#replies.downlink.endAll();
+    if (!this.#deps.survivesWorkerLoss) {
+      this.finish('upstream_failed', 'the session worker of this call died');
+      return;
+    }
+    this.record.giveUpTranscripts();
+    const history = this.history();
+    this.#clock.onUpstream(false, lostAtMs);
+    if (this.#upstream.isCutShort || isUnanswered(history) || this.record.isToolRunning) this.#replies.filler?.await();
+    const { maxOutageMs } = this.#deps.reconnect;
+    const { workersLost } = this.#upstream;
+    try {
+      await this.#connect(maxOutageMs, history);
+      this.#clock.onUpstream(true, hrNowMs());
+      this.observer.workerReplaced(hrNowMs() - lostAtMs);
+    } catch (cause) {
+      // A worker that died under this attempt has had the next one begun.
+      if (this.#upstream.workersLost > workersLost) return;
+      this.finish('upstream_failed', toCreateError(cause, maxOutageMs).message);
+    }
+  }
+
+  #onCallerAudio(audioMs: number): void {
+    this.#clock.onCallerAudio();
+    this.observer.callerAudio(audioMs);
+  }
+
+  #onDtmf(digits: string): void {
+    this.observer.dtmf(digits.length);
+    this.#clock.onCallerActive(hrNowMs());
+    this.#upstream.command({ type: 'dtmf', digits });
+  }
+
+  get #filler(): ReplyPathOptions['filler'] {
+    const { profile, formats } = this.setup;
+    const { fillerFile } = profile;
+    if (fillerFile === undefined) return undefined;
+    return { load: () => this.#deps.fillers.load(fillerFile, formats.call), afterMs: this.#deps.fillerAfterMs };
+  }
+
+  #onActionDelivered(action: CallAction): void {
+    if (action.type === 'transfer') this.#transferred = action;
+    this.#tools.settleAction(action.id, true);
+    this.observer.actionDelivered(action.type);
+    this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
+  }
+}

@@ -1,0 +1,136 @@
+import { createHmac } from 'node:crypto';
+import type { RealtimeFunctionTool } from 'openai/resources/realtime/realtime';
+import type { AudioFormat, Encoding, SampleRateHz } from '../audio/format.ts';
+import { silenceByte } from '../audio/format.ts';
+import type { AgentProfile, ProfileTool } from '../backend/profiles/agent-profile.ts';
+import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
+import { ApiError } from '../http/errors.ts';
+import type { CreateBody } from '../http/schemas.ts';
+import type { RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
+import { appendFrame } from '../workers/audio/uplink-job.ts';
+
+/** The audio formats of one call: the client's, and the upstream's, which is the same for G.711. */
+export interface CallFormats {
+  readonly call: AudioFormat;
+  readonly upstream: AudioFormat;
+  readonly upstreamType: UpstreamAudioType;
+}
+
+/** @throws {ApiError} `invalid_field` for a rate the encoding does not have */
+export function callFormats(body: CreateBody): CallFormats {
+  const encoding: Encoding = body.encoding ?? 'pcm16';
+  if (encoding === 'pcm16') {
+    const sampleRateHz: SampleRateHz = body.sampleRate ?? 16_000;
+    return {
+      call: { encoding, sampleRateHz },
+      upstream: { encoding, sampleRateHz: 24_000 },
+      upstreamType: 'audio/pcm',
+    };
+  }
+  if (body.sampleRate !== undefined && body.sampleRate !== 8000) {
+    throw new ApiError('invalid_field', `sampleRate is ${body.sampleRate}, but must be 8000 with encoding ${encoding}`);
+  }
+  const format: AudioFormat = { encoding, sampleRateHz: 8000 };
+  return { call: format, upstream: format, upstreamType: `audio/${encoding}` };
+}
+
+/** An append event of 100 ms of silence in the upstream's format. */
+export function silenceFrame({ encoding, sampleRateHz }: AudioFormat): string {
+  const length = (sampleRateHz / 10) * (encoding === 'pcm16' ? 2 : 1);
+  return appendFrame(new Uint8Array(length).fill(silenceByte(encoding)));
+}
+
+/** What the upstream is configured with for a call of this agent. */
+export function realtimeSettings(
+  profile: AgentProfile,
+  defaultModel: string,
+  audioType: UpstreamAudioType,
+  values: CallValues,
+): RealtimeSettings {
+  const detection = profile.turnDetection ?? { type: 'server_vad' };
+  return {
+    model: profile.model ?? defaultModel,
+    instructions: fillPlaceholders(profile.instructions, values),
+    voice: profile.voice ?? 'marin',
+    speed: profile.speed ?? 1,
+    audioType,
+    turnDetection:
+      detection.type === 'semantic_vad'
+        ? { type: 'semantic_vad', eagerness: detection.eagerness ?? 'auto' }
+        : {
+            type: 'server_vad',
+            threshold: detection.threshold ?? 0.5,
+            prefixPaddingMs: detection.prefixPaddingMs ?? 300,
+            silenceDurationMs: detection.silenceDurationMs ?? 500,
+          },
+    interruptedBy: 'server',
+    noiseReduction: profile.noiseReduction === undefined ? 'near_field' : profile.noiseReduction,
+    transcriptionModel:
+      profile.transcriptionModel === undefined ? 'gpt-4o-mini-transcribe' : profile.transcriptionModel,
+    language: profile.language,
+    maxOutputTokens: profile.maxOutputTokens ?? 4096,
+    tools: (profile.tools ?? []).map((tool) => functionTool(tool, profile)),
+  };
+}
+
+/** How the agent is asked to say something word for word. */
+export function sayExactly(text: string): string {
+  return `Say exactly: "${text}"`;
+}
+
+/** What the agent is asked to say first. */
+export function greetingOf(
+  { greeting }: AgentProfile,
+  values: CallValues,
+): { instructions: string; interruptible: boolean } | undefined {
+  if (!greeting) return undefined;
+  return {
+    instructions: greeting.say
+      ? sayExactly(fillPlaceholders(greeting.say, values))
+      : fillPlaceholders(greeting.instructions ?? 'Greet the caller.', values),
+    interruptible: greeting.interruptible ?? true,
+  };
+}
+
+function functionTool(tool: ProfileTool, profile: AgentProfile): RealtimeFunctionTool {
+  switch (tool.type) {
+    case 'webhook':
+      return { type: 'function', name: tool.name, description: tool.description, parameters: tool.parameters };
+    case 'transfer_to_extension':
+      return {
+        type: 'function',
+        name: 'transfer_to_extension',
+        description:
+          tool.description ?? 'Put the caller through to a colleague. Tell the caller so before you call this.',
+        parameters: {
+          type: 'object',
+          properties: {
+            extension: { type: 'string', enum: profile.transferExtensions ?? [] },
+            reason: { type: 'string', description: 'Why, in a few words' },
+          },
+          required: ['extension'],
+        },
+      };
+    case 'end_call':
+      return {
+        type: 'function',
+        name: 'end_call',
+        description: tool.description ?? 'Hang up. Say goodbye before you call this.',
+        parameters: { type: 'object', properties: { reason: { type: 'string' } } },
+      };
+  }
+}
+
+/**
+ * A stable id of a caller that does not tell who it is: a keyed hash, so that nobody can find the number by trying
+ * them all.
+ */
+export function callerHash(hashKey: string, tenantId: string, callerNumber: string | undefined): string | undefined {
+  if (callerNumber === undefined || callerNumber === '') return undefined;
+  return createHmac('sha256', hashKey).update(`${tenantId}\n${callerNumber}`).digest('hex').slice(0, 32);
+}
+
+/** A caller's number as logs show it: its last two digits. */
+export function maskNumber(number: string | undefined): string | undefined {
+  return number === undefined ? undefined : `…${number.slice(-2)}`;
+}

@@ -1,0 +1,196 @@
+import type { Sink } from '../../bus/index.ts';
+import { ApiError, invalidAudio } from '../../http/errors.ts';
+import type { IncomingChunk } from '../../http/gateway.ts';
+import type { CallerFrame } from '../../realtime/session.ts';
+import { AudioRing } from '../../upstream/audio-ring.ts';
+import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
+import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
+import type { AudioLane } from '../../workers/audio/pool.ts';
+import { ChunkSequencer } from './chunk-sequencer.ts';
+
+/** Chunks and frames of one call that may wait on this side of the upstream. */
+const MAX_QUEUED_CHUNKS = 100;
+/** Bytes of chunks that may wait, as the client sent them. */
+const MAX_QUEUED_BYTES = 20_000_000;
+
+export interface UplinkOptions {
+  readonly lane: AudioLane<UplinkInput, UplinkOutput>;
+  /** Audio kept while there is no worker to take it. */
+  readonly keepAudioMs: number;
+  readonly onDtmf: (digits: string) => void;
+  /** Audio of the caller was accepted. */
+  readonly onAudio: (audioMs: number) => void;
+  /** A chunk was refused, or dropped because it is `late` or a `repeat`. */
+  readonly onRejected: (reason: string) => void;
+  /** Numbers that never came. */
+  readonly onSkipped: (count: number) => void;
+  /** How long an early chunk waits for the missing one. */
+  readonly reorderWaitMs?: number | undefined;
+}
+
+/** A chunk in the order of the call, and whoever waits for it. */
+interface Placed {
+  readonly chunk: IncomingChunk;
+  readonly done: (error?: Error) => void;
+}
+
+/** One call's way up: puts chunks in order, has them checked and converted, and streams them to the session worker. */
+export class Uplink {
+  readonly #options: UplinkOptions;
+  readonly #sequencer: ChunkSequencer<Placed>;
+  readonly #ring: AudioRing;
+  #sink: Sink<CallerFrame> | undefined;
+  /** Whether this call numbers its chunks; known from the first. */
+  #numbered: boolean | undefined;
+  #holeTimer: NodeJS.Timeout | undefined;
+  #queuedBytes = 0;
+  #closed = false;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+    this.#ring = new AudioRing(options.keepAudioMs);
+    this.#sequencer = new ChunkSequencer(
+      (placed) => this.#process(placed),
+      (count) => options.onSkipped(count),
+      options.reorderWaitMs,
+    );
+  }
+
+  get nextChunkSeq(): number {
+    return this.#sequencer.next;
+  }
+
+  /** Audio goes to this sink from now on, beginning with what was kept; undefined: it is kept. */
+  attach(sink: Sink<CallerFrame> | undefined): void {
+    this.#sink = sink;
+    if (sink) for (const frame of this.#ring.take().frames) sink.write(frame);
+  }
+
+  /**
+   * Takes a chunk in; resolves when it was accepted.
+   * @throws {ApiError} `invalid_field`, `invalid_audio`, `upstream_busy`
+   */
+  accept(chunk: IncomingChunk): Promise<void> {
+    const { chunkSeq } = chunk;
+    this.#checkNumbering(chunkSeq);
+    if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) {
+      this.#options.onRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
+      return Promise.resolve();
+    }
+    this.#checkRoom();
+    const bytes = chunk.audio?.data.length ?? 0;
+    this.#queuedBytes += bytes;
+    return new Promise((resolve, reject) => {
+      const done = (error?: Error) => {
+        this.#queuedBytes -= bytes;
+        if (error) reject(error);
+        else resolve();
+      };
+      if (chunkSeq === undefined) this.#process({ chunk, done });
+      else this.#offer(chunkSeq, { chunk, done });
+    });
+  }
+
+  /** Uses up the number of a chunk that was refused, so that none waits for it. */
+  consume(chunkSeq: number): void {
+    if (this.#numbered === false) return;
+    this.#numbered = true;
+    this.#offer(chunkSeq, { chunk: { receivedAtMs: 0 }, done() {} });
+  }
+
+  /** What still comes is taken and forgotten. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#holeTimer);
+    this.#sequencer.flush();
+    this.#sink?.end();
+    this.#sink = undefined;
+  }
+
+  #checkNumbering(chunkSeq: number | undefined): void {
+    const numbered = chunkSeq !== undefined;
+    this.#numbered ??= numbered;
+    if (this.#numbered === numbered) return;
+    throw new ApiError(
+      'invalid_field',
+      numbered
+        ? `chunkSeq is ${chunkSeq}, but this call began without it: number all chunks or none`
+        : 'chunkSeq is missing, but this call began with it: number all chunks or none',
+    );
+  }
+
+  #checkRoom(): void {
+    const queued = this.#options.lane.pending + (this.#sink?.queued ?? 0);
+    if (queued < MAX_QUEUED_CHUNKS && this.#queuedBytes < MAX_QUEUED_BYTES) return;
+    this.#options.onRejected('upstream_busy');
+    throw new ApiError(
+      'upstream_busy',
+      `${queued} chunks of this call wait for the upstream: send this one again later`,
+      {
+        retryAfterSeconds: 1,
+      },
+    );
+  }
+
+  #offer(chunkSeq: number, placed: Placed): void {
+    if (this.#sequencer.offer(chunkSeq, placed, performance.now()) !== 'repeat') this.#watchForHole();
+  }
+
+  /** Gives up what is missing once the chunk that waits for it has waited long enough. */
+  #watchForHole(): void {
+    clearTimeout(this.#holeTimer);
+    const { expiresAtMs } = this.#sequencer;
+    if (expiresAtMs === undefined) return;
+    this.#holeTimer = setTimeout(
+      () => {
+        this.#sequencer.expire(performance.now());
+        this.#watchForHole();
+      },
+      Math.max(1, Math.ceil(expiresAtMs - performance.now())),
+    );
+  }
+
+  #process({ chunk, done }: Placed): void {
+    const { audio, dtmf } = chunk;
+    if (this.#closed) {
+      done();
+      return;
+    }
+    if (audio === undefined) {
+      if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+      done();
+      return;
+    }
+    this.#options.lane
+      .push(audio)
+      .then((output) => {
+        this.#forward(output, chunk);
+        done();
+      })
+      .catch((error: Error) => done(error));
+  }
+
+  /** @throws {ApiError} `invalid_audio` */
+  #forward(output: UplinkOutput, { receivedAtMs, dtmf }: IncomingChunk): void {
+    if (!output.ok) {
+      if (output.reason === INTERNAL_FAILURE) throw new Error(output.message);
+      this.#options.onRejected(output.reason);
+      throw invalidAudio(output.message);
+    }
+    this.#options.onAudio(output.audioMs);
+    if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+    for (const { frame, audioMs } of output.frames) {
+      this.#send({
+        frame,
+        audioMs,
+        receivedAtMs,
+        ...(output.voicedMs === undefined ? {} : { voicedMs: output.voicedMs / output.frames.length }),
+      });
+    }
+  }
+
+  #send(frame: CallerFrame): void {
+    if (this.#sink) this.#sink.write(frame);
+    else if (!this.#closed) this.#ring.push(frame);
+  }
+}

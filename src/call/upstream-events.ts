@@ -1,0 +1,69 @@
+import { hrNowMs } from '../clock.ts';
+import type { ReportedEvent } from '../workers/session/service.ts';
+import type { CallObserver } from './record/observer.ts';
+import type { CallRecord } from './record/record.ts';
+import type { SessionClock } from './session-clock.ts';
+
+export interface UpstreamEventsOptions {
+  readonly record: CallRecord;
+  readonly observer: CallObserver;
+  readonly clock: SessionClock;
+  /** The connection is lost; another is being made. */
+  readonly onLost: (isAnswerDue: boolean) => void;
+  readonly onSpeech: () => void;
+  /** The upstream is gone for good. */
+  readonly onFailed: (code: string, message: string) => void;
+}
+
+/** Does what follows on the main thread from what a call's session reports. */
+export class UpstreamEvents {
+  readonly #options: UpstreamEventsOptions;
+
+  constructor(options: UpstreamEventsOptions) {
+    this.#options = options;
+  }
+
+  handle(event: ReportedEvent): void {
+    const { record, observer, clock, onLost, onSpeech, onFailed } = this.#options;
+    observer.upstream(event);
+    switch (event.type) {
+      case 'speech_started':
+        clock.onSpeech(true, hrNowMs());
+        onSpeech();
+        break;
+      case 'speech_stopped':
+        clock.onSpeech(false, hrNowMs());
+        break;
+      case 'item_added':
+        record.conversation.add(event.itemId, event.previousItemId, event.role);
+        break;
+      case 'item_removed':
+        record.removeItem(event.itemId);
+        break;
+      case 'item_renamed':
+        record.conversation.rename(event.itemId, event.newItemId);
+        break;
+      case 'user_text':
+        record.userText(event.itemId, event.text);
+        break;
+      case 'assistant_text':
+        record.replies.setText(event.itemId, event.text, event.audioMs);
+        break;
+      case 'response_started':
+      case 'response_done':
+        clock.onAgentActive(hrNowMs());
+        break;
+      case 'upstream_lost':
+        clock.onUpstream(false, hrNowMs());
+        onLost(event.isAnswerDue);
+        break;
+      case 'upstream_restored':
+      case 'rotated':
+        clock.onUpstream(true, hrNowMs());
+        break;
+      case 'upstream_failed':
+        onFailed(event.code, event.message);
+        break;
+    }
+  }
+}

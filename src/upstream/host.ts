@@ -1,0 +1,140 @@
+import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
+import type { ReplayItem } from './conversation.ts';
+
+/** What a realtime session reports, in order. Plain data: it crosses threads. Times are `process.hrtime` milliseconds. */
+export type SessionEvent =
+  | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number; readonly atMs: number }
+  | { readonly type: 'speech_started'; readonly itemId: string; readonly atMs: number }
+  | { readonly type: 'speech_stopped'; readonly itemId: string; readonly atMs: number }
+  | {
+      readonly type: 'item_added';
+      readonly itemId: string;
+      readonly previousItemId: string | null;
+      readonly role: 'user' | 'assistant';
+    }
+  | { readonly type: 'item_removed'; readonly itemId: string }
+  /** The upstream knows an item by another id from here on. */
+  | { readonly type: 'item_renamed'; readonly itemId: string; readonly newItemId: string }
+  /** `text` null: the transcription failed. */
+  | { readonly type: 'user_text'; readonly itemId: string; readonly text: string | null }
+  /** Everything the assistant said in an item, heard or not, and how long that takes. Comes once an item. */
+  | { readonly type: 'assistant_text'; readonly itemId: string; readonly text: string; readonly audioMs: number }
+  | { readonly type: 'response_started'; readonly responseId: string; readonly atMs: number }
+  | {
+      readonly type: 'response_done';
+      readonly responseId: string;
+      readonly status: string;
+      /** Why it was not completed. */
+      readonly reason?: string;
+      readonly usage?: TokenUsage;
+    }
+  | { readonly type: 'dtmf_sent'; readonly digits: string }
+  | { readonly type: 'truncated'; readonly itemId: string; readonly audioEndMs: number }
+  | {
+      readonly type: 'upstream_error';
+      readonly verdict: 'benign' | 'retryable' | 'fatal';
+      readonly code: string;
+      readonly message: string;
+    }
+  | {
+      readonly type: 'upstream_lost';
+      readonly code: string;
+      readonly message: string;
+      /** The caller waits for an answer, or for the rest of one. */
+      readonly isAnswerDue: boolean;
+    }
+  | {
+      readonly type: 'upstream_restored';
+      readonly outageMs: number;
+      readonly attempt: number;
+      readonly droppedAudioMs: number;
+    }
+  | { readonly type: 'rotated'; readonly tookMs: number }
+  /** The session is over; nothing follows. */
+  | { readonly type: 'upstream_failed'; readonly code: string; readonly message: string };
+
+/** Tokens of one response. Cached tokens are part of the input tokens. */
+export interface TokenUsage {
+  readonly inputText: number;
+  readonly inputAudio: number;
+  readonly cachedText: number;
+  readonly cachedAudio: number;
+  readonly outputText: number;
+  readonly outputAudio: number;
+}
+
+/** A piece of a reply item's audio, the mark behind its last piece, or a mark between pieces. */
+export type ReplyAudio =
+  | {
+      readonly kind: 'delta';
+      readonly itemId: string;
+      /** As it came: base64 in the upstream's encoding. */
+      readonly base64: string;
+      readonly audioMs: number;
+      /** What has been added to the item's text since the piece before. */
+      readonly text?: string;
+      /** When it came off the socket. */
+      readonly receivedAtMs: number;
+    }
+  | { readonly kind: 'end'; readonly itemId: string }
+  /** Everything that was said before this tool was called has been sent. */
+  | { readonly kind: 'tool'; readonly toolCallId: string };
+
+/** A reply item that the caller may not have heard to its end. */
+export interface OpenItem {
+  readonly itemId: string;
+  readonly receivedMs: number;
+  /** The profile says that it is not to be interrupted. */
+  readonly isProtected: boolean;
+}
+
+/** A reply of an earlier session of the same call, which the caller may not have heard to its end. */
+export interface HandedReply {
+  readonly itemId: string;
+  readonly text: string;
+  /** What all of the text takes to say. */
+  readonly audioMs: number;
+}
+
+/** What the gateway decided about an interruption. */
+export interface InterruptVerdict {
+  /** Items cut short, with the milliseconds that were heard. Empty: there was nothing to interrupt. */
+  readonly cuts: readonly { readonly itemId: string; readonly heardMs: number }[];
+  /** Items that were heard to their end, and need not be asked about again. */
+  readonly heard: readonly string[];
+  /** Something that is not to be interrupted is being played, so nothing was. */
+  readonly isProtected: boolean;
+}
+
+/** A function the model called. */
+export interface ToolCall {
+  readonly itemId: string;
+  readonly toolCallId: string;
+  readonly name: string;
+  /** JSON as the model wrote it. */
+  readonly arguments: string;
+}
+
+/** What the model is told of a tool's run. */
+export interface ToolResult {
+  readonly output: string;
+  /** False where the call is about to end, so that the model says nothing more. */
+  readonly respond: boolean;
+}
+
+/** What a realtime session needs of the gateway around it. */
+export interface RealtimeHost {
+  event(event: SessionEvent): void;
+  audio(audio: ReplyAudio): void;
+  /** Whether the caller is still being played something that may be interrupted. */
+  isPlaying(items: readonly OpenItem[]): Promise<boolean>;
+  /** Stops playback of what is unheard, and says where it stopped. */
+  interrupt(items: readonly OpenItem[], startedAtMs: number): Promise<InterruptVerdict>;
+  runTool(call: ToolCall): Promise<ToolResult>;
+  /** The conversation so far, as heard. */
+  history(): Promise<readonly ReplayItem[]>;
+  /** Resolves when another connection may be opened. */
+  connectPermit(): Promise<void>;
+  /** What became of a permitted attempt. */
+  connectResult(result: 'ok' | UpstreamErrorClass): void;
+}

@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { Deliveries } from '../../../src/call/reply/deliveries.ts';
+import { Outbox } from '../../../src/call/reply/outbox.ts';
+import type { Departure } from '../../../src/http/gateway.ts';
+import type { EndReason } from '../../../src/http/schemas.ts';
+
+const present = (): Departure => ({ isGone: false, onGone: undefined });
+
+function call() {
+  const delivered: number[] = [];
+  const handedOver: number[] = [];
+  const standing: { isOver: boolean; endReason?: EndReason; error?: string } = { isOver: false };
+  let lastAnswers = 0;
+  const outbox: Outbox = new Outbox(
+    ({ seq }) => delivered.push(seq),
+    () => deliveries.wake(),
+  );
+  const deliveries: Deliveries = new Deliveries({
+    outbox,
+    standing: () => standing,
+    onAudio: (entries) => handedOver.push(...entries.map(({ seq }) => seq)),
+    onLastAnswer: () => {
+      lastAnswers += 1;
+    },
+  });
+  return {
+    outbox,
+    deliveries,
+    delivered,
+    handedOver,
+    standing,
+    lastAnswers: () => lastAnswers,
+    say(...base64: string[]) {
+      outbox.pushAudio(
+        'item',
+        base64.map((text) => ({ base64: text, frameMs: 60, audioMs: 60 })),
+        0,
+      );
+    },
+    poll: (query: { ack?: number; maxMs?: number } = {}, timeoutMs = 10_000, client: Departure = present()) =>
+      deliveries.poll(query, timeoutMs, client),
+  };
+}
+
+describe('Deliveries', () => {
+  it('joins what is queued into one answer', async () => {
+    const { outbox, say, poll, handedOver } = call();
+    say('AAAA', 'BBBB');
+    outbox.pushTranscript('[User]: Hello');
+    outbox.pushTranscript('[AI]: Hi there!');
+    const { answer } = await poll();
+    expect(answer).toEqual({
+      audio: 'AAAABBBB',
+      transcript: '[User]: Hello\n[AI]: Hi there!',
+      seq: 3,
+      generation: 0,
+      hasMore: true,
+    });
+    expect(handedOver).toEqual([0, 1]);
+  });
+
+  it('leaves out what it does not have: nothing is null and nothing is empty', async () => {
+    const { poll } = call();
+    const { answer } = await poll({}, 0);
+    expect(answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+  });
+
+  it('answers a waiting poll when something comes', async () => {
+    const { say, poll } = call();
+    const waiting = poll();
+    say('AAAA');
+    expect((await waiting).answer.audio).toBe('AAAA');
+  });
+
+  it('answers a waiting poll when its time is over', async () => {
+    const { poll } = call();
+    expect((await poll({}, 5)).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+  });
+
+  it('answers the first of two polls at once, with nothing', async () => {
+    const { say, poll } = call();
+    const first = poll();
+    const second = poll();
+    expect((await first).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+    say('AAAA');
+    expect((await second).answer.audio).toBe('AAAA');
+  });
+
+  it('ends the wait of a client that is gone, and keeps what comes for the next poll', async () => {
+    const { say, poll, deliveries } = call();
+    const client = present();
+    const waiting = poll({}, 10_000, client);
+    expect(deliveries.isAwaited).toBe(true);
+    client.onGone?.();
+    expect((await waiting).answer.audio).toBeUndefined();
+    expect(deliveries.isAwaited).toBe(false);
+    say('AAAA');
+    expect((await poll()).answer.audio).toBe('AAAA');
+  });
+
+  it('takes an acknowledgement when the poll comes, not when it is answered', async () => {
+    const { say, poll, delivered } = call();
+    say('AAAA');
+    (await poll({ ack: -1 })).written();
+    expect(delivered).toEqual([]);
+    const waiting = poll({ ack: 0 }, 20);
+    expect(delivered).toEqual([0]);
+    await waiting;
+  });
+
+  it('never says the seq of an answer that an acknowledging client may not have', async () => {
+    const { say, poll } = call();
+    const superseded = poll({ ack: -1 });
+    const winner = poll({ ack: -1 });
+    say('AAAA');
+    expect((await winner).answer.seq).toBe(0);
+    expect((await superseded).answer.seq).toBe(-1);
+  });
+
+  it('breaks off an answer that a client without acknowledgements no longer waits for, and repeats it', async () => {
+    const { say, poll } = call();
+    say('AAAA');
+    const slow = await poll();
+    let isCutOff = false;
+    slow.response = {
+      destroy() {
+        isCutOff = true;
+        queueMicrotask(() => slow.aborted());
+      },
+    };
+    const next = await poll();
+    expect(isCutOff).toBe(true);
+    expect(next.answer.audio).toBe('AAAA');
+  });
+
+  it('does not break off the answers of a client that acknowledges', async () => {
+    const { say, poll } = call();
+    say('AAAA');
+    const slow = await poll({ ack: -1 });
+    slow.response = {
+      destroy() {
+        throw new Error('not to be called');
+      },
+    };
+    expect((await poll({ ack: -1 })).answer.audio).toBe('AAAA');
+  });
+
+  it('tells of an interruption once in each kind of answer, and completes a waiting poll with it', async () => {
+    const { outbox, deliveries, poll } = call();
+    const waiting = poll();
+    outbox.interrupt();
+    deliveries.interrupted();
+    expect((await waiting).answer).toEqual({ seq: -1, generation: 1, interrupted: true, hasMore: true });
+    expect((await poll({}, 0)).answer.interrupted).toBeUndefined();
+    expect(deliveries.takeInterrupted('stream')).toBe(true);
+    expect(deliveries.takeInterrupted('stream')).toBe(false);
+  });
+
+  it('tells of an interruption again when the answer that did was lost', async () => {
+    const { outbox, deliveries, poll } = call();
+    outbox.interrupt();
+    deliveries.interrupted();
+    (await poll({}, 0)).aborted();
+    expect((await poll({}, 0)).answer.interrupted).toBe(true);
+    expect(deliveries.takeInterrupted('stream')).toBe(true);
+    deliveries.giveBackInterrupted('stream');
+    expect(deliveries.now('stream', {}).answer.interrupted).toBe(true);
+  });
+
+  it('may bring audio of the new generation along with the interruption', async () => {
+    const { outbox, deliveries, say, poll } = call();
+    say('old!');
+    outbox.interrupt();
+    deliveries.interrupted();
+    say('new!');
+    expect((await poll()).answer).toMatchObject({ audio: 'new!', generation: 1, interrupted: true });
+  });
+
+  it('says that nothing more comes only when the call is over and everything was delivered', async () => {
+    const { say, poll, standing, lastAnswers } = call();
+    say('AAAA');
+    standing.isOver = true;
+    standing.endReason = 'agent_hangup';
+    const speech = await poll();
+    expect(speech.answer).toEqual({ audio: 'AAAA', seq: 0, generation: 0, hasMore: true });
+    speech.written();
+    const last = await poll();
+    expect(last.answer).toEqual({ seq: 0, generation: 0, hasMore: false, endReason: 'agent_hangup' });
+    expect(lastAnswers()).toBe(0);
+    last.aborted();
+    expect(lastAnswers()).toBe(0);
+    (await poll()).written();
+    expect(lastAnswers()).toBe(1);
+  });
+
+  it('waits for an acknowledgement before it says that nothing more comes', async () => {
+    const { say, poll, standing } = call();
+    say('AAAA');
+    standing.isOver = true;
+    (await poll({ ack: -1 })).written();
+    expect((await poll({ ack: -1 })).answer).toMatchObject({ audio: 'AAAA', hasMore: true });
+    expect((await poll({ ack: 0 })).answer).toEqual({ seq: 0, generation: 0, hasMore: false });
+  });
+
+  it('does not keep a client polling while an answer is on its way to it', async () => {
+    const { say, poll, standing } = call();
+    say('AAAA');
+    standing.isOver = true;
+    const slow = await poll();
+    const waiting = poll();
+    slow.written();
+    expect((await waiting).answer.hasMore).toBe(false);
+  });
+
+  it('says why a call could not go on', async () => {
+    const { poll, standing } = call();
+    Object.assign(standing, { isOver: true, endReason: 'upstream_failed', error: 'the AI failed' });
+    expect((await poll()).answer).toMatchObject({
+      hasMore: false,
+      endReason: 'upstream_failed',
+      error: 'the AI failed',
+    });
+  });
+});

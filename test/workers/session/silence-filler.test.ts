@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { type FillableSession, SILENCE_AFTER_MS, SilenceFiller } from '../../../src/workers/session/silence-filler.ts';
+
+class Quiet implements FillableSession {
+  silentSinceMs: number | undefined = 0;
+  sentAtMs: number[] = [];
+
+  sendSilence(nowMs: number): void {
+    this.sentAtMs.push(nowMs);
+  }
+}
+
+/** Runs a filler in virtual time, whose timers come `lateMs(nowMs)` late. */
+function run(untilMs: number, lateMs: (nowMs: number) => number = () => 0, ...sessions: Quiet[]): void {
+  const filler = new SilenceFiller(new Map(sessions.map((session, index) => [index, session])));
+  let nowMs = 0;
+  while (nowMs <= untilMs) {
+    const waitMs = filler.tick(nowMs);
+    expect(waitMs).toBeLessThanOrEqual(SILENCE_AFTER_MS);
+    nowMs += Math.max(1, waitMs);
+    nowMs += lateMs(nowMs);
+  }
+}
+
+describe('SilenceFiller', () => {
+  it('fills a session once it has been quiet, at the pace of the clock, when it has looked twice', () => {
+    const session = new Quiet();
+    run(1_000, undefined, session);
+    expect(session.sentAtMs).toEqual([350, 450, 550, 650, 750, 850, 950]);
+  });
+
+  it('keeps the time of each of many sessions', () => {
+    const sessions = Array.from({ length: 10 }, (_, index) => {
+      const session = new Quiet();
+      session.silentSinceMs = index * 30;
+      return session;
+    });
+    run(2_000, undefined, ...sessions);
+    for (const [index, { sentAtMs }] of sessions.entries()) {
+      const firstMs = index * 30 + SILENCE_AFTER_MS;
+      expect(sentAtMs[0]).toBeGreaterThanOrEqual(firstMs);
+      expect(sentAtMs[0]).toBeLessThanOrEqual(firstMs + 50);
+      for (const [frame, atMs] of sentAtMs.entries()) expect(atMs).toBe(sentAtMs[0]! + 100 * frame);
+    }
+  });
+
+  it('fills nothing before a client has sent something', () => {
+    const session = new Quiet();
+    session.silentSinceMs = undefined;
+    run(5_000, (nowMs) => (nowMs === 300 ? 1_000 : 0), session);
+    expect(session.sentAtMs).toEqual([]);
+  });
+
+  it('fills nothing while a client sends', () => {
+    const session = new Quiet();
+    const sendEvery200Ms = (nowMs: number) => {
+      session.silentSinceMs = nowMs - (nowMs % 200);
+      return 0;
+    };
+    run(5_000, sendEvery200Ms, session);
+    expect(session.sentAtMs).toEqual([]);
+  });
+
+  it('catches up when a timer is late', () => {
+    const session = new Quiet();
+    run(1_000, (nowMs) => (nowMs === 550 ? 40 : 0), session);
+    expect(session.sentAtMs).toEqual([350, 450, 590, 650, 750, 850, 950]);
+  });
+
+  it.each([300, 350, 450])('takes its own standstill at %i ms for no quiet of a client', (atMs) => {
+    const session = new Quiet();
+    const other = new Quiet();
+    other.silentSinceMs = 10;
+    run(1_800, (nowMs) => (nowMs === atMs ? 1_000 : 0), session, other);
+    const inDoubt = (sentAtMs: number) => sentAtMs >= atMs + 10 && sentAtMs < atMs + 1_050;
+    expect([...session.sentAtMs, ...other.sentAtMs].filter(inDoubt)).toEqual([]);
+    expect(session.sentAtMs.at(-1)).toBeGreaterThan(1_700);
+  });
+
+  it('still fills when it is always late', () => {
+    const session = new Quiet();
+    run(20_000, () => 500, session);
+    expect(session.sentAtMs.length).toBeGreaterThan(5);
+  });
+});
