@@ -5,7 +5,7 @@
  *     npx node bench/resampler.ts [--json]
  */
 import { cpus } from 'node:os';
-import type { SampleRateHz } from '../src/audio/format.ts';
+import type { SampleRateHz } from '../src/audio/sample-rates.ts';
 import { noise } from '../test/support/tones.ts';
 import type { Contestant, Conversion } from './resampler/contestant.ts';
 import { others, ours } from './resampler/contestants.ts';

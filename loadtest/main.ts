@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
-import { isSampleRateHz, type SampleRateHz } from '../src/audio/format.ts';
+import { isSampleRateHz, type SampleRateHz } from '../src/audio/sample-rates.ts';
 import { checked } from './arguments.ts';
 import { defaultJitterMs, type LoadOptions } from './options.ts';
 import { parseCount, parseDurationMs, parseRampPerSecond, parseWorkers } from './parse.ts';

@@ -1,4 +1,4 @@
-import type { AudioFormat } from '../src/audio/format.ts';
+import type { AudioFormat } from '../src/audio/codec.ts';
 import type { Expectation, RequestMode } from './protocol.ts';
 import type { Slo } from './slo.ts';
 

@@ -1,4 +1,4 @@
-import type { AudioFormat } from '../src/audio/format.ts';
+import type { AudioFormat } from '../src/audio/codec.ts';
 import type { HistogramSnapshot } from './histogram.ts';
 
 /** How a call listens and sends: `poll1`: the answer to each chunk carries what is queued; `longpoll`: a poll waits beside. */

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { type AudioFormat, bytesPerMs, type Encoding, type SampleRateHz } from '../src/audio/format.ts';
-import { aLawFromPcm16, muLawFromPcm16, pcm16FromALaw, pcm16FromMuLaw } from '../src/audio/g711.ts';
-import { bytesFromPcm16 } from '../src/audio/pcm16.ts';
+import { type AudioFormat, bytesPerMs, codecOf, type Encoding } from '../src/audio/codec.ts';
 import { createResamplerState, resample, resampleWhole } from '../src/audio/resampler.ts';
+import type { SampleRateHz } from '../src/audio/sample-rates.ts';
 import { readWav } from '../src/audio/wav.ts';
 import { Reference } from './reference.ts';
 
@@ -47,10 +46,10 @@ export function recordingOf(name: string, samples: Int16Array, format: AudioForm
   const chunkCount = Math.ceil(samples.length / chunkSamples / 2) * 2;
   const round = new Int16Array(chunkCount * chunkSamples);
   round.set(samples);
-  const bytes = encode(round, format.encoding);
+  const bytes = codecOf(format.encoding).encode(round);
   const chunkBytes = bytesPerMs(format) * chunkMs;
   const chunks = Array.from({ length: chunkCount }, (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes));
-  const silence = encode(new Int16Array(chunkSamples), format.encoding);
+  const silence = codecOf(format.encoding).encode(new Int16Array(chunkSamples));
   return {
     name,
     format,
@@ -76,27 +75,7 @@ export function lookAheadMs({ encoding, sampleRateHz }: AudioFormat): number {
 
 /** A caller's bytes as samples; of PCM16 a view, where the bytes lie at an even address. */
 export function decode(bytes: Uint8Array, encoding: Encoding): Int16Array {
-  switch (encoding) {
-    case 'pcm16':
-      return bytes.byteOffset % 2 === 0
-        ? new Int16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 1)
-        : new Int16Array(bytes.slice().buffer);
-    case 'pcmu':
-      return pcm16FromMuLaw(bytes);
-    case 'pcma':
-      return pcm16FromALaw(bytes);
-  }
-}
-
-function encode(samples: Int16Array, encoding: Encoding): Uint8Array {
-  switch (encoding) {
-    case 'pcm16':
-      return bytesFromPcm16(samples);
-    case 'pcmu':
-      return muLawFromPcm16(samples);
-    case 'pcma':
-      return aLawFromPcm16(samples);
-  }
+  return codecOf(encoding).decode(bytes);
 }
 
 function readSamples(path: string, rateHz: SampleRateHz): Int16Array {
@@ -113,7 +92,7 @@ function readSamples(path: string, rateHz: SampleRateHz): Int16Array {
  * every round but the first sounds like.
  */
 function heardOf(round: Int16Array, { encoding, sampleRateHz }: AudioFormat): Int16Array {
-  if (encoding !== 'pcm16') return decode(encode(round, encoding), encoding);
+  if (encoding !== 'pcm16') return decode(codecOf(encoding).encode(round), encoding);
   if (sampleRateHz === UPSTREAM_RATE_HZ) return round;
   const three = new Int16Array(round.length * 3);
   for (let i = 0; i < 3; i++) three.set(round, i * round.length);

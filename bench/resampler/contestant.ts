@@ -1,4 +1,4 @@
-import type { SampleRateHz } from '../../src/audio/format.ts';
+import type { SampleRateHz } from '../../src/audio/sample-rates.ts';
 import { joinSamples } from '../../test/support/tones.ts';
 
 /** A resampler that takes part in the benchmark. */

@@ -1,4 +1,4 @@
-import type { SampleRateHz } from '../../src/audio/format.ts';
+import type { SampleRateHz } from '../../src/audio/sample-rates.ts';
 import { fitTone, sinadDb } from '../../test/support/sinad.ts';
 import { noise, tone } from '../../test/support/tones.ts';
 import type { Contestant } from './contestant.ts';

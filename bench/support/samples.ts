@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import type { AudioFormat } from '../../src/audio/format.ts';
+import type { AudioFormat } from '../../src/audio/codec.ts';
 import { bytesFromPcm16 } from '../../src/audio/pcm16.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { appendFrame } from '../../src/workers/audio/uplink-job.ts';
+import { appendEvent } from '../../src/realtime/append.ts';
 
 /** The call that everything here is measured with: PCM16 at 16 kHz, 100 ms a chunk, upstream 24 kHz. */
 export const CALL: AudioFormat = { encoding: 'pcm16', sampleRateHz: 16_000 };
@@ -15,9 +15,7 @@ export const deltaBase64 = base64Of('../../fixtures/agent/greeting.wav', 24_000,
 /** The body of a chunk's POST. */
 export const chunkBody = JSON.stringify({ audio: chunkBase64, chunkSeq: 0 });
 /** What becomes of a chunk: an append event of 100 ms at 24 kHz. */
-export const uplinkFrame = appendFrame(
-  new Uint8Array(Buffer.from(base64Of('../../fixtures/agent/greeting.wav', 24_000), 'base64')),
-);
+export const uplinkFrame = appendEvent(base64Of('../../fixtures/agent/greeting.wav', 24_000));
 /** What a delta comes as. */
 export const deltaEvent = JSON.stringify({
   type: 'response.output_audio.delta',

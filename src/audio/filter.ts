@@ -1,5 +1,5 @@
-import type { SampleRateHz } from './format.ts';
 import { PROTOTYPES, TAP_BITS } from './prototypes.ts';
+import type { SampleRateHz } from './sample-rates.ts';
 
 /**
  * The resampler's filters.

@@ -1,4 +1,4 @@
-import { type AudioFormat, bytesPerMs, silenceByte } from './format.ts';
+import { type AudioFormat, bytesPerMs, silenceByte } from './codec.ts';
 
 /** Length of a frame on the way down, in milliseconds. */
 export const FRAME_MS = 60;

@@ -19,7 +19,7 @@ const A_LAW_DECODED = Int16Array.from({ length: 256 }, (_, code) => decodeALaw(c
  *
  * @throws {InvalidAudioError} `empty` on no bytes, `wav_on_g711` when they are a WAV file.
  */
-export function g711FromBytes(bytes: Uint8Array, encoding: 'pcmu' | 'pcma'): Uint8Array {
+export function g711FromBytes(bytes: Uint8Array, encoding: string): Uint8Array {
   if (bytes.byteLength === 0) throw new InvalidAudioError('empty', 'audio has no bytes');
   if (looksLikeWav(bytes)) {
     throw new InvalidAudioError('wav_on_g711', `audio is a WAV file on a ${encoding} call; send raw ${encoding} bytes`);

@@ -1,6 +1,6 @@
 import { type PolyphaseBank, polyphaseBank } from './filter.ts';
-import { isSampleRateHz, type SampleRateHz } from './format.ts';
 import { convolve, MAX_BLOCK } from './kernel.ts';
+import { isSampleRateHz, type SampleRateHz } from './sample-rates.ts';
 
 /** Chunks of 100 ms that {@link warmUpResamplers} converts for each pair of rates. */
 const WARM_UP_CHUNKS = 10;

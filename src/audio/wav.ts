@@ -1,6 +1,6 @@
 import { InvalidAudioError } from './errors.ts';
-import { isSampleRateHz, SAMPLE_RATES_HZ, type SampleRateHz } from './format.ts';
 import { bytesFromPcm16, mixToMono, pcm16FromBytes } from './pcm16.ts';
+import { isSampleRateHz, SAMPLE_RATES_HZ, type SampleRateHz } from './sample-rates.ts';
 
 /** What a WAV file holds. */
 export interface WavAudio {

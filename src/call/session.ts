@@ -8,6 +8,7 @@ import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { APPEND_ENVELOPE } from '../realtime/append.ts';
 import type { UpstreamTarget } from '../realtime/connection.ts';
 import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { isUnanswered } from '../realtime/replay.ts';
@@ -115,6 +116,7 @@ export class Session implements CallSession {
         kind: 'up',
         call: formats.call,
         upstream: formats.upstream,
+        envelope: APPEND_ENVELOPE,
         measureVoice: (profile.minInterruptionMs ?? 0) > 0,
       }),
       keepAudioMs: deps.reconnect.keepAudioMs,

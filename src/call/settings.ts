@@ -1,13 +1,12 @@
 import { createHmac } from 'node:crypto';
 import type { RealtimeFunctionTool } from 'openai/resources/realtime/realtime';
-import type { AudioFormat, Encoding, SampleRateHz } from '../audio/format.ts';
-import { silenceByte } from '../audio/format.ts';
+import { type AudioFormat, bytesPerMs, codecOf, silenceByte, upstreamFormatOf } from '../audio/codec.ts';
 import type { AgentProfile, ProfileTool } from '../backend/profiles/agent-profile.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
 import { ApiError } from '../http/errors.ts';
 import type { CreateBody } from '../http/schemas.ts';
+import { appendEvent } from '../realtime/append.ts';
 import type { RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
-import { appendFrame } from '../workers/audio/uplink-job.ts';
 
 /** The audio formats of one call: the client's, and the upstream's, which is the same for G.711. */
 export interface CallFormats {
@@ -17,27 +16,23 @@ export interface CallFormats {
 }
 
 /** @throws {ApiError} `invalid_field` for a rate the encoding does not have */
-export function callFormats(body: CreateBody): CallFormats {
-  const encoding: Encoding = body.encoding ?? 'pcm16';
-  if (encoding === 'pcm16') {
-    const sampleRateHz: SampleRateHz = body.sampleRate ?? 16_000;
-    return {
-      call: { encoding, sampleRateHz },
-      upstream: { encoding, sampleRateHz: 24_000 },
-      upstreamType: 'audio/pcm',
-    };
+export function callFormats({ encoding = 'pcm16', sampleRate }: CreateBody): CallFormats {
+  const { sampleRatesHz, defaultSampleRateHz, mediaType } = codecOf(encoding);
+  const sampleRateHz = sampleRate ?? defaultSampleRateHz;
+  if (!sampleRatesHz.includes(sampleRateHz)) {
+    const allowed = sampleRatesHz.join(' or ');
+    throw new ApiError(
+      'invalid_field',
+      `sampleRate is ${sampleRateHz}, but must be ${allowed} with encoding ${encoding}`,
+    );
   }
-  if (body.sampleRate !== undefined && body.sampleRate !== 8000) {
-    throw new ApiError('invalid_field', `sampleRate is ${body.sampleRate}, but must be 8000 with encoding ${encoding}`);
-  }
-  const format: AudioFormat = { encoding, sampleRateHz: 8000 };
-  return { call: format, upstream: format, upstreamType: `audio/${encoding}` };
+  const call: AudioFormat = { encoding, sampleRateHz };
+  return { call, upstream: upstreamFormatOf(call), upstreamType: mediaType };
 }
 
 /** An append event of 100 ms of silence in the upstream's format. */
-export function silenceFrame({ encoding, sampleRateHz }: AudioFormat): string {
-  const length = (sampleRateHz / 10) * (encoding === 'pcm16' ? 2 : 1);
-  return appendFrame(new Uint8Array(length).fill(silenceByte(encoding)));
+export function silenceFrame(format: AudioFormat): string {
+  return appendEvent(Buffer.alloc(100 * bytesPerMs(format), silenceByte(format.encoding)).toString('base64'));
 }
 
 /** What the upstream is configured with for a call of this agent. */

@@ -1,3 +1,4 @@
+import type { DeclaredAudio } from '../audio/codec.ts';
 import type { CallEvents } from './event-schemas.ts';
 import type {
   CreateAnswer,
@@ -23,10 +24,7 @@ export interface ChunkAudio {
    * What an unencoded body's media type said; absent for JSON bodies, whose audio is in the call's own format unless
    * it is a WAV file.
    */
-  readonly declared?:
-    | { readonly kind: 'wav' }
-    | { readonly kind: 'pcm16'; readonly sampleRateHz?: number; readonly bigEndian: boolean }
-    | { readonly kind: 'pcmu' | 'pcma' };
+  readonly declared?: DeclaredAudio | undefined;
 }
 
 /** One `stream` request. */

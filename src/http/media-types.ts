@@ -1,6 +1,7 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { codecOf, type DeclaredAudio, ENCODINGS, type Encoding } from '../audio/codec.ts';
+import type { SampleRateHz } from '../audio/sample-rates.ts';
 import { ApiError, quote } from './errors.ts';
-import type { ChunkAudio } from './gateway.ts';
 import { RAW_AUDIO_TYPES } from './schemas.ts';
 
 /** Lets unencoded audio bodies arrive as a Buffer. */
@@ -8,61 +9,62 @@ export function installAudioParsers(app: FastifyInstance): void {
   app.addContentTypeParser([...RAW_AUDIO_TYPES], { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 }
 
-const RATES_HZ = new Map([8000, 16_000, 24_000, 48_000].map((rateHz) => [String(rateHz), rateHz]));
+/** Media types of bare samples, with the encoding each names. */
+const ENCODING_OF = new Map<string, Encoding>([
+  ...ENCODINGS.map((encoding) => [codecOf(encoding).mediaType, encoding] as const),
+  ['audio/l16', 'pcm16'],
+]);
 
 /**
- * What an unencoded body is, by its Content-Type.
- * `audio/pcm` and `audio/l16` take `rate` (Hz) and `endianness` (`little-endian`, the default, or `big-endian`).
- * @throws {ApiError} `unsupported_media_type` for a parameter that cannot be followed
+ * What an unencoded body is, by its Content-Type. Bare samples take `rate` (Hz) and `channels` (1); PCM16
+ * (`audio/pcm`, `audio/l16`) also `endianness` (`little-endian`, the default, or `big-endian`).
+ * @throws {ApiError} `unsupported_media_type` for a type or a parameter that cannot be followed
  */
-export function declaredAudio(request: FastifyRequest): NonNullable<ChunkAudio['declared']> {
-  const header = request.headers['content-type'] ?? '';
-  const [type = '', ...rest] = header.split(';').map((part) => part.trim());
+export function declaredAudio(header: string): DeclaredAudio {
+  const [name = '', ...rest] = header.split(';').map((part) => part.trim());
+  const type = name.toLowerCase();
+  if (type === 'audio/wav' || type === 'audio/x-wav' || type === 'audio/wave') return { kind: 'wav' };
+  const encoding = ENCODING_OF.get(type);
+  if (encoding === undefined) throw unsupported('Content-Type', header, [...ENCODING_OF.keys()]);
   const parameters = new Map(
     rest.map((part) => {
-      const [name = '', value = ''] = part.split('=');
-      return [name.toLowerCase(), value.replaceAll('"', '')] as const;
+      const [key = '', value = ''] = part.split('=');
+      return [key.toLowerCase(), value.replaceAll('"', '')] as const;
     }),
   );
-  switch (type.toLowerCase()) {
-    case 'audio/wav':
-    case 'audio/x-wav':
-    case 'audio/wave':
-      return { kind: 'wav' };
-    case 'audio/pcmu':
-    case 'audio/pcma': {
-      const rate = parameters.get('rate');
-      if (rate !== undefined && rate !== '8000') {
-        throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be 8000 with ${quote(type)}`);
-      }
-      checkMono(parameters);
-      return { kind: type.toLowerCase() === 'audio/pcmu' ? 'pcmu' : 'pcma' };
-    }
-    default: {
-      checkMono(parameters);
-      const endianness = parameters.get('endianness') ?? 'little-endian';
-      if (endianness !== 'little-endian' && endianness !== 'big-endian') {
-        throw new ApiError(
-          'unsupported_media_type',
-          `endianness is ${quote(endianness)}, but must be little-endian or big-endian`,
-        );
-      }
-      const rate = parameters.get('rate');
-      const rateHz = rate === undefined ? undefined : RATES_HZ.get(rate);
-      if (rate !== undefined && rateHz === undefined) {
-        throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be 8000, 16000, 24000 or 48000`);
-      }
-      return {
-        kind: 'pcm16',
-        bigEndian: endianness === 'big-endian',
-        ...(rateHz === undefined ? {} : { sampleRateHz: rateHz }),
-      };
-    }
+  checkMono(parameters);
+  const sampleRateHz = rateOf(parameters.get('rate'), encoding, name);
+  const endianness = parameters.get('endianness') ?? 'little-endian';
+  if (encoding === 'pcm16' && endianness !== 'little-endian' && endianness !== 'big-endian') {
+    throw unsupported('endianness', endianness, ['little-endian', 'big-endian']);
   }
+  return {
+    kind: encoding,
+    ...(sampleRateHz === undefined ? {} : { sampleRateHz }),
+    ...(endianness === 'big-endian' ? { bigEndian: true } : {}),
+  };
+}
+
+function rateOf(rate: string | undefined, encoding: Encoding, type: string): SampleRateHz | undefined {
+  if (rate === undefined) return undefined;
+  const { sampleRatesHz } = codecOf(encoding);
+  const rateHz = sampleRatesHz.find((known) => String(known) === rate);
+  if (rateHz !== undefined) return rateHz;
+  const why = sampleRatesHz.length === 1 ? ` with ${quote(type)}` : '';
+  throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be ${either(sampleRatesHz)}${why}`);
 }
 
 function checkMono(parameters: ReadonlyMap<string, string>): void {
   const channels = parameters.get('channels');
   if (channels === undefined || channels === '1') return;
   throw new ApiError('unsupported_media_type', `channels is ${quote(channels)}, but must be 1; send a WAV file`);
+}
+
+function unsupported(what: string, value: string, allowed: readonly string[]): ApiError {
+  return new ApiError('unsupported_media_type', `${what} is ${quote(value)}, but must be ${either(allowed)}`);
+}
+
+/** `a, b or c`. */
+function either(values: readonly (string | number)[]): string {
+  return values.length === 1 ? String(values[0]) : `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
 }

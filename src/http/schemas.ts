@@ -1,4 +1,6 @@
 import { type Static, type TEnum, type TEnumValue, type TSchemaOptions, Type } from 'typebox';
+import { ENCODINGS } from '../audio/codec.ts';
+import { SAMPLE_RATES_HZ } from '../audio/sample-rates.ts';
 import {
   CREATE_ANSWER_EXAMPLES,
   CREATE_EXAMPLES,
@@ -69,12 +71,12 @@ export const CreateBody = Type.Object(
       }),
     ),
     encoding: Type.Optional(
-      oneOf(['pcm16', 'pcmu', 'pcma'], {
+      oneOf([...ENCODINGS], {
         description: 'Encoding of the audio in both directions; default `pcm16`',
       }),
     ),
     sampleRate: Type.Optional(
-      oneOf([8000, 16_000, 24_000, 48_000], {
+      oneOf([...SAMPLE_RATES_HZ], {
         description: 'Sample rate in Hz in both directions; default 16000, 8000 for G.711',
       }),
     ),

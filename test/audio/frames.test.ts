@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeBase64 } from '../../src/audio/base64.ts';
-import { type AudioFormat, SAMPLE_RATES_HZ, silenceByte } from '../../src/audio/format.ts';
+import { type AudioFormat, silenceByte } from '../../src/audio/codec.ts';
 import { createFramerState, cutFrames, flushFrames, frameBytes } from '../../src/audio/frames.ts';
+import { SAMPLE_RATES_HZ } from '../../src/audio/sample-rates.ts';
 
 const FORMATS: readonly AudioFormat[] = [
   ...SAMPLE_RATES_HZ.map((sampleRateHz) => ({ encoding: 'pcm16', sampleRateHz }) as const),

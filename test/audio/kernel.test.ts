@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileKernel, KERNEL_MODULE_URL, renderKernelModule } from '../../scripts/build-wasm.ts';
 import { polyphaseBank } from '../../src/audio/filter.ts';
-import { SAMPLE_RATES_HZ } from '../../src/audio/format.ts';
 import { convolve, MAX_BLOCK } from '../../src/audio/kernel.ts';
 import { TAP_BITS } from '../../src/audio/prototypes.ts';
 import { createResamplerState, flushResampler, resample } from '../../src/audio/resampler.ts';
+import { SAMPLE_RATES_HZ } from '../../src/audio/sample-rates.ts';
 import { PlainResampler } from '../support/plain-resampler.ts';
 import { joinSamples, noise } from '../support/tones.ts';
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { polyphaseBank, prototypeFilter } from '../../src/audio/filter.ts';
-import { SAMPLE_RATES_HZ, type SampleRateHz } from '../../src/audio/format.ts';
 import { MAX_BLOCK } from '../../src/audio/kernel.ts';
 import { bytesFromPcm16 } from '../../src/audio/pcm16.ts';
 import { createResamplerState, flushResampler, resample, warmUpResamplers } from '../../src/audio/resampler.ts';
+import { SAMPLE_RATES_HZ, type SampleRateHz } from '../../src/audio/sample-rates.ts';
 import { gainAt, referenceResample } from '../support/reference-resampler.ts';
 import { fitTone, sinadDb } from '../support/sinad.ts';
 import { joinSamples, noise, tone } from '../support/tones.ts';

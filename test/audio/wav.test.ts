@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidAudioError, type InvalidAudioReason } from '../../src/audio/errors.ts';
-import { SAMPLE_RATES_HZ } from '../../src/audio/format.ts';
 import { mixToMono } from '../../src/audio/pcm16.ts';
+import { SAMPLE_RATES_HZ } from '../../src/audio/sample-rates.ts';
 import { looksLikeWav, readWav, writeWav } from '../../src/audio/wav.ts';
 import { noise } from '../support/tones.ts';
 

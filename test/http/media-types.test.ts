@@ -29,14 +29,14 @@ describe('unencoded audio', () => {
     ['audio/wav; codecs=1', { kind: 'wav' }],
     ['audio/pcmu', { kind: 'pcmu' }],
     ['audio/pcma', { kind: 'pcma' }],
-    ['audio/PCMU;rate=8000;channels=1', { kind: 'pcmu' }],
-    ['audio/pcm', { kind: 'pcm16', bigEndian: false }],
-    ['audio/pcm;rate=8000', { kind: 'pcm16', bigEndian: false, sampleRateHz: 8000 }],
-    ['audio/pcm; rate=24000', { kind: 'pcm16', bigEndian: false, sampleRateHz: 24_000 }],
-    ['audio/l16', { kind: 'pcm16', bigEndian: false }],
-    ['audio/L16; Rate=48000; channels=1', { kind: 'pcm16', bigEndian: false, sampleRateHz: 48_000 }],
+    ['audio/PCMU;rate=8000;channels=1', { kind: 'pcmu', sampleRateHz: 8000 }],
+    ['audio/pcm', { kind: 'pcm16' }],
+    ['audio/pcm;rate=8000', { kind: 'pcm16', sampleRateHz: 8000 }],
+    ['audio/pcm; rate=24000', { kind: 'pcm16', sampleRateHz: 24_000 }],
+    ['audio/l16', { kind: 'pcm16' }],
+    ['audio/L16; Rate=48000; channels=1', { kind: 'pcm16', sampleRateHz: 48_000 }],
     ['audio/l16;rate=16000;endianness=big-endian', { kind: 'pcm16', bigEndian: true, sampleRateHz: 16_000 }],
-    ['audio/l16;rate="16000";endianness="little-endian"', { kind: 'pcm16', bigEndian: false, sampleRateHz: 16_000 }],
+    ['audio/l16;rate="16000";endianness="little-endian"', { kind: 'pcm16', sampleRateHz: 16_000 }],
   ])('reads %s', async (type, declared) => {
     expect((await send(type)).body).toEqual({ status: 'streamed', generation: 0 });
     const [chunk] = server.seen.chunks;

@@ -1,6 +1,6 @@
 import { polyphaseBank } from '../../src/audio/filter.ts';
-import type { SampleRateHz } from '../../src/audio/format.ts';
 import { createResamplerState } from '../../src/audio/resampler.ts';
+import type { SampleRateHz } from '../../src/audio/sample-rates.ts';
 import { type PlainBank, plainBank, plainConvolve } from './plain-kernel.ts';
 
 /** A stream's conversion between two different rates by the plain-JavaScript twin of the kernel. */

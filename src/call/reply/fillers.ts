@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { AudioFormat } from '../../audio/format.ts';
+import type { AudioFormat } from '../../audio/codec.ts';
 import type { AudioPool } from '../../workers/audio/pool.ts';
 import { framesOf, type ReplyFrame } from './downlink.ts';
 

@@ -79,7 +79,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
         chunkSeq: body.chunkSeq ?? request.headers['x-chunk-seq'],
         audio: raw
           ? // A copy of its own: the body may be a view on a larger buffer, and posting a view posts all of it.
-            { data: new Uint8Array(raw), declared: declaredAudio(request) }
+            { data: new Uint8Array(raw), declared: declaredAudio(request.headers['content-type'] ?? '') }
           : body.audio === undefined
             ? undefined
             : { data: body.audio },

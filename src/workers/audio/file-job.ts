@@ -1,8 +1,6 @@
-import type { AudioFormat } from '../../audio/format.ts';
+import { codecOf } from '../../audio/codec.ts';
+import { convertWhole } from '../../audio/converter.ts';
 import { createFramerState } from '../../audio/frames.ts';
-import { aLawFromPcm16, muLawFromPcm16 } from '../../audio/g711.ts';
-import { bytesFromPcm16 } from '../../audio/pcm16.ts';
-import { resampleWhole } from '../../audio/resampler.ts';
 import { readWav } from '../../audio/wav.ts';
 import { failure } from './failure.ts';
 import { lastFrames } from './frame-output.ts';
@@ -12,17 +10,12 @@ import type { AudioJobResult, DownlinkOutput, FileJob } from './jobs.ts';
 export function fileJob({ call, inputs }: FileJob): AudioJobResult {
   const outputs = inputs.map((file): DownlinkOutput => {
     try {
-      return lastFrames(createFramerState(), inFormat(file, call), call);
+      const { samples, sampleRateHz } = readWav(file);
+      const bytes = convertWhole(codecOf('pcm16').encode(samples), { encoding: 'pcm16', sampleRateHz }, call);
+      return lastFrames(createFramerState(), bytes, call);
     } catch (error) {
       return failure(error);
     }
   });
   return { state: {}, outputs };
-}
-
-function inFormat(file: Uint8Array, { encoding, sampleRateHz }: AudioFormat): Uint8Array {
-  const wav = readWav(file);
-  const samples = resampleWhole(wav.samples, wav.sampleRateHz, sampleRateHz);
-  if (encoding === 'pcmu') return muLawFromPcm16(samples);
-  return encoding === 'pcma' ? aLawFromPcm16(samples) : bytesFromPcm16(samples);
 }

@@ -1,5 +1,5 @@
 import { encodeBase64 } from '../../audio/base64.ts';
-import type { AudioFormat } from '../../audio/format.ts';
+import type { AudioFormat } from '../../audio/codec.ts';
 import { cutFrames, type FramerState, flushFrames } from '../../audio/frames.ts';
 import type { DownlinkOutput } from './jobs.ts';
 

@@ -1,4 +1,4 @@
-import type { AudioFormat } from '../../audio/format.ts';
+import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { FramerState } from '../../audio/frames.ts';
 import type { ResamplerState } from '../../audio/resampler.ts';
 
@@ -13,19 +13,18 @@ export interface UplinkInput {
   /** Base64 text, or bytes. */
   readonly data: string | Uint8Array;
   /** What the media type of an unencoded body said; absent: the call's format, or a WAV file. */
-  readonly declared?:
-    | { readonly kind: 'wav' }
-    | { readonly kind: 'pcm16'; readonly sampleRateHz?: number; readonly bigEndian: boolean }
-    | { readonly kind: 'pcmu' | 'pcma' };
+  readonly declared?: DeclaredAudio | undefined;
 }
 
-/** Turns chunks of one call, in order, into append events. */
+/** Turns chunks of one call, in order, into the events that carry them upstream. */
 export interface UplinkJob {
   readonly kind: 'up';
   readonly call: AudioFormat;
   readonly upstream: AudioFormat;
   readonly state: AudioState | undefined;
   readonly inputs: readonly UplinkInput[];
+  /** What the upstream's event has before and behind its base64. */
+  readonly envelope: readonly [before: string, after: string];
   /** Measure how much of each chunk is loud. */
   readonly measureVoice: boolean;
 }
@@ -34,7 +33,7 @@ export type UplinkOutput =
   | {
       readonly ok: true;
       /**
-       * `input_audio_buffer.append` events: one for a chunk of the usual size, several for a long one, none when the
+       * The upstream's events: one for a chunk of the usual size, several for a long one, none when the
        * chunk only filled the filter.
        */
       readonly frames: readonly { readonly frame: string; readonly audioMs: number }[];

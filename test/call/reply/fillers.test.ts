@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AudioFormat } from '../../../src/audio/format.ts';
+import type { AudioFormat } from '../../../src/audio/codec.ts';
 import { Fillers } from '../../../src/call/reply/fillers.ts';
 import { AudioPool } from '../../../src/workers/audio/pool.ts';
 import { FIXTURES, manifest } from '../../support/caller.ts';

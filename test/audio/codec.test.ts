@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { bytesPerMs, isSampleRateHz, SAMPLE_RATES_HZ, silenceByte } from '../../src/audio/format.ts';
+import { bytesPerMs, silenceByte } from '../../src/audio/codec.ts';
 import { pcm16FromALaw, pcm16FromMuLaw } from '../../src/audio/g711.ts';
+import { isSampleRateHz, SAMPLE_RATES_HZ } from '../../src/audio/sample-rates.ts';
 
 test('the rates listed are the rates accepted', () => {
   const accepted = Array.from({ length: 200_001 }, (_, n) => n).filter(isSampleRateHz);
