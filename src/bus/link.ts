@@ -13,6 +13,11 @@ export interface Link {
    * @throws a `DataCloneError` when the frame carries what cannot be cloned or transferred. Nothing was sent then.
    */
   send(frame: Frame, transfer?: readonly Transferable[]): void;
+  /**
+   * Posts a frame together with all others that are gathered in the same turn of microtasks.
+   * @param onUnsendable told, perhaps later, that the frame cannot be cloned or transferred
+   */
+  gather(frame: Frame, transfer: readonly Transferable[] | undefined, onUnsendable: (cause: unknown) => void): void;
   /** Why the port is closed; `undefined` while it is open. */
   closeReason(): BusError | undefined;
   /** The time to give to {@link ended}: `performance.now()`, or 0 when nobody asked to be told. */

@@ -4,6 +4,7 @@ import type { ClientCall } from './client-call.ts';
 import { BusError } from './error.ts';
 import type { Implementation } from './handler.ts';
 import type { Link, Role } from './link.ts';
+import { Outbound } from './outbound.ts';
 import { type AnyHandler, type ServedMethod, ServerCall } from './server-call.ts';
 import type { MethodSpec, Methods, Service } from './service.ts';
 import { Status, type StatusCode } from './status.ts';
@@ -49,6 +50,7 @@ export class BusPeer {
   readonly #serving = new Map<number, ServerCall>();
   readonly #closed = Promise.withResolvers<BusError>();
   readonly #link: Link;
+  readonly #outbound: Outbound;
   #closeReason: BusError | undefined;
   #lastMadeId = 0;
   #lastServedId = 0;
@@ -59,8 +61,13 @@ export class BusPeer {
   constructor(port: BusPort, options: BusPeerOptions = {}) {
     this.#port = port;
     this.#onCallEnd = options.onCallEnd;
+    // The port only reads the list, and takes none, though its type does not say so.
+    this.#outbound = new Outbound((message, transfer) => port.postMessage(message, transfer as Transferable[]));
     this.#link = {
       send: (frame, transfer) => this.#send(frame, transfer),
+      gather: (frame, transfer, onUnsendable) => {
+        if (this.#closeReason === undefined) this.#outbound.gather(frame, transfer, onUnsendable);
+      },
       closeReason: () => this.#closeReason,
       startedAtMs: () => (this.#onCallEnd === undefined ? 0 : performance.now()),
       ended: (role, callId, method, code, startedAtMs) => this.#ended(role, callId, method, code, startedAtMs),
@@ -160,8 +167,7 @@ export class BusPeer {
 
   #send(frame: Frame, transfer: readonly Transferable[] | undefined = undefined): void {
     if (this.#closeReason !== undefined) return;
-    // The port only reads the list, and takes none, though its type does not say so.
-    this.#port.postMessage(frame, transfer as Transferable[]);
+    this.#outbound.send(frame, transfer);
   }
 
   #ended(role: Role, callId: number, method: string, code: StatusCode, startedAtMs: number): void {
@@ -182,6 +188,11 @@ export class BusPeer {
       this.#malformedMessages += 1;
       return;
     }
+    if (message[0] === Tag.Batch) message[2].forEach(this.#onMessage);
+    else this.#onFrame(message);
+  };
+
+  #onFrame(message: Frame): void {
     const callId = message[1];
     switch (message[0]) {
       case Tag.Call:
@@ -215,7 +226,7 @@ export class BusPeer {
         this.#shutDown(new BusError(Status.Unavailable, `the other end has closed: ${message[2]}`));
         break;
     }
-  };
+  }
 
   #madeCall(callId: number): ClientCall | undefined {
     const call = this.#made.get(callId);

@@ -38,6 +38,7 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
   #abort: AbortController | undefined;
   #abortReason: BusError | undefined;
   #settled = false;
+  #gathers = false;
 
   constructor(link: Link, id: number, method: string) {
     this.#link = link;
@@ -64,6 +65,7 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
     }
     const { spec, handler } = served;
     if (spec.up !== undefined) this.#reader = new ItemReader(this, frame[5] ?? DEFAULT_WINDOW);
+    this.#gathers = spec.down?.gather ?? false;
     if (spec.down !== undefined) this.#writer = new ItemWriter(this, frame[6] ?? DEFAULT_WINDOW, spec.down.weigh);
     try {
       switch (spec.kind) {
@@ -129,12 +131,16 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
   // What the writer and the reader ask for.
 
   sendItem(item: unknown, weight: number | undefined, transfer: readonly Transferable[] | undefined): void {
+    const frame: ItemFrame =
+      weight === undefined ? [Tag.ServerItem, this.#id, item] : [Tag.ServerItem, this.#id, item, weight];
+    if (this.#gathers) {
+      this.#link.gather(frame, transfer, this.#onUnsendable);
+      return;
+    }
     try {
-      const frame: ItemFrame =
-        weight === undefined ? [Tag.ServerItem, this.#id, item] : [Tag.ServerItem, this.#id, item, weight];
       this.#link.send(frame, transfer);
     } catch (cause) {
-      this.#failFromOutside(unsendable(Status.Internal, this.method, 'an item', cause));
+      this.#onUnsendable(cause);
     }
   }
 
@@ -157,6 +163,10 @@ export class ServerCall implements CallContext, WriterHost, ReaderHost {
 
   /** A handler need not read all that the client sends: what it leaves costs the client its credit, not us memory. */
   readerStopped(): void {}
+
+  readonly #onUnsendable = (cause: unknown): void => {
+    this.#failFromOutside(unsendable(Status.Internal, this.method, 'an item', cause));
+  };
 
   #answerWith(result: unknown): void {
     if (result instanceof Promise) {

@@ -15,12 +15,19 @@ export const DEFAULT_WINDOW = 32;
  * credit is left, so an item heavier than the window still passes, alone. `Infinity` opts out: for rare messages that
  * must never wait.
  */
-export type FlowControl<Item> = { window?: number } | { window: number; weigh: (item: Item) => number };
+export type FlowControl<Item> = (
+  | { readonly window?: number }
+  | { readonly window: number; readonly weigh: (item: Item) => number }
+) & {
+  /** Items written in one turn, by all calls of a peer, travel in one message: for small items of many calls at once. */
+  readonly gather?: boolean;
+};
 
 /** One direction of a stream, as the bus uses it. */
 export interface Flow {
   readonly window: number;
   readonly weigh: ((item: unknown) => number) | undefined;
+  readonly gather: boolean;
 }
 
 /** What a method is at run time, its types forgotten. */
@@ -95,5 +102,6 @@ function toFlow<Item>(flow: FlowControl<Item>): Flow {
     window,
     // The definition's types have checked it; from here on the bus handles items of every type alike.
     weigh: 'weigh' in flow ? (flow.weigh as (item: unknown) => number) : undefined,
+    gather: flow.gather ?? false,
   };
 }

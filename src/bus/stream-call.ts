@@ -24,9 +24,11 @@ export class StreamClientCall extends ClientCall implements Source<unknown>, Wri
   readonly #writer: ItemWriter | undefined;
   readonly #reader: ItemReader | undefined;
   readonly #answer: PromiseWithResolvers<unknown> | undefined;
+  readonly #gathers: boolean;
 
   constructor(link: Link, id: number, method: string, spec: MethodSpec, options: AnyStreamOptions | undefined) {
     super(link, id, method);
+    this.#gathers = spec.up?.gather ?? false;
     if (spec.up !== undefined) {
       this.#upWindow = options?.upWindow ?? options?.window ?? spec.up.window;
       this.#writer = new ItemWriter(this, this.#upWindow, spec.up.weigh);
@@ -99,10 +101,14 @@ export class StreamClientCall extends ClientCall implements Source<unknown>, Wri
   sendItem(item: unknown, weight: number | undefined, transfer: readonly Transferable[] | undefined): void {
     const frame: ItemFrame =
       weight === undefined ? [Tag.ClientItem, this.id, item] : [Tag.ClientItem, this.id, item, weight];
+    if (this.#gathers) {
+      this.link.gather(frame, transfer, this.#onUnsendable);
+      return;
+    }
     try {
       this.link.send(frame, transfer);
     } catch (cause) {
-      this.abandon(unsendable(Status.InvalidArgument, this.method, 'an item', cause));
+      this.#onUnsendable(cause);
     }
   }
 
@@ -125,6 +131,10 @@ export class StreamClientCall extends ClientCall implements Source<unknown>, Wri
   readerStopped(): void {
     this.abandon(cancelled(this.method));
   }
+
+  readonly #onUnsendable = (cause: unknown): void => {
+    this.abandon(unsendable(Status.InvalidArgument, this.method, 'an item', cause));
+  };
 
   #lacks(what: string): never {
     throw new BusError(Status.FailedPrecondition, `${this.method} has no ${what}`);

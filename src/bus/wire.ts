@@ -3,8 +3,9 @@
  *
  * Every message is one short array, a *frame*: `[tag, callId, …]`. Arrays of small integers and the caller's own values
  * are what structured clone copies fastest, since property names need neither be written nor looked up. One frame is one
- * `postMessage`: nothing waits for company, so a call never stands behind another's batch, and a value that cannot be
- * cloned fails its own call only.
+ * `postMessage`: nothing waits for company, and a value that cannot be cloned fails its own call only. The exception are
+ * the items of streams whose definition has `gather`: those written in one turn of microtasks share a message, a *batch*,
+ * because a message costs more than a small item in it. They wait for nobody either.
  *
  * Both ends are client and server at once and each numbers the calls it makes from 1 up, so a number alone names two
  * calls. The tag settles which: every frame is either a client's or a server's.
@@ -30,6 +31,7 @@ export const Tag = {
   ServerItem: 8,
   ServerGrant: 9,
   Bye: 10,
+  Batch: 11,
 } as const;
 
 /**
@@ -83,8 +85,11 @@ export type Frame =
   | FailureFrame
   | ByeFrame;
 
+/** Frames of one turn, in order. */
+export type BatchMessage = [tag: typeof Tag.Batch, callId: 0, frames: readonly unknown[]];
+
 /** Whether `message` has the shape of the frame its tag names. What fails was not sent by a peer of this version. */
-export function isFrame(message: unknown): message is Frame {
+export function isFrame(message: unknown): message is Frame | BatchMessage {
   if (!Array.isArray(message) || typeof message[1] !== 'number') return false;
   switch (message[0]) {
     case Tag.Call:
@@ -104,6 +109,8 @@ export function isFrame(message: unknown): message is Frame {
       return typeof message[2] === 'object' && message[2] !== null;
     case Tag.Cancel:
       return isErrorCode(message[2]) && typeof message[3] === 'string';
+    case Tag.Batch:
+      return Array.isArray(message[2]);
     case Tag.ClientEnd:
     case Tag.Answer:
     case Tag.Bye:

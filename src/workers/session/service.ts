@@ -57,7 +57,7 @@ interface SessionRef {
 export const SessionWorkerService = defineService('session', {
   open: unary<OpenRequest, OpenAnswer>(),
   /** Caller audio, in order. Ends with the session. */
-  uplink: clientStream<CallerFrame, void, SessionRef>({ window: 50 }),
+  uplink: clientStream<CallerFrame, void, SessionRef>({ window: 50, gather: true }),
   /** Reply audio, in order. */
   downlink: serverStream<SessionRef, ReplyAudio>({ window: 64 }),
   events: serverStream<SessionRef, ReportedEvent>({ window: Number.POSITIVE_INFINITY }),
