@@ -67,7 +67,7 @@ async function inlineCosts(): Promise<InlineCosts> {
       repeat('validate', () => validate(body)),
       repeat('parseEvent', () => parseServerEvent(deltaEvent)),
       repeat('outbox', () => {
-        outbox.pushAudio('item', frames, 0);
+        outbox.pushAudio('item', frames, 0, CALL);
         outbox.take({}).written();
         outbox.acknowledge(undefined);
       }),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { AudioFormat } from '../audio/codec.ts';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
 import { hrNowMs } from '../clock.ts';
@@ -16,6 +17,10 @@ import type { ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
 import type { AudioPool } from '../workers/audio/pool.ts';
 import type { SessionWorkers } from '../workers/session/workers.ts';
+import type { AudioReceiver, DownStream, DownStreamRequest } from './duplex/down-stream.ts';
+import type { Metronome } from './duplex/metronome.ts';
+import { CallStreams } from './duplex/streams.ts';
+import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
 import { Deliveries } from './reply/deliveries.ts';
@@ -33,6 +38,7 @@ import { UpstreamEvents } from './upstream-events.ts';
 /** What all sessions of a gateway share. */
 export interface SessionDeps {
   readonly pool: AudioPool;
+  readonly metronome: Metronome;
   readonly fillers: Fillers;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
@@ -82,6 +88,7 @@ export class Session implements CallSession {
   readonly #interruptions: Interruptions;
   readonly #deliveries: Deliveries;
   readonly #clock: SessionClock;
+  readonly #streams: CallStreams;
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
@@ -100,7 +107,8 @@ export class Session implements CallSession {
     const { formats, log, profile } = setup;
     this.observer = new CallObserver(deps.metrics, log);
     this.#replies = new ReplyPath({
-      newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
+      newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
+      format: formats.call,
       observer: this.observer,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
@@ -112,13 +120,14 @@ export class Session implements CallSession {
     const { ledger, outbox, downlink } = this.#replies;
     this.record = new CallRecord(ledger, (line) => outbox.pushTranscript(line));
     this.#uplink = new Uplink({
-      lane: pool.uplinkLane({
-        kind: 'up',
-        call: formats.call,
-        upstream: formats.upstream,
-        envelope: APPEND_ENVELOPE,
-        measureVoice: (profile.minInterruptionMs ?? 0) > 0,
-      }),
+      newLane: (call = formats.call) =>
+        pool.uplinkLane({
+          kind: 'up',
+          call,
+          upstream: formats.upstream,
+          envelope: APPEND_ENVELOPE,
+          measureVoice: (profile.minInterruptionMs ?? 0) > 0,
+        }),
       keepAudioMs: deps.reconnect.keepAudioMs,
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
@@ -151,12 +160,20 @@ export class Session implements CallSession {
       queueAction: (action) => outbox.pushAction(action),
       onFinished: (name, outcome, durationMs) => this.observer.toolFinished(name, outcome, durationMs),
     });
+    this.#streams = new CallStreams({
+      uplink: this.#uplink,
+      replies: this.#replies,
+      observer: this.observer,
+      metronome: deps.metronome,
+      isCallOver: () => this.#isHandedOver || this.#state === 'ended',
+    });
     this.#interruptions = new Interruptions({
       ledger,
       outbox,
       downlink,
       replies: this.record.replies,
       tools: this.#tools,
+      player: this.#streams,
       onInterrupted: (startedAtMs, heardMs) => {
         this.#replies.filler?.stop();
         this.#deliveries.interrupted();
@@ -262,14 +279,21 @@ export class Session implements CallSession {
 
   deliver(query: DeliveryQuery): Delivery {
     this.#clock.onRequest(hrNowMs());
+    this.#readByAnswers();
     return this.#deliveries.now('stream', query);
   }
 
   async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#clock.onRequest(hrNowMs());
+    this.#readByAnswers();
     const delivery = await this.#deliveries.poll(query, timeoutMs, client);
     this.#clock.onRequest(hrNowMs());
     return delivery;
+  }
+
+  /** Answers carry the call's own format, whatever a stream before them was given. */
+  #readByAnswers(): void {
+    if (!this.#streams.isPlaying) this.#replies.useFormat(this.format);
   }
 
   takeInterrupted(): boolean {
@@ -278,6 +302,35 @@ export class Session implements CallSession {
 
   giveBackInterrupted(): void {
     this.#deliveries.giveBackInterrupted('stream');
+  }
+
+  get format(): AudioFormat {
+    return this.setup.formats.call;
+  }
+
+  openUp(request: UpStreamRequest, sender: AudioSender): UpStream {
+    this.#arrived();
+    return this.#streams.openUp(request, sender);
+  }
+
+  openDown(request: DownStreamRequest, receiver: AudioReceiver): DownStream {
+    this.#arrived();
+    return this.#streams.openDown(request, receiver);
+  }
+
+  left(stream: UpStream | DownStream): void {
+    this.#clock.onRequest(hrNowMs());
+    this.#streams.left(stream);
+  }
+
+  #arrived(): void {
+    if (this.#state === 'ended') throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+    this.#clock.onRequest(hrNowMs());
+  }
+
+  /** Streamed connections, by direction. */
+  get streamCounts(): { readonly up: number; readonly down: number } {
+    return this.#streams.counts;
   }
 
   async end(): Promise<EndAnswer> {
@@ -374,7 +427,7 @@ export class Session implements CallSession {
     if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
-    if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
+    if (this.#deliveries.isAwaited || this.#streams.isAttached) this.#clock.onRequest(nowMs);
     const isBusy =
       this.#replies.ledger.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
     const due = this.#clock.due(nowMs, isBusy);
@@ -418,6 +471,7 @@ export class Session implements CallSession {
     this.record.replies.settleAll(nowMs);
     const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
+    this.#streams.close();
     this.#replies.outbox.close();
     this.#clock.onEnded(nowMs);
     this.observer.ended(this.#summary, this.#error);

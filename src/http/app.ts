@@ -9,6 +9,7 @@ import { ApiError, quote } from './errors.ts';
 import type { CallGateway } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
 import { requestIdOf } from './request-id.ts';
+import { duplexRoutes } from './routes/duplex.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
@@ -93,6 +94,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(operationsRoutes, { gateway, openMetrics });
   await app.register(sessionRoutes, { gateway });
   await app.register(streamRoutes, { gateway });
+  await app.register(duplexRoutes, { gateway });
   return app;
 }
 

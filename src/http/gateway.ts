@@ -1,4 +1,6 @@
-import type { DeclaredAudio } from '../audio/codec.ts';
+import type { AudioFormat, DeclaredAudio } from '../audio/codec.ts';
+import type { AudioReceiver, DownStream, DownStreamRequest } from '../call/duplex/down-stream.ts';
+import type { AudioSender, UpStream, UpStreamRequest } from '../call/duplex/up-stream.ts';
 import type { CallEvents } from './event-schemas.ts';
 import type {
   CreateAnswer,
@@ -88,6 +90,20 @@ export interface CallSession {
   giveBackInterrupted(): void;
   /** Ends the call, or repeats the summary of an ended one. */
   end(): Promise<EndAnswer>;
+  /** The format of its audio where nobody says otherwise. */
+  readonly format: AudioFormat;
+  /**
+   * A client streams audio up from now on, in the place of one that did before.
+   * @throws {ApiError} `session_not_found` once the call has ended
+   */
+  openUp(request: UpStreamRequest, sender: AudioSender): UpStream;
+  /**
+   * A client is played the replies from now on, in the place of one that was before.
+   * @throws {ApiError} `session_not_found` once the call has ended
+   */
+  openDown(request: DownStreamRequest, receiver: AudioReceiver): DownStream;
+  /** A streaming client is gone. Idempotent. */
+  left(stream: UpStream | DownStream): void;
   info(): SessionInfo;
   /** What happened on the call so far; nothing personal is in it. */
   events(): CallEvents;
@@ -97,6 +113,8 @@ export interface CallSession {
 export interface CallGateway {
   /** @throws {ApiError} as the contract's table says */
   createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer>;
+  /** Whose call a create request is about. @throws {ApiError} `forbidden` where it is another tenant's */
+  tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string;
   /** @throws {ApiError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
   listSessions(scope: Scope): SessionInfo[];

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { Implementation } from '../bus/index.ts';
+import { Metronome } from '../call/duplex/metronome.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
@@ -66,6 +67,7 @@ export class VoiceGateway implements CallGateway {
   readonly #opening = new Map<Session, Promise<void>>();
   readonly #pool: AudioPool;
   readonly #fillers: Fillers;
+  readonly #metronome: Metronome;
   readonly #workers: SessionWorkers;
   readonly #governor: ConnectGovernor;
   readonly #reconnect: ReconnectPolicy;
@@ -85,6 +87,7 @@ export class VoiceGateway implements CallGateway {
         : { onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds) }),
     });
     this.#fillers = new Fillers(this.#pool);
+    this.#metronome = new Metronome((err) => log.error({ err }, 'a stream failed on its beat'));
     this.#workers = new SessionWorkers({
       mode: options.sessionWorkers,
       spares: options.spareSessionWorkers,
@@ -112,6 +115,14 @@ export class VoiceGateway implements CallGateway {
         for (const session of this.#sessions.all()) totalMs += session.queuedAudioMs;
         return totalMs / 1000;
       },
+      duplexConnections: () => {
+        const counts = { up: 0, down: 0 };
+        for (const { streamCounts } of this.#sessions.all()) {
+          counts.up += streamCounts.up;
+          counts.down += streamCounts.down;
+        }
+        return counts;
+      },
       summariesPending: options.summariesPending ?? (() => 0),
       info: {
         version: options.version,
@@ -124,7 +135,7 @@ export class VoiceGateway implements CallGateway {
   }
 
   async createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer> {
-    const tenantId = this.#tenantOf(scope, body);
+    const tenantId = this.tenantOf(scope, body);
     const existing = this.#sessions.get(tenantId, body.callId);
     if (existing && !existing.isOver) {
       await this.#opening.get(existing);
@@ -171,6 +182,7 @@ export class VoiceGateway implements CallGateway {
       {
         pool: this.#pool,
         workers: this.#workers,
+        metronome: this.#metronome,
         metrics: this.#options.metrics,
         reconnect: this.#reconnect,
         fillers: this.#fillers,
@@ -280,6 +292,7 @@ export class VoiceGateway implements CallGateway {
     await this.drain(0);
     clearInterval(this.#ticker);
     this.#governor.close();
+    this.#metronome.close();
     await Promise.all([this.#workers.close(), this.#pool.close()]);
   }
 
@@ -287,7 +300,7 @@ export class VoiceGateway implements CallGateway {
     return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
   }
 
-  #tenantOf(scope: Scope, body: CreateBody): string {
+  tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string {
     if (scope.tenantId !== undefined && body.tenantId !== undefined && body.tenantId !== scope.tenantId) {
       throw new ApiError('forbidden', `tenantId is ${quote(body.tenantId)}, but the request speaks for another tenant`);
     }

@@ -75,6 +75,8 @@ export const REJECTED_REASONS = [
   'upstream_internal',
 ] as const;
 
+export const CUT_OFF_REASONS = ['not_read', 'too_fast'] as const;
+
 export const TOOL_OUTCOMES = ['ok', 'failed', 'refused', 'cancelled'] as const;
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);

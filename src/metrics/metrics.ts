@@ -10,6 +10,7 @@ import {
   WAIT_BUCKETS_SECONDS,
 } from './buckets.ts';
 import {
+  CUT_OFF_REASONS,
   DIRECTIONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
@@ -34,6 +35,8 @@ export interface GaugeSources {
   /** Seconds of audio in all outboxes. */
   outboxAudioSeconds(): number;
   summariesPending(): number;
+  /** Streamed connections, by the direction of their audio. */
+  duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
   readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
 }
@@ -141,6 +144,18 @@ export class Metrics {
   readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', {
     outcome: SUMMARY_OUTCOMES,
   });
+  readonly duplexLate = this.#merged(
+    'duplex_late_seconds',
+    'How far behind its time the audio of streamed calls was written',
+    LATENCY_BUCKETS_SECONDS,
+  );
+  readonly duplexUnderruns = this.#counter(
+    'duplex_underruns_total',
+    'Times that a streamed client ran out of audio, because the gateway was late or the client did not read',
+  );
+  readonly duplexCutOff = this.#counter('duplex_cut_off_total', 'Streams that the gateway broke off, by reason', {
+    reason: CUT_OFF_REASONS,
+  });
   readonly workersLost = this.#counter('session_workers_lost_total', 'Session worker threads that died unasked');
   readonly workerBusySeconds = this.#counter(
     'session_worker_busy_seconds_total',
@@ -183,6 +198,16 @@ export class Metrics {
     );
     this.#gauge('summaries_pending', 'Call summaries not yet taken by the W3 backend', (gauge) =>
       gauge.set(sources.summariesPending()),
+    );
+    this.#gauge(
+      'duplex_connections',
+      'Streamed connections; one that carries both directions counts in each',
+      (gauge) => {
+        const { up, down } = sources.duplexConnections();
+        gauge.set({ direction: 'up' }, up);
+        gauge.set({ direction: 'down' }, down);
+      },
+      ['direction'],
     );
     this.#gauge(
       'info',

@@ -54,6 +54,14 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
       const summary = { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
       return { status: 'ended', summary };
     },
+    format: { encoding: 'pcm16', sampleRateHz: 16_000 },
+    openUp: () => {
+      throw sessionNotFound('call-1');
+    },
+    openDown: () => {
+      throw sessionNotFound('call-1');
+    },
+    left() {},
     info: () => INFO,
     events: () => {
       throw new Error('not asked for here');
@@ -71,6 +79,7 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
       if (callId !== 'call-1') throw sessionNotFound(callId);
       return session;
     },
+    tenantOf: ({ tenantId = 'default' }) => tenantId,
     listSessions(scope) {
       seen.scopes.push(scope);
       return [];

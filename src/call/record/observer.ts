@@ -11,6 +11,9 @@ import type { RecordedAction } from './record.ts';
 import { CallTimeline } from './timeline.ts';
 import { turnsOf } from './turns.ts';
 
+/** A gap that callers notice, and that is worth a line. */
+const LONG_GAP_MS = 1_000;
+
 /** How far the first audio of the response at hand has come. */
 type Awaited = 'delta' | 'frames' | 'handover' | undefined;
 
@@ -188,6 +191,10 @@ export class CallObserver {
   /** Reply audio is being handed to the client. */
   replyHandedOver(entries: readonly AudioEntry[], nowMs: number): void {
     this.#metrics.outboxWait.observe((nowMs - entries[0]!.queuedAtMs) / 1000);
+    this.#reached(entries, nowMs);
+  }
+
+  #reached(entries: readonly AudioEntry[], nowMs: number): void {
     if (this.#awaited === 'handover' && entries.some(({ itemId }) => itemId === this.#awaitedItemId)) {
       this.#awaited = undefined;
       this.#answered(nowMs);
@@ -195,6 +202,47 @@ export class CallObserver {
     if (this.#hasSpoken) return;
     this.#hasSpoken = true;
     this.#log.info({ afterMs: Math.round(nowMs - this.#startedAtMs) }, 'first audio');
+  }
+
+  // Streams
+
+  /** A client streams from now on. */
+  streamOpened(direction: 'up' | 'down', details: Readonly<Record<string, unknown>>): void {
+    this.#note('stream_opened', { direction, ...details });
+  }
+
+  streamClosed(direction: 'up' | 'down'): void {
+    this.#note('stream_closed', { direction });
+  }
+
+  /** A stream plays a reply's frame, which is written now: the wait in the outbox was the reply before it. */
+  replyPlayed(entry: AudioEntry, nowMs: number): void {
+    if (this.#awaited === 'handover' || !this.#hasSpoken) this.#reached([entry], nowMs);
+  }
+
+  streamFrame(lateMs: number): void {
+    this.#metrics.duplexLate.observe(lateMs / 1000);
+  }
+
+  /** The client of a stream ran out of audio and waited. */
+  streamUnderrun(gapMs: number): void {
+    this.#metrics.duplexUnderruns.inc();
+    this.#timeline.tally('stream_underrun', gapMs >= LONG_GAP_MS ? 'long' : 'short');
+    if (gapMs >= LONG_GAP_MS) this.#log.warn({ gapMs: Math.round(gapMs) }, 'streamed audio came late');
+  }
+
+  /** The client of a stream left its audio unread. */
+  streamNotRead(blockedMs: number): void {
+    this.#metrics.duplexCutOff.inc({ reason: 'not_read' });
+    this.#note('stream_cut_off', { direction: 'down', reason: 'not_read' });
+    this.#log.warn({ blockedMs: Math.round(blockedMs) }, 'the client does not read its stream: broken off');
+  }
+
+  /** The client of a stream sends faster than anybody speaks. */
+  streamTooFast(): void {
+    this.#metrics.duplexCutOff.inc({ reason: 'too_fast' });
+    this.#note('stream_cut_off', { direction: 'up', reason: 'too_fast' });
+    this.#log.warn('the client streams faster than twice real time for 5 s: broken off');
   }
 
   /** Reply audio has arrived at the client. */

@@ -1,3 +1,4 @@
+import type { AudioFormat } from '../../audio/codec.ts';
 import { FRAME_MS } from '../../audio/frames.ts';
 import type { ReplyAudio } from '../../upstream/host.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
@@ -15,21 +16,37 @@ export interface ReplyFrame {
 }
 
 export interface DownlinkOptions {
-  /** A lane for a new reply item. */
-  readonly newLane: () => AudioLane<string | null, DownlinkOutput>;
+  /** A lane for a new reply item, whose frames are in `format`. */
+  readonly newLane: (format: AudioFormat) => AudioLane<string | null, DownlinkOutput>;
+  /** What frames are in until `useFormat` says otherwise. */
+  readonly format: AudioFormat;
   /** Audio of an item came off the socket, at `receivedAtMs`. */
   readonly onReceived: (itemId: string, audioMs: number, receivedAtMs: number) => void;
   /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
-  readonly onFrames: (itemId: string, frames: ReplyFrame[], receivedAtMs: number | undefined) => void;
+  readonly onFrames: (
+    itemId: string,
+    frames: ReplyFrame[],
+    format: AudioFormat,
+    receivedAtMs: number | undefined,
+  ) => void;
   /** All frames of an item are out. */
   readonly onComplete: (itemId: string) => void;
   readonly onRejected: (reason: string, message: string) => void;
+}
+
+/** What is known of a piece that the pool works on. */
+interface Piece {
+  readonly format: AudioFormat;
+  /** The item is complete with it. */
+  readonly isEnd: boolean;
+  readonly receivedAtMs?: number | undefined;
 }
 
 /** One call's way down: has reply audio converted and framed, an item at a time in order, and drops what was cut. */
 export class Downlink {
   readonly #options: DownlinkOptions;
   readonly #lanes = new Map<string, AudioLane<string | null, DownlinkOutput>>();
+  #format: AudioFormat;
   /** Items nobody is to hear more of. */
   readonly #cut = new Set<string>();
   readonly #marks = new Map<string, PromiseWithResolvers<void>>();
@@ -37,6 +54,7 @@ export class Downlink {
 
   constructor(options: DownlinkOptions) {
     this.#options = options;
+    this.#format = options.format;
   }
 
   /** Takes what the worker sent. The promise, if any, is there to make it hold back. */
@@ -57,6 +75,15 @@ export class Downlink {
         return undefined;
       }
     }
+  }
+
+  /** Frames are in this format from now on: that of the item under way changes between two of them. */
+  useFormat(format: AudioFormat): void {
+    for (const [itemId, lane] of this.#lanes) {
+      this.#lanes.delete(itemId);
+      this.#follow(itemId, lane.push(null), { format: this.#format, isEnd: false });
+    }
+    this.#format = format;
   }
 
   /** Drops what is under way of an item, and what still comes. */
@@ -92,28 +119,36 @@ export class Downlink {
         this.#tail = this.#tail.then(() => this.#options.onComplete(itemId));
         return undefined;
       }
-      lane = this.#options.newLane();
+      lane = this.#options.newLane(this.#format);
       this.#lanes.set(itemId, lane);
     }
     if (base64 === null) this.#lanes.delete(itemId);
-    const result = lane.push(base64);
-    result.catch(() => {});
-    // Items follow each other in the order in which their pieces came, whatever the pool finishes first.
-    const done = this.#tail
-      .then(() => result)
-      .then(
-        (output) => this.#onOutput(itemId, output, base64 === null, receivedAtMs),
-        (error: Error) => this.#options.onRejected('internal', error.message),
-      );
-    this.#tail = done;
+    const done = this.#follow(itemId, lane.push(base64), {
+      format: this.#format,
+      isEnd: base64 === null,
+      receivedAtMs,
+    });
     return lane.pending > MAX_WAITING_PIECES ? done : undefined;
   }
 
-  #onOutput(itemId: string, output: DownlinkOutput, isEnd: boolean, receivedAtMs: number | undefined): void {
+  /** Items follow each other in the order in which their pieces came, whatever the pool finishes first. */
+  #follow(itemId: string, result: Promise<DownlinkOutput>, piece: Piece): Promise<void> {
+    result.catch(() => {});
+    const done = this.#tail
+      .then(() => result)
+      .then(
+        (output) => this.#onOutput(itemId, output, piece),
+        (error: Error) => this.#options.onRejected('internal', error.message),
+      );
+    this.#tail = done;
+    return done;
+  }
+
+  #onOutput(itemId: string, output: DownlinkOutput, { format, isEnd, receivedAtMs }: Piece): void {
     if (!output.ok) {
       this.#options.onRejected(output.reason, output.message);
     } else if (output.frameCount > 0 && !this.#cut.has(itemId)) {
-      this.#options.onFrames(itemId, framesOf(output), receivedAtMs);
+      this.#options.onFrames(itemId, framesOf(output), format, receivedAtMs);
     }
     if (isEnd) this.#options.onComplete(itemId);
   }

@@ -12,6 +12,8 @@ export interface InterruptionsOptions {
   readonly downlink: Downlink;
   readonly replies: Replies;
   readonly tools: CallTools;
+  /** A stream that plays the replies, and knows better than the ledger what has been heard by now. */
+  readonly player: { settle(nowMs: number): void; flush(): void };
   /** The generation has risen. `heardMs`: of each item that was cut. */
   readonly onInterrupted: (startedAtMs: number, heardMs: readonly number[]) => void;
 }
@@ -32,6 +34,7 @@ export class Interruptions {
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
     const nowMs = hrNowMs();
+    this.#options.player.settle(nowMs);
     const isProtected = new Set(items.filter((item) => item.isProtected).map(({ itemId }) => itemId));
     return (
       items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs) && !this.#stopped.has(item.itemId)) ||
@@ -41,8 +44,9 @@ export class Interruptions {
 
   /** Stops playback of everything unheard, unless some of it is protected. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
-    const { ledger, outbox, downlink, replies, tools, onInterrupted } = this.#options;
+    const { ledger, outbox, downlink, replies, tools, player, onInterrupted } = this.#options;
     const nowMs = hrNowMs();
+    player.settle(nowMs);
     const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
     const heard = items.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);
     if (unheard.some(({ isProtected }) => isProtected)) return { cuts: [], heard, isProtected: true };
@@ -58,6 +62,7 @@ export class Interruptions {
       replies.cut(itemId, heardMs);
     }
     ledger.interrupt(nowMs);
+    player.flush();
     tools.interrupted();
     const withdrawn = outbox.interrupt((action) => !tools.isUnderWay(action.id));
     for (const { id } of withdrawn) tools.settleAction(id, false);

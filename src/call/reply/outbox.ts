@@ -1,3 +1,5 @@
+import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
+
 /** What FreeSWITCH is asked to do, once for each `id`, after playing everything before it. */
 export interface CallAction {
   readonly id: string;
@@ -18,8 +20,10 @@ export type OutboxEntry = { readonly seq: number; readonly generation: number } 
       readonly audioMs: number;
       /** When it was queued, on the owner's clock. */
       readonly queuedAtMs: number;
-      /** The frame in the call's encoding: a multiple of 3 bytes, so the text joins with its neighbours'. */
+      /** The frame, a multiple of 3 bytes, so that the text joins with its neighbours'. */
       readonly base64: string;
+      /** What it is in. */
+      readonly format: AudioFormat;
     }
   | { readonly kind: 'transcript'; readonly line: string }
   | { readonly kind: 'action'; readonly action: CallAction }
@@ -46,8 +50,9 @@ export interface OutboxBatch {
 }
 
 interface Slot {
-  readonly entry: OutboxEntry;
-  state: 'queued' | 'in_flight' | 'written';
+  entry: OutboxEntry;
+  /** `converting`: it is there, but nobody can have it yet, nor what is behind it. */
+  state: 'queued' | 'in_flight' | 'written' | 'converting';
 }
 
 /**
@@ -117,8 +122,9 @@ export class Outbox {
     itemId: string,
     frames: readonly { base64: string; frameMs: number; audioMs: number }[],
     queuedAtMs: number,
+    format: AudioFormat,
   ): void {
-    for (const frame of frames) this.#push({ ...this.#head(), kind: 'audio', itemId, queuedAtMs, ...frame });
+    for (const frame of frames) this.#push({ ...this.#head(), kind: 'audio', itemId, format, queuedAtMs, ...frame });
     this.#onChange();
   }
 
@@ -159,6 +165,79 @@ export class Outbox {
     this.#onChange();
   }
 
+  // For a stream, which plays what it takes and knows when it was heard
+
+  /** Whether audio that nobody has taken stands before anything the client has to be told otherwise. */
+  get hasAudioAhead(): boolean {
+    return this.#next()?.entry.kind === 'audio';
+  }
+
+  /** Whether what comes next, after all that was taken, is an action. */
+  get isAtAction(): boolean {
+    return this.#next()?.entry.kind === 'action';
+  }
+
+  /** Takes the next audio, unless an action stands before it: until it is heard or given back, nobody else gets it. */
+  takeAudio(): AudioEntry | undefined {
+    const slot = this.#next();
+    if (slot?.state !== 'queued' || slot.entry.kind !== 'audio') return undefined;
+    slot.state = 'in_flight';
+    return slot.entry;
+  }
+
+  /** Audio that was taken has been heard to its end: it is no longer here, and `onDelivered` is not called for it. */
+  heardAudio(entry: AudioEntry): void {
+    const index = this.#slots.findIndex((slot) => slot.entry === entry);
+    if (index === -1) return;
+    this.#slots.splice(index, 1);
+    this.#queuedAudioMs -= entry.frameMs;
+  }
+
+  /** Audio that was taken was not heard: it waits again. */
+  giveBackAudio(entries: readonly AudioEntry[]): void {
+    for (const slot of this.#slots) if (entries.includes(slot.entry as AudioEntry)) slot.state = 'queued';
+    if (entries.length > 0) this.#onChange();
+  }
+
+  /**
+   * Has what is queued in another format converted, an item at a time, and kept from readers until it is.
+   * @param convert frames of one item as base64, in order; resolves with as many
+   */
+  convertTo(format: AudioFormat, convert: (base64: string[], from: AudioFormat) => Promise<readonly string[]>): void {
+    const runs: Slot[][] = [];
+    for (const slot of this.#slots) {
+      const { entry, state } = slot;
+      if (state !== 'queued' || entry.kind !== 'audio' || isSameFormat(entry.format, format)) continue;
+      slot.state = 'converting';
+      const run = runs.at(-1);
+      const last = run?.at(-1)?.entry as AudioEntry | undefined;
+      if (run && last?.itemId === entry.itemId && isSameFormat(last.format, entry.format)) run.push(slot);
+      else runs.push([slot]);
+    }
+    for (const run of runs) {
+      const entries = run.map(({ entry }) => entry as AudioEntry);
+      const settle = (frames: readonly string[] | undefined) => {
+        run.forEach((slot, index) => {
+          const base64 = frames?.[index];
+          if (base64 !== undefined) slot.entry = { ...entries[index]!, base64, format };
+          slot.state = 'queued';
+        });
+        this.#onChange();
+      };
+      convert(
+        entries.map(({ base64 }) => base64),
+        entries[0]!.format,
+      ).then(settle, () => settle(undefined));
+    }
+  }
+
+  /** What comes next but transcript lines, which no stream carries. */
+  #next(): Slot | undefined {
+    return this.#slots.find(
+      ({ entry, state }) => entry.kind !== 'transcript' && (state === 'queued' || state === 'converting'),
+    );
+  }
+
   /** Acknowledges, then takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
   take({ ack, maxMs = Number.POSITIVE_INFINITY }: TakeOptions): OutboxBatch {
     this.acknowledge(ack);
@@ -167,7 +246,7 @@ export class Outbox {
     for (const slot of this.#slots) {
       const { entry } = slot;
       // Without acknowledgements nothing may overtake an answer that is still being written, and may yet come back.
-      if (ack === undefined && slot.state === 'in_flight') break;
+      if (slot.state === 'converting' || (ack === undefined && slot.state === 'in_flight')) break;
       if (entry.kind === 'audio') {
         if (audioMs > 0 && audioMs + entry.frameMs > maxMs) break;
         audioMs += entry.frameMs;

@@ -70,6 +70,16 @@ export class PlaybackLedger {
     this.#playsUntilMs = Math.max(this.#playsUntilMs, nowMs) + playMs;
   }
 
+  /**
+   * A stream has played `audioMs` more of an item; less than 0: it turns out that it has not.
+   * What is heard this way is known, so the playhead of what was handed over is left alone.
+   */
+  played(itemId: string, audioMs: number): void {
+    const item = this.#item(itemId);
+    item.deliveredMs += audioMs;
+    item.settledHeardMs += audioMs;
+  }
+
   /** The client says how much of this generation's audio has been heard; it is clamped to what was delivered. */
   report(playedMs: number, nowMs: number): void {
     const played = Math.min(playedMs, this.#deliveredMs);

@@ -1,12 +1,18 @@
+import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
 import { hrNowMs } from '../../clock.ts';
+import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
+import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallObserver } from '../record/observer.ts';
-import { Downlink, type DownlinkOptions, type ReplyFrame } from './downlink.ts';
+import { Downlink, framesOf, type ReplyFrame } from './downlink.ts';
 import { CallFiller } from './filler.ts';
-import { type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
+import { type AudioEntry, type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
 import { PlaybackLedger } from './playback-ledger.ts';
 
 export interface ReplyPathOptions {
-  readonly newLane: DownlinkOptions['newLane'];
+  /** A lane for a reply item: from the upstream's format, or from `from`, to `format`. */
+  readonly newLane: (format: AudioFormat, from?: AudioFormat) => AudioLane<string | null, DownlinkOutput>;
+  /** What the call's client is given where it does not ask for another. */
+  readonly format: AudioFormat;
   readonly observer: CallObserver;
   /** Most reply audio that may be queued; past that the reply is cut. */
   readonly maxOutboxMs: number;
@@ -29,15 +35,18 @@ export class ReplyPath {
   /** Absent where the profile has none. */
   readonly filler: CallFiller | undefined;
   readonly #options: ReplyPathOptions;
+  #format: AudioFormat;
 
   constructor(options: ReplyPathOptions) {
     this.#options = options;
+    this.#format = options.format;
     const { observer, filler } = options;
     this.outbox = new Outbox((entry) => this.#onDelivered(entry), options.onChange);
     this.downlink = new Downlink({
-      newLane: options.newLane,
+      newLane: (format) => options.newLane(format),
+      format: options.format,
       onReceived: (itemId, _audioMs, receivedAtMs) => observer.replyReceived(itemId, receivedAtMs),
-      onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
+      onFrames: (itemId, frames, format, receivedAtMs) => this.#onFrames(itemId, frames, format, receivedAtMs),
       onComplete: (itemId) => {
         this.ledger.completed(itemId);
         options.onProgress(itemId);
@@ -48,7 +57,7 @@ export class ReplyPath {
       filler &&
       new CallFiller({
         load: () => filler.load(),
-        play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
+        play: (itemId, frames) => this.#queue(itemId, frames, options.format, hrNowMs()),
         remainingMs: () => this.ledger.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
@@ -56,11 +65,47 @@ export class ReplyPath {
       });
   }
 
-  #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {
+  /** The reader gets audio in this format from now on, what is queued included. Another one than before is rare. */
+  useFormat(format: AudioFormat): void {
+    if (isSameFormat(format, this.#format)) return;
+    this.#format = format;
+    this.downlink.useFormat(format);
+    this.#convertQueued();
+  }
+
+  #convertQueued(): void {
+    const format = this.#format;
+    this.outbox.convertTo(format, async (frames, from) => {
+      const lane = this.#options.newLane(format, from);
+      const outputs = await Promise.all([lane.push(frames.join('')), lane.push(null)]);
+      return outputs
+        .flatMap((output) => (output.ok && output.frameCount > 0 ? framesOf(output) : []))
+        .map(({ base64 }) => base64);
+    });
+  }
+
+  /**
+   * A stream has played `audioMs` more of an entry's audio, or, less than 0, turns out not to have.
+   * @param isWhole it was the last of it
+   */
+  played(entry: AudioEntry, audioMs: number, isWhole: boolean): void {
+    this.ledger.played(entry.itemId, audioMs);
+    this.#options.observer.replyDelivered(audioMs);
+    if (!isWhole) return;
+    this.outbox.heardAudio(entry);
+    this.#options.onProgress(entry.itemId);
+  }
+
+  #onFrames(
+    itemId: string,
+    frames: readonly ReplyFrame[],
+    format: AudioFormat,
+    receivedAtMs: number | undefined,
+  ): void {
     const { observer, maxOutboxMs, onBacklog } = this.#options;
     const nowMs = hrNowMs();
     this.filler?.stop();
-    this.#queue(itemId, frames, nowMs);
+    this.#queue(itemId, frames, format, nowMs);
     observer.replyQueued(itemId, receivedAtMs, nowMs);
     if (this.outbox.queuedAudioMs <= maxOutboxMs) return;
     // Nobody listens to minutes of backlog.
@@ -69,12 +114,13 @@ export class ReplyPath {
     observer.replyCancelled(this.outbox.queuedAudioMs);
   }
 
-  #queue(itemId: string, frames: readonly ReplyFrame[], nowMs: number): void {
+  #queue(itemId: string, frames: readonly ReplyFrame[], format: AudioFormat, nowMs: number): void {
     this.ledger.received(
       itemId,
       frames.reduce((sum, { audioMs }) => sum + audioMs, 0),
     );
-    this.outbox.pushAudio(itemId, frames, nowMs);
+    this.outbox.pushAudio(itemId, frames, nowMs, format);
+    if (!isSameFormat(format, this.#format)) this.#convertQueued();
   }
 
   #onDelivered(entry: OutboxEntry): void {

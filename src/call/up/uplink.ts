@@ -1,3 +1,4 @@
+import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { Sink } from '../../bus/index.ts';
 import { ApiError, invalidAudio } from '../../http/errors.ts';
 import type { IncomingChunk } from '../../http/gateway.ts';
@@ -14,7 +15,8 @@ const MAX_QUEUED_CHUNKS = 100;
 const MAX_QUEUED_BYTES = 20_000_000;
 
 export interface UplinkOptions {
-  readonly lane: AudioLane<UplinkInput, UplinkOutput>;
+  /** A way through the audio pool, for audio in this format where it is another than the call's. */
+  readonly newLane: (format?: AudioFormat) => AudioLane<UplinkInput, UplinkOutput>;
   /** Audio kept while there is no worker to take it. */
   readonly keepAudioMs: number;
   readonly onDtmf: (digits: string) => void;
@@ -28,6 +30,14 @@ export interface UplinkOptions {
   readonly reorderWaitMs?: number | undefined;
 }
 
+/** One stream's way up. */
+export interface UplinkStream {
+  /** The upstream keeps up: more may come. */
+  readonly hasRoom: boolean;
+  /** Takes whole samples that came at `receivedAtMs`; after the end of the call they are forgotten. */
+  push(bytes: Uint8Array, receivedAtMs: number): void;
+}
+
 /** A chunk in the order of the call, and whoever waits for it. */
 interface Placed {
   readonly chunk: IncomingChunk;
@@ -37,6 +47,7 @@ interface Placed {
 /** One call's way up: puts chunks in order, has them checked and converted, and streams them to the session worker. */
 export class Uplink {
   readonly #options: UplinkOptions;
+  readonly #lane: AudioLane<UplinkInput, UplinkOutput>;
   readonly #sequencer: ChunkSequencer<Placed>;
   readonly #ring: AudioRing;
   #sink: Sink<CallerFrame> | undefined;
@@ -48,6 +59,7 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
+    this.#lane = options.newLane();
     this.#ring = new AudioRing(options.keepAudioMs);
     this.#sequencer = new ChunkSequencer(
       (placed) => this.#process(placed),
@@ -91,6 +103,30 @@ export class Uplink {
     });
   }
 
+  /**
+   * A way up for audio that is streamed, beside the chunks.
+   * @param declared what its bytes are
+   */
+  stream(format: AudioFormat, declared: DeclaredAudio): UplinkStream {
+    const lane = this.#options.newLane(format);
+    const hasRoom = () => lane.pending + (this.#sink?.queued ?? 0) < MAX_QUEUED_CHUNKS;
+    return {
+      get hasRoom() {
+        return hasRoom();
+      },
+      push: (data, receivedAtMs) => {
+        if (this.#closed) return;
+        lane
+          .push({ data, declared })
+          .then(
+            (output) => this.#forward(output, { receivedAtMs }),
+            () => this.#options.onRejected('internal'),
+          )
+          .catch(() => {});
+      },
+    };
+  }
+
   /** Uses up the number of a chunk that was refused, so that none waits for it. */
   consume(chunkSeq: number): void {
     if (this.#numbered === false) return;
@@ -120,7 +156,7 @@ export class Uplink {
   }
 
   #checkRoom(): void {
-    const queued = this.#options.lane.pending + (this.#sink?.queued ?? 0);
+    const queued = this.#lane.pending + (this.#sink?.queued ?? 0);
     if (queued < MAX_QUEUED_CHUNKS && this.#queuedBytes < MAX_QUEUED_BYTES) return;
     this.#options.onRejected('upstream_busy');
     throw new ApiError(
@@ -161,7 +197,7 @@ export class Uplink {
       done();
       return;
     }
-    this.#options.lane
+    this.#lane
       .push(audio)
       .then((output) => {
         this.#forward(output, chunk);

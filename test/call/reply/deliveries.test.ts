@@ -4,6 +4,8 @@ import { Outbox } from '../../../src/call/reply/outbox.ts';
 import type { Departure } from '../../../src/http/gateway.ts';
 import type { EndReason } from '../../../src/http/schemas.ts';
 
+const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
+
 const present = (): Departure => ({ isGone: false, onGone: undefined });
 
 function call() {
@@ -35,6 +37,7 @@ function call() {
         'item',
         base64.map((text) => ({ base64: text, frameMs: 60, audioMs: 60 })),
         0,
+        FORMAT,
       );
     },
     poll: (query: { ack?: number; maxMs?: number } = {}, timeoutMs = 10_000, client: Departure = present()) =>

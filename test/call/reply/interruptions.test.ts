@@ -42,6 +42,7 @@ beforeEach(() => {
       isUnderWay: (id: string) => underWay.has(id),
       settleAction: (id: string, delivered: boolean) => settled.push([id, delivered]),
     } as unknown as CallTools,
+    player: { settle: () => {}, flush: () => {} },
     onInterrupted: () => {},
   });
 });

@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type CallAction, Outbox, type OutboxBatch, type OutboxEntry } from '../../../src/call/reply/outbox.ts';
 
+const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
+
 function outbox() {
   const delivered: OutboxEntry[] = [];
   let changes = 0;
@@ -23,6 +25,7 @@ function outbox() {
         itemId,
         Array.from({ length: count }, () => ({ base64: `f${frames++}`, frameMs: 60, audioMs: 60 })),
         0,
+        FORMAT,
       );
     },
   };
@@ -217,7 +220,7 @@ describe('Outbox', () => {
       },
       () => {},
     );
-    box.pushAudio('item', [{ base64: 'x', frameMs: 60, audioMs: 60 }], 0);
+    box.pushAudio('item', [{ base64: 'x', frameMs: 60, audioMs: 60 }], 0, FORMAT);
     box.take({}).written();
     box.take({}).written();
     expect(lines).toEqual(['after 0']);

@@ -1,0 +1,77 @@
+import type { CallObserver } from '../record/observer.ts';
+import type { ReplyPath } from '../reply/reply-path.ts';
+import type { Uplink } from '../up/uplink.ts';
+import { type AudioReceiver, DownStream, type DownStreamRequest } from './down-stream.ts';
+import type { Metronome } from './metronome.ts';
+import { type AudioSender, UpStream, type UpStreamRequest } from './up-stream.ts';
+
+export interface CallStreamsOptions {
+  readonly uplink: Uplink;
+  readonly replies: ReplyPath;
+  readonly observer: CallObserver;
+  readonly metronome: Metronome;
+  /** Nothing more is said on this call but what is queued. */
+  readonly isCallOver: () => boolean;
+}
+
+/** The streamed connections of one call: at most one each way. A new one takes the place of the one before. */
+export class CallStreams {
+  readonly #options: CallStreamsOptions;
+  #up: UpStream | undefined;
+  #down: DownStream | undefined;
+
+  constructor(options: CallStreamsOptions) {
+    this.#options = options;
+  }
+
+  get counts(): { readonly up: number; readonly down: number } {
+    return { up: this.#up ? 1 : 0, down: this.#down ? 1 : 0 };
+  }
+
+  /** A client is connected: it is there, whatever it asks for. */
+  get isAttached(): boolean {
+    return this.#up !== undefined || this.#down !== undefined;
+  }
+
+  /** A client is being played the replies: polls are not given them. */
+  get isPlaying(): boolean {
+    return this.#down !== undefined;
+  }
+
+  openUp(request: UpStreamRequest, sender: AudioSender): UpStream {
+    this.#up?.replace();
+    this.#up = new UpStream(request, sender, this.#options);
+    return this.#up;
+  }
+
+  openDown(request: DownStreamRequest, receiver: AudioReceiver): DownStream {
+    this.#down?.replace();
+    this.#down = new DownStream(request, receiver, this.#options, this.#options.isCallOver);
+    return this.#down;
+  }
+
+  /** A connection is gone. Idempotent. */
+  left(stream: UpStream | DownStream): void {
+    stream.close();
+    if (this.#up === stream) this.#up = undefined;
+    if (this.#down === stream) this.#down = undefined;
+  }
+
+  /** Brings up to date what is known to have been heard. */
+  settle(nowMs: number): void {
+    this.#down?.settle(nowMs);
+  }
+
+  /** Nothing of what was taken is to be said any more. The caller settles first. */
+  flush(): void {
+    this.#down?.flush();
+  }
+
+  /** The call is over, its outbox too. Idempotent. */
+  close(): void {
+    this.#up?.replace();
+    this.#down?.replace();
+    this.#up = undefined;
+    this.#down = undefined;
+  }
+}
