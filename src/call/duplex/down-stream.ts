@@ -3,7 +3,7 @@ import { hrNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { AudioEntry } from '../reply/outbox.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
-import { Metronome, type OnBeat } from './metronome.ts';
+import { BEAT_MS, Metronome, type OnBeat } from './metronome.ts';
 import { Playout, type PlayoutListener, type SpeechPiece, type SpeechSource } from './playout.ts';
 
 /** What a client asks of the way down. */
@@ -58,19 +58,17 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     this.#metronome = metronome;
     this.#receiver = receiver;
     this.#isCallOver = isCallOver;
-    const nowMs = hrNowMs();
     this.#playout = new Playout<Piece>({
       ...request,
       source: this,
       sink: receiver,
       listener: this,
-      startsAtMs: Metronome.beatOf(nowMs),
+      // From the next beat on: its owner has a head to send first.
+      startsAtMs: Metronome.beatOf(hrNowMs()) + BEAT_MS,
     });
     observer.streamOpened('down', { encoding: request.format.encoding, leadMs: request.leadMs });
     replies.useFormat(request.format);
     metronome.add(this);
-    // The first frames go out with the headers.
-    this.#playout.beat(Metronome.beatOf(nowMs), Metronome.beatOf(nowMs));
   }
 
   beat(beatMs: number, nowMs: number): void {

@@ -70,6 +70,8 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
           'Content-Type is a WAV file, but what is streamed is bare samples',
         );
       }
+      // Nothing is created for a request that cannot be followed.
+      downRequest(query, formatOf(declared));
       const session = await sessionOf(gateway, request, formatOf(declared));
       const up = formatOf(declared, session.format);
       const down = query.down === 0 ? undefined : downRequest(query, up);
@@ -77,8 +79,8 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const wanted = { format: up, bigEndian: declared.bigEndian ?? false, tickMs: query.tick ?? DEFAULT_TICK_MS };
       const received = exchange.receive(session, wanted, (query.end ?? query.create) === 1);
       if (!down) return { status: 'streamed' as const, ...(await received) };
-      reply.hijack();
       exchange.play(session, down, headersOf(request));
+      reply.hijack();
       // Without an answer to end, the end of the body would leave its client waiting.
       void received.then(() => exchange.end());
       return reply;
@@ -106,8 +108,8 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     async (request, reply) => {
       const session = gateway.findSession(request.scope, request.params.callId);
       const down = downRequest(request.query, session.format);
-      reply.hijack();
       new AudioExchange(request.raw, reply.raw).play(session, down, headersOf(request));
+      reply.hijack();
       return reply;
     },
   );
