@@ -201,7 +201,8 @@ export const StreamBody = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: MAX_CHUNK_SEQ,
-        description: 'Number of this chunk, from 0; a repeat is recognised. A call numbers all its chunks or none',
+        description:
+          'Number of this chunk, from 0; a repeat is recognised. A call numbers all its chunks with audio or none',
       }),
     ),
     dtmf: Type.Optional(
