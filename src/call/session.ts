@@ -90,6 +90,8 @@ export class Session implements CallSession {
   #isHandedOver = false;
   #summary: Summary | undefined;
   #transferred: CallAction | undefined;
+  /** The transfer to the fallback, on its way to the client. */
+  #fallback: { readonly id: string; readonly onDelivered: () => void } | undefined;
   #concluded: Promise<void> = Promise.resolve();
 
   constructor(setup: SessionSetup, deps: SessionDeps) {
@@ -399,8 +401,8 @@ export class Session implements CallSession {
         extension: fallbackExtension,
         reason: 'the AI is not available',
       };
-      this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
-      this.#transferred = action;
+      const { id, ...args } = action;
+      this.#fallback = { id, onDelivered: this.record.doneByGateway('transfer_to_extension', args) };
       this.#replies.outbox.pushAction(action);
     }
     this.#isHandedOver = true;
@@ -503,6 +505,7 @@ export class Session implements CallSession {
 
   #onActionDelivered(action: CallAction): void {
     if (action.type === 'transfer') this.#transferred = action;
+    if (action.id === this.#fallback?.id) this.#fallback.onDelivered();
     this.#tools.settleAction(action.id, true);
     this.observer.actionDelivered(action.type);
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
