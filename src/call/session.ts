@@ -239,6 +239,12 @@ export class Session implements CallSession {
     return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
   }
 
+  /** A request to create this call is being answered, or its client has gone. */
+  answered(who: 'client' | 'nobody'): void {
+    if (who === 'client') this.#clock.onClaimed();
+    else this.#clock.onAbandoned(hrNowMs());
+  }
+
   // What the client asks for
 
   async stream(chunk: IncomingChunk): Promise<void> {
@@ -371,7 +377,8 @@ export class Session implements CallSession {
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
-    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
+    const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
+    if (this.#state === 'ending' && isOutboxOver) void this.#conclude();
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
@@ -384,7 +391,10 @@ export class Session implements CallSession {
       const instructions = fillPlaceholders(due.instructions, this.#values);
       this.#upstream.command({ type: 'prompt', instructions });
     } else {
+      const isUnattended = this.#clock.isUnattended(nowMs);
       this.finish(due.reason, due.why);
+      // What is queued waits for whoever may come for it.
+      if (isUnattended) void this.#conclude();
     }
   }
 
