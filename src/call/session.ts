@@ -98,6 +98,8 @@ export class Session implements CallSession {
   #isHandedOver = false;
   #summary: Summary | undefined;
   #transferred: CallAction | undefined;
+  /** The transfer to the fallback, on its way to the client. */
+  #fallback: { readonly id: string; readonly onDelivered: () => void } | undefined;
   #concluded: Promise<void> = Promise.resolve();
 
   constructor(setup: SessionSetup, deps: SessionDeps) {
@@ -254,6 +256,12 @@ export class Session implements CallSession {
 
   #endedWhileCreated(): ApiError {
     return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
+  }
+
+  /** A request to create this call is being answered, or its client has gone. */
+  answered(who: 'client' | 'nobody'): void {
+    if (who === 'client') this.#clock.onClaimed();
+    else this.#clock.onAbandoned(hrNowMs());
   }
 
   // What the client asks for
@@ -424,7 +432,8 @@ export class Session implements CallSession {
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
-    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
+    const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
+    if (this.#state === 'ending' && isOutboxOver) void this.#conclude();
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited || this.#streams.isAttached) this.#clock.onRequest(nowMs);
@@ -437,7 +446,10 @@ export class Session implements CallSession {
       const instructions = fillPlaceholders(due.instructions, this.#values);
       this.#upstream.command({ type: 'prompt', instructions });
     } else {
+      const isUnattended = this.#clock.isUnattended(nowMs);
       this.finish(due.reason, due.why);
+      // What is queued waits for whoever may come for it.
+      if (isUnattended) void this.#conclude();
     }
   }
 
@@ -454,8 +466,8 @@ export class Session implements CallSession {
         extension: fallbackExtension,
         reason: 'the AI is not available',
       };
-      this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
-      this.#transferred = action;
+      const { id, ...args } = action;
+      this.#fallback = { id, onDelivered: this.record.doneByGateway('transfer_to_extension', args) };
       this.#replies.outbox.pushAction(action);
     }
     this.#isHandedOver = true;
@@ -559,6 +571,7 @@ export class Session implements CallSession {
 
   #onActionDelivered(action: CallAction): void {
     if (action.type === 'transfer') this.#transferred = action;
+    if (action.id === this.#fallback?.id) this.#fallback.onDelivered();
     this.#tools.settleAction(action.id, true);
     this.observer.actionDelivered(action.type);
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');

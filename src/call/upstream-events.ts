@@ -1,4 +1,5 @@
 import { hrNowMs } from '../clock.ts';
+import { oneLine } from '../upstream/one-line.ts';
 import type { ReportedEvent } from '../workers/session/service.ts';
 import type { CallObserver } from './record/observer.ts';
 import type { CallRecord } from './record/record.ts';
@@ -44,10 +45,10 @@ export class UpstreamEvents {
         record.conversation.rename(event.itemId, event.newItemId);
         break;
       case 'user_text':
-        record.userText(event.itemId, event.text);
+        record.userText(event.itemId, event.text === null ? null : oneLine(event.text));
         break;
       case 'assistant_text':
-        record.replies.setText(event.itemId, event.text, event.audioMs);
+        record.replies.setText(event.itemId, oneLine(event.text), event.audioMs);
         break;
       case 'response_started':
       case 'response_done':

@@ -111,10 +111,13 @@ export interface CallSession {
 
 /** The gateway, as the routes see it. */
 export interface CallGateway {
-  /** @throws {ApiError} as the contract's table says */
-  createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer>;
   /** Whose call a create request is about. @throws {ApiError} `forbidden` where it is another tenant's */
   tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string;
+  /**
+   * @param client who waits for the answer: a call whose clients have all gone by then is ended soon
+   * @throws {ApiError} as the contract's table says
+   */
+  createSession(scope: Scope, body: CreateBody, requestId: string, client: Departure): Promise<CreateAnswer>;
   /** @throws {ApiError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
   listSessions(scope: Scope): SessionInfo[];

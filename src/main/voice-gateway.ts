@@ -7,7 +7,7 @@ import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { hrNowMs } from '../clock.ts';
 import { ApiError, quote } from '../http/errors.ts';
-import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
@@ -134,12 +134,12 @@ export class VoiceGateway implements CallGateway {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  async createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer> {
+  async createSession(scope: Scope, body: CreateBody, requestId: string, client: Departure): Promise<CreateAnswer> {
     const tenantId = this.tenantOf(scope, body);
     const existing = this.#sessions.get(tenantId, body.callId);
     if (existing && !existing.isOver) {
       await this.#opening.get(existing);
-      return this.#created(existing, 'existing');
+      return this.#created(existing, 'existing', client);
     }
     const startedAtMs = hrNowMs();
     const formats = callFormats(body);
@@ -156,7 +156,7 @@ export class VoiceGateway implements CallGateway {
     const rival = this.#sessions.get(tenantId, body.callId);
     if (rival && !rival.isOver) {
       await this.#opening.get(rival);
-      return this.#created(rival, 'existing');
+      return this.#created(rival, 'existing', client);
     }
     const fullByNow = this.#refusal(tenantId);
     if (fullByNow) throw this.#turnedAway(fullByNow, call);
@@ -223,7 +223,7 @@ export class VoiceGateway implements CallGateway {
       this.#opening.delete(session);
     }
     session.observer.ready(hrNowMs() - startedAtMs);
-    return this.#created(session, 'created');
+    return this.#created(session, 'created', client);
   }
 
   findSession(scope: Scope, callId: string): CallSession {
@@ -296,7 +296,8 @@ export class VoiceGateway implements CallGateway {
     await Promise.all([this.#workers.close(), this.#pool.close()]);
   }
 
-  #created(session: Session, status: CreateAnswer['status']): CreateAnswer {
+  #created(session: Session, status: CreateAnswer['status'], client: Departure): CreateAnswer {
+    session.answered(client.isGone ? 'nobody' : 'client');
     return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
   }
 

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -72,7 +73,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       }
       // Nothing is created for a request that cannot be followed.
       downRequest(query, formatOf(declared));
-      const session = await sessionOf(gateway, request, formatOf(declared));
+      const session = await sessionOf(gateway, request, reply.raw, formatOf(declared));
       const up = formatOf(declared, session.format);
       const down = query.down === 0 ? undefined : downRequest(query, up);
       const exchange = new AudioExchange(request.raw, reply.raw);
@@ -118,14 +119,21 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
 type StreamRequest = FastifyRequest<{ Params: { callId: string }; Querystring: DuplexQuery }>;
 
 /** The call that a stream belongs to; with `create=1` it is made where there is none. */
-async function sessionOf(gateway: CallGateway, request: StreamRequest, format: AudioFormat): Promise<CallSession> {
+async function sessionOf(
+  gateway: CallGateway,
+  request: StreamRequest,
+  response: ServerResponse,
+  format: AudioFormat,
+): Promise<CallSession> {
   const { query, params, scope, id } = request;
   const { callId } = params;
   if (query.create !== 1) return gateway.findSession(scope, callId);
   const { encoding, sampleRateHz: sampleRate } = format;
   const fields = CREATE_FIELDS.filter((name) => query[name] !== undefined).map((name) => [name, query[name]]);
   const body: CreateBody = { callId, ...Object.fromEntries(fields), encoding, sampleRate };
-  await gateway.createSession(scope, body, id);
+  const client = new ClientWatch(response);
+  await gateway.createSession(scope, body, id, client);
+  client.end();
   return gateway.findSession({ tenantId: gateway.tenantOf(scope, body) }, callId);
 }
 

@@ -3,6 +3,7 @@ import { hrNowMs } from '../../clock.ts';
 import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
 import { UpstreamError } from '../../realtime/upstream-error.ts';
 import type { RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
+import { ClientCadence } from './cadence.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './service.ts';
 import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
 
@@ -18,6 +19,7 @@ export class HostedSession implements FillableSession {
   readonly #key: string;
   readonly #gateway: Gateway;
   readonly #onSent: (latencyMs: number) => void;
+  readonly #cadence = new ClientCadence();
   #session: RealtimeSession | undefined;
   #downlink: Sink<ReplyAudio> | undefined;
   #events: Sink<ReportedEvent> | undefined;
@@ -29,6 +31,10 @@ export class HostedSession implements FillableSession {
     this.#key = key;
     this.#gateway = gateway;
     this.#onSent = onSent;
+  }
+
+  get patienceMs(): number {
+    return this.#cadence.patienceMs;
   }
 
   attachDownlink(sink: Sink<ReplyAudio>): void {
@@ -57,6 +63,7 @@ export class HostedSession implements FillableSession {
   /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
   sendAudio(frame: CallerFrame): Promise<void> | undefined {
     this.silentSinceMs = hrNowMs();
+    this.#cadence.heard(frame.receivedAtMs, frame.audioMs);
     const session = this.#session;
     if (!session) return undefined;
     if (session.sendAudio(frame)) this.#onSent(hrNowMs() - frame.receivedAtMs);
@@ -98,8 +105,16 @@ export class HostedSession implements FillableSession {
     const gateway = this.#gateway;
     return {
       // Nobody is told what comes to an end behind the session's.
-      event: (event) => void (this.#closed || this.#events?.write({ atMs: hrNowMs(), ...event })),
-      audio: (audio) => void (this.#closed || this.#downlink?.write(audio)),
+      event: (event) => {
+        if (this.#closed) return;
+        if (event.type === 'speech_started') this.#cadence.interrupted(hrNowMs());
+        this.#events?.write({ atMs: hrNowMs(), ...event });
+      },
+      audio: (audio) => {
+        if (this.#closed) return;
+        if (audio.kind === 'delta') this.#cadence.replied(audio.receivedAtMs, audio.audioMs);
+        this.#downlink?.write(audio);
+      },
       isPlaying: (items) => gateway.isPlaying({ sessionKey, items }),
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),
       runTool: (call) => gateway.runTool({ sessionKey, call }),
