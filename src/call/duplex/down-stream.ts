@@ -1,5 +1,5 @@
 import type { AudioFormat } from '../../audio/codec.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { AudioEntry } from '../reply/outbox.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
@@ -64,7 +64,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
       sink: receiver,
       listener: this,
       // From the next beat on: its owner has a head to send first.
-      startsAtMs: Metronome.beatOf(hrNowMs()) + BEAT_MS,
+      startsAtMs: Metronome.beatOf(monotonicNowMs()) + BEAT_MS,
     });
     observer.streamOpened('down', { encoding: request.format.encoding, leadMs: request.leadMs });
     replies.useFormat(request.format);
@@ -101,7 +101,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     if (this.#closed) return;
     this.#closed = true;
     this.#metronome.remove(this);
-    this.#playout.close(hrNowMs());
+    this.#playout.close(monotonicNowMs());
     this.#observer.streamClosed('down');
   }
 
@@ -123,7 +123,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     const { outbox } = this.#replies;
     const entry = outbox.takeAudio();
     if (entry === undefined) return undefined;
-    this.#observer.replyPlayed(entry, hrNowMs());
+    this.#observer.replyPlayed(entry, monotonicNowMs());
     return { entry, bytes: Buffer.from(entry.base64, 'base64'), playMs: entry.frameMs, heardAudioMs: 0 };
   }
 

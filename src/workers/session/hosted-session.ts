@@ -1,5 +1,5 @@
 import { BusError, type CallContext, type Client, type Sink, Status } from '../../bus/index.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
 import { UpstreamError } from '../../realtime/upstream-error.ts';
 import type { RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
@@ -49,7 +49,7 @@ export class HostedSession implements FillableSession {
   async open(request: OpenRequest, context: CallContext): Promise<OpenAnswer> {
     if (this.#session) throw new BusError(Status.AlreadyExists, `session ${this.#key} is open already`);
     this.#silenceFrame = request.silenceFrame;
-    const session = new RealtimeSession({ ...request, nowMs: hrNowMs }, this.#host());
+    const session = new RealtimeSession({ ...request, nowMs: monotonicNowMs }, this.#host());
     this.#session = session;
     context.signal.addEventListener('abort', () => session.close(), { once: true });
     try {
@@ -62,11 +62,11 @@ export class HostedSession implements FillableSession {
 
   /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
   sendAudio(frame: CallerFrame): Promise<void> | undefined {
-    this.silentSinceMs = hrNowMs();
+    this.silentSinceMs = monotonicNowMs();
     this.#cadence.heard(frame.receivedAtMs, frame.audioMs);
     const session = this.#session;
     if (!session) return undefined;
-    if (session.sendAudio(frame)) this.#onSent(hrNowMs() - frame.receivedAtMs);
+    if (session.sendAudio(frame)) this.#onSent(monotonicNowMs() - frame.receivedAtMs);
     return session.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES ? this.#drained(session) : undefined;
   }
 
@@ -107,8 +107,8 @@ export class HostedSession implements FillableSession {
       // Nobody is told what comes to an end behind the session's.
       event: (event) => {
         if (this.#closed) return;
-        if (event.type === 'speech_started') this.#cadence.interrupted(hrNowMs());
-        this.#events?.write({ atMs: hrNowMs(), ...event });
+        if (event.type === 'speech_started') this.#cadence.interrupted(monotonicNowMs());
+        this.#events?.write({ atMs: monotonicNowMs(), ...event });
       },
       audio: (audio) => {
         if (this.#closed) return;
