@@ -17,7 +17,7 @@ export type Due =
   | { readonly type: 'end'; readonly reason: EndReason; readonly why: string }
   | { readonly type: 'prompt'; readonly instructions: string; readonly count: number };
 
-/** Knows when one call has been idle, silent or running for too long. Times are on the `hrNowMs` clock. */
+/** Knows when one call has been idle, silent or running for too long. Times are on the `monotonicNowMs` clock. */
 export class SessionClock {
   readonly #limits: CallLimits;
   readonly #profile: AgentProfile;

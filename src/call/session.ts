@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
 import { type ApiError, sessionNotFound } from '../http/errors.ts';
 import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
@@ -124,7 +124,7 @@ export class Session implements CallSession {
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
     });
-    this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
+    this.#clock = new SessionClock(deps.limits, profile, monotonicNowMs());
     this.#events = new UpstreamEvents({
       record: this.record,
       observer: this.observer,
@@ -168,7 +168,7 @@ export class Session implements CallSession {
         endReason: this.#endReason,
         error: this.#error,
       }),
-      onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
+      onAudio: (entries) => this.observer.replyHandedOver(entries, monotonicNowMs()),
       onLastAnswer: () => void this.#conclude(),
     });
   }
@@ -240,7 +240,7 @@ export class Session implements CallSession {
   // What the client asks for
 
   async stream(chunk: IncomingChunk): Promise<void> {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.#clock.onRequest(nowMs);
     if (!this.isOver) await this.#uplink.accept(chunk);
     // A call that ended by itself goes on taking chunks for a while: whoever sends them may not know yet.
@@ -255,18 +255,19 @@ export class Session implements CallSession {
 
   report({ ack, playedMs, generation }: ClientReport): void {
     if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation) this.#replies.ledger.report(playedMs, hrNowMs());
+    if (playedMs !== undefined && generation === this.generation)
+      this.#replies.ledger.report(playedMs, monotonicNowMs());
   }
 
   deliver(query: DeliveryQuery): Delivery {
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     return this.#deliveries.now('stream', query);
   }
 
   async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     const delivery = await this.#deliveries.poll(query, timeoutMs, client);
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     return delivery;
   }
 
@@ -295,7 +296,7 @@ export class Session implements CallSession {
       createdAt: this.createdAt.toISOString(),
       // Two clocks are at work, and a call is never active before it began.
       lastActivity: new Date(
-        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(hrNowMs())),
+        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(monotonicNowMs())),
       ).toISOString(),
       transcriptCount: this.record.lineCount,
       actionsCount: this.record.actions.length,
@@ -362,7 +363,7 @@ export class Session implements CallSession {
     this.#uplink.close();
     this.#tools.close();
     this.#replies.filler?.stop();
-    this.#clock.onEnded(hrNowMs());
+    this.#clock.onEnded(monotonicNowMs());
     void this.#upstream.close();
     void this.#handOver(reason);
   }
@@ -412,7 +413,7 @@ export class Session implements CallSession {
   #conclude(): Promise<void> {
     if (this.#state === 'ended') return this.#concluded;
     this.#state = 'ended';
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.record.replies.settleAll(nowMs);
     const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
@@ -457,7 +458,7 @@ export class Session implements CallSession {
   }
 
   async #onWorkerLost(error: Error): Promise<void> {
-    const lostAtMs = hrNowMs();
+    const lostAtMs = monotonicNowMs();
     this.observer.workerLost(error);
     // A session that is still being created fails with its creation.
     if (this.isOver || this.#state === 'creating') return;
@@ -474,8 +475,8 @@ export class Session implements CallSession {
     const { workersLost } = this.#upstream;
     try {
       await this.#connect(maxOutageMs, history);
-      this.#clock.onUpstream(true, hrNowMs());
-      this.observer.workerReplaced(hrNowMs() - lostAtMs);
+      this.#clock.onUpstream(true, monotonicNowMs());
+      this.observer.workerReplaced(monotonicNowMs() - lostAtMs);
     } catch (cause) {
       // A worker that died under this attempt has had the next one begun.
       if (this.#upstream.workersLost > workersLost) return;
@@ -490,7 +491,7 @@ export class Session implements CallSession {
 
   #onDtmf(digits: string): void {
     this.observer.dtmf(digits.length);
-    this.#clock.onCallerActive(hrNowMs());
+    this.#clock.onCallerActive(monotonicNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
   }
 

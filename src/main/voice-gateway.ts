@@ -4,7 +4,7 @@ import type { Implementation } from '../bus/index.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
 import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
@@ -69,7 +69,7 @@ export class VoiceGateway implements CallGateway {
   readonly #workers: SessionWorkers;
   readonly #governor: ConnectGovernor;
   readonly #reconnect: ReconnectPolicy;
-  readonly #startedAtMs = hrNowMs();
+  readonly #startedAtMs = monotonicNowMs();
   readonly #ticker: NodeJS.Timeout;
   #draining = false;
 
@@ -130,7 +130,7 @@ export class VoiceGateway implements CallGateway {
       await this.#opening.get(existing);
       return this.#created(existing, 'existing');
     }
-    const startedAtMs = hrNowMs();
+    const startedAtMs = monotonicNowMs();
     const formats = callFormats(body);
     const call = { callId: body.callId, tenantId, requestId };
     const full = this.#refusal(tenantId);
@@ -210,7 +210,7 @@ export class VoiceGateway implements CallGateway {
     } finally {
       this.#opening.delete(session);
     }
-    session.observer.ready(hrNowMs() - startedAtMs);
+    session.observer.ready(monotonicNowMs() - startedAtMs);
     return this.#created(session, 'created');
   }
 
@@ -235,7 +235,7 @@ export class VoiceGateway implements CallGateway {
     return {
       status: this.#draining ? 'draining' : 'ok',
       version,
-      uptimeSeconds: Math.round((hrNowMs() - this.#startedAtMs) / 1000),
+      uptimeSeconds: Math.round((monotonicNowMs() - this.#startedAtMs) / 1000),
       upstream,
       sessions: this.#sessions.openCount,
     };
@@ -253,8 +253,8 @@ export class VoiceGateway implements CallGateway {
   /** Takes no more calls, waits up to `graceMs` for those that run to end, then ends them (`shutdown`). */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
-    const endsAtMs = hrNowMs() + graceMs;
-    while (this.#sessions.openCount > 0 && hrNowMs() < endsAtMs) {
+    const endsAtMs = monotonicNowMs() + graceMs;
+    while (this.#sessions.openCount > 0 && monotonicNowMs() < endsAtMs) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     for (const session of this.#sessions.all()) {
@@ -335,7 +335,7 @@ export class VoiceGateway implements CallGateway {
   }
 
   #tick(): void {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     for (const session of this.#sessions.all()) {
       session.tick(nowMs);
       if (session.isForgotten(nowMs)) this.#sessions.remove(session);

@@ -1,7 +1,7 @@
 import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
 import type { ReplayItem } from './conversation.ts';
 
-/** What a realtime session reports, in order. Plain data: it crosses threads. Times are `process.hrtime` milliseconds. */
+/** What a realtime session reports, in order. Plain data: it crosses threads. Times are milliseconds of `monotonicNowMs`. */
 export type SessionEvent =
   | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number; readonly atMs: number }
   | { readonly type: 'speech_started'; readonly itemId: string; readonly atMs: number }

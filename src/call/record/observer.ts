@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { ApiError } from '../../http/errors.ts';
 import type { CallEvents } from '../../http/event-schemas.ts';
 import type { Summary } from '../../http/schemas.ts';
@@ -21,9 +21,9 @@ type Awaited = 'delta' | 'frames' | 'handover' | undefined;
 export class CallObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #timeline = new CallTimeline(hrNowMs);
+  readonly #timeline = new CallTimeline(monotonicNowMs);
   readonly #figures = new CallFigures();
-  readonly #startedAtMs = hrNowMs();
+  readonly #startedAtMs = monotonicNowMs();
   #awaited: Awaited;
   #awaitedItemId: string | undefined;
   /** When the caller's last turn ended, until its answer is handed over. */
@@ -217,7 +217,7 @@ export class CallObserver {
   }
 
   interrupted(generation: number, startedAtMs: number, heardMs: readonly number[]): void {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     const reactionMs = tenths(nowMs - startedAtMs);
     const heard = Math.round(heardMs.reduce((sum, ms) => sum + ms, 0));
     this.#metrics.bargeInReaction.observe((nowMs - startedAtMs) / 1000);

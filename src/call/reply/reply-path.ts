@@ -1,4 +1,4 @@
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import { Downlink, type DownlinkOptions, type ReplyFrame } from './downlink.ts';
 import { CallFiller } from './filler.ts';
@@ -48,8 +48,8 @@ export class ReplyPath {
       filler &&
       new CallFiller({
         load: () => filler.load(),
-        play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
-        remainingMs: () => this.ledger.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
+        play: (itemId, frames) => this.#queue(itemId, frames, monotonicNowMs()),
+        remainingMs: () => this.ledger.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
@@ -58,7 +58,7 @@ export class ReplyPath {
 
   #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {
     const { observer, maxOutboxMs, onBacklog } = this.#options;
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.filler?.stop();
     this.#queue(itemId, frames, nowMs);
     observer.replyQueued(itemId, receivedAtMs, nowMs);
@@ -81,7 +81,7 @@ export class ReplyPath {
     const { observer, onProgress, onActionDelivered } = this.#options;
     switch (entry.kind) {
       case 'audio':
-        this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, hrNowMs());
+        this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, monotonicNowMs());
         observer.replyDelivered(entry.audioMs);
         onProgress(entry.itemId);
         break;

@@ -1,5 +1,5 @@
 import { BusError, type CallContext, type Client, type Sink, Status } from '../../bus/index.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
 import { UpstreamError } from '../../realtime/upstream-error.ts';
 import type { RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
@@ -43,7 +43,7 @@ export class HostedSession implements FillableSession {
   async open(request: OpenRequest, context: CallContext): Promise<OpenAnswer> {
     if (this.#session) throw new BusError(Status.AlreadyExists, `session ${this.#key} is open already`);
     this.#silenceFrame = request.silenceFrame;
-    const session = new RealtimeSession({ ...request, nowMs: hrNowMs }, this.#host());
+    const session = new RealtimeSession({ ...request, nowMs: monotonicNowMs }, this.#host());
     this.#session = session;
     context.signal.addEventListener('abort', () => session.close(), { once: true });
     try {
@@ -56,10 +56,10 @@ export class HostedSession implements FillableSession {
 
   /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
   sendAudio(frame: CallerFrame): Promise<void> | undefined {
-    this.silentSinceMs = hrNowMs();
+    this.silentSinceMs = monotonicNowMs();
     const session = this.#session;
     if (!session) return undefined;
-    if (session.sendAudio(frame)) this.#onSent(hrNowMs() - frame.receivedAtMs);
+    if (session.sendAudio(frame)) this.#onSent(monotonicNowMs() - frame.receivedAtMs);
     return session.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES ? this.#drained(session) : undefined;
   }
 
@@ -98,7 +98,7 @@ export class HostedSession implements FillableSession {
     const gateway = this.#gateway;
     return {
       // Nobody is told what comes to an end behind the session's.
-      event: (event) => void (this.#closed || this.#events?.write({ atMs: hrNowMs(), ...event })),
+      event: (event) => void (this.#closed || this.#events?.write({ atMs: monotonicNowMs(), ...event })),
       audio: (audio) => void (this.#closed || this.#downlink?.write(audio)),
       isPlaying: (items) => gateway.isPlaying({ sessionKey, items }),
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),

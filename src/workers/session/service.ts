@@ -37,7 +37,7 @@ export interface OpenAnswer {
   readonly upstreamSessionId: string | undefined;
 }
 
-/** A session's event, with the worker's time at which it happened, in `process.hrtime` milliseconds. */
+/** A session's event, with the worker's time at which it happened, in milliseconds of `monotonicNowMs`. */
 export type ReportedEvent = SessionEvent & { readonly atMs: number };
 
 export type SessionCommand =
