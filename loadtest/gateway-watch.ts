@@ -10,7 +10,7 @@ const LOOP_SAMPLER_MS = 10;
 
 /** What the gateway said of itself at one moment. */
 export interface GatewaySample {
-  /** `process.hrtime` milliseconds. */
+  /** In milliseconds of `monotonicNowMs`. */
   readonly atMs: number;
   /** CPU time spent since its start, in seconds. */
   readonly cpuSeconds: number;

@@ -77,6 +77,7 @@ export class Session implements CallSession {
   readonly id = randomUUID();
   readonly setup: SessionSetup;
   readonly createdAt = new Date();
+  readonly #createdAtMs = monotonicNowMs();
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
@@ -92,7 +93,8 @@ export class Session implements CallSession {
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
-  #endedAt: Date | undefined;
+  /** How long the call lasted, once it is over. */
+  #durationMs: number | undefined;
   #endedByClient = false;
   /** Everything that is still to be delivered is in the outbox. */
   #isHandedOver = false;
@@ -225,8 +227,9 @@ export class Session implements CallSession {
     return this.#transferred;
   }
 
+  /** When the call ended; undefined while it goes on. */
   get endedAt(): Date | undefined {
-    return this.#endedAt;
+    return this.#durationMs === undefined ? undefined : this.#wallAt(this.#durationMs);
   }
 
   get summary(): Summary | undefined {
@@ -357,10 +360,7 @@ export class Session implements CallSession {
       tenantId,
       status: this.#state,
       createdAt: this.createdAt.toISOString(),
-      // Two clocks are at work, and a call is never active before it began.
-      lastActivity: new Date(
-        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(monotonicNowMs())),
-      ).toISOString(),
+      lastActivity: this.#wallAt(this.#ageMs - this.#clock.idleMs(monotonicNowMs())).toISOString(),
       transcriptCount: this.record.lineCount,
       actionsCount: this.record.actions.length,
       aiAgentRef,
@@ -421,7 +421,7 @@ export class Session implements CallSession {
     this.#state = 'ending';
     this.#endReason = reason;
     this.#error = error;
-    this.#endedAt = new Date();
+    this.#durationMs = this.#ageMs;
     this.observer.ending(reason, error);
     this.#uplink.close();
     this.#tools.close();
@@ -482,7 +482,8 @@ export class Session implements CallSession {
     this.#state = 'ended';
     const nowMs = monotonicNowMs();
     this.record.replies.settleAll(nowMs);
-    const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
+    this.#durationMs ??= this.#ageMs;
+    const durationMs = Math.round(this.#durationMs);
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
     this.#streams.close();
     this.#replies.outbox.close();
@@ -502,6 +503,15 @@ export class Session implements CallSession {
   }
 
   // Inside
+
+  get #ageMs(): number {
+    return monotonicNowMs() - this.#createdAtMs;
+  }
+
+  /** A time of the call for people to read. It follows from the call's begin, so that times and durations agree. */
+  #wallAt(ageMs: number): Date {
+    return new Date(this.createdAt.getTime() + Math.max(0, ageMs));
+  }
 
   get #values(): CallValues {
     const { body, tenantId, aiAgentRef } = this.setup;

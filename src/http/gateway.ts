@@ -34,7 +34,7 @@ export interface IncomingChunk {
   readonly audio?: ChunkAudio | undefined;
   readonly chunkSeq?: number | undefined;
   readonly dtmf?: string | undefined;
-  /** `process.hrtime` in milliseconds when the request had been read. */
+  /** When the request had been read, in milliseconds of `monotonicNowMs`. */
   readonly receivedAtMs: number;
 }
 

@@ -89,7 +89,8 @@ export const EnvironmentSchema = Type.Object({
     minimum: 0,
     maximum: 3650,
     default: 30,
-    description: 'days that summaries (personal data) stay in the journal; 0 keeps none once they are delivered',
+    description:
+      'days that summaries (personal data) stay in the journal, those never delivered longer; 0 keeps none once they are delivered',
   }),
   OVERLOAD_EVENT_LOOP_MS: ms(100, 'new calls are refused while the event loop is this late on average', 1, 60_000),
   OVERLOAD_POOL_QUEUE: Type.Integer({

@@ -11,6 +11,8 @@ import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
+import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
+import type { ConnectResult } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
@@ -18,6 +20,8 @@ import { ConnectGovernor } from './connect-governor.ts';
 import { SessionTable } from './session-table.ts';
 
 const TICK_MS = 1_000;
+/** How long after its attempt must have ended a permit is taken back. */
+const PERMIT_GRACE_MS = 5_000;
 const OUTBOX_KEPT_MS = 60_000;
 const MAX_OUTBOX_MS = 300_000;
 const SUMMARY_KEPT_MS = 600_000;
@@ -79,7 +83,10 @@ export class VoiceGateway implements CallGateway {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
-    this.#governor = new ConnectGovernor({ perSecond: options.connectsPerSecond });
+    this.#governor = new ConnectGovernor({
+      perSecond: options.connectsPerSecond,
+      permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
+    });
     this.#pool = new AudioPool({
       threads: options.audioThreads,
       ...(metrics.isOff
@@ -365,10 +372,18 @@ export class VoiceGateway implements CallGateway {
       runTool: ({ sessionKey, call }) =>
         this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
       history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
-      connectPermit: () => this.#governor.permit(),
-      connectResult: ({ result }) => {
-        this.#governor.result(result);
-        if (result !== 'ok') metrics.upstreamErrors.inc({ class: `connect_${result}` });
+      connect: async ({ endsAtMs }, results, sink, { signal }) => {
+        const permit = await this.#governor.permit({ endsAtMs, signal });
+        // The session gives up, or its worker dies, with the permit on its way or in its hands.
+        signal.addEventListener('abort', () => permit.settle('given_up'), { once: true });
+        if (signal.aborted) permit.settle('unused');
+        sink.write('granted');
+        await results.onItem((result) => {
+          permit.settle(result);
+          if (isConnectFailure(result)) metrics.upstreamErrors.inc({ class: `connect_${result}` });
+        });
+        permit.settle('given_up');
+        sink.end();
       },
       report: ({ uplinkLatency, busySeconds }) => {
         if (uplinkLatency) metrics.uplinkLatency.merge(uplinkLatency);
@@ -382,4 +397,8 @@ function taskOf(jobs: readonly { kind: 'up' | 'down' | 'file' }[]): string {
   const hasUp = jobs.some(({ kind }) => kind === 'up');
   const hasDown = jobs.some(({ kind }) => kind !== 'up');
   return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
+}
+
+function isConnectFailure(result: ConnectResult): result is UpstreamErrorClass {
+  return result !== 'ok' && result !== 'given_up' && result !== 'unused';
 }

@@ -29,7 +29,7 @@ const DAY_MS = 86_400_000;
 export interface SummaryJournalOptions {
   /** `DATA_DIR`; the journal is in `summaries/` in it. Created, mode 0700, if it does not exist. */
   readonly directory: string;
-  /** Whole files go when all of their records are older; 0: records go once they are delivered. */
+  /** Whole files go when all of their records are older and none waits to be delivered; 0: records go once they are delivered. */
   readonly retentionDays: number;
   readonly log: BackendLog;
   /** A new file is begun past this; default 16 MiB. */
@@ -275,15 +275,14 @@ export class SummaryJournal {
 
   async #removeExpired(): Promise<void> {
     const keepMs = this.#retentionDays * DAY_MS;
-    const expired = this.#files.filter((file) => file !== this.#writer.file && file.dayEndMs + keepMs <= this.#now());
+    // What was never delivered is kept however old it is, or a clock that steps forward would lose it; and with it all
+    // that was written since, where it says what became of the records beside it.
+    const kept = [...this.#pending.values(), ...this.#parked.values()].map(({ file }) => file.number);
+    const oldestKept = Math.min(...kept);
+    const expired = this.#files.filter(
+      (file) => file !== this.#writer.file && file.number < oldestKept && file.dayEndMs + keepMs <= this.#now(),
+    );
     if (expired.length === 0) return;
-    let lostCount = 0;
-    for (const places of [this.#pending, this.#parked]) {
-      for (const [id, { file }] of places) if (expired.includes(file) && places.delete(id)) lostCount += 1;
-    }
-    if (lostCount > 0) {
-      this.#log.error({ count: lostCount }, 'call summaries were never delivered and are removed: their time is up');
-    }
     await removeFiles(this.#directory, expired);
     this.#files = this.#files.filter((file) => !expired.includes(file));
   }

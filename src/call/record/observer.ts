@@ -35,6 +35,7 @@ export class CallObserver {
   #answeredTurnEndedAtMs: number | undefined;
   #hasCallerAudio = false;
   #hasSpoken = false;
+  #hasOddExpiry = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
   constructor(metrics: Metrics, log: Logger) {
@@ -148,6 +149,9 @@ export class CallObserver {
         this.#reconnected('rotated');
         note('rotated', { tookMs: event.tookMs });
         this.#log.info({ reason: 'rotated', tookMs: event.tookMs }, 'reconnected');
+        break;
+      case 'expiry_ignored':
+        this.#expiryIgnored(event.expiresAt);
         break;
       case 'upstream_failed':
         this.#metrics.upstreamErrors.inc({ class: 'failed' });
@@ -352,6 +356,14 @@ export class CallObserver {
     }
     this.#note('upstream_restored', { outageMs, attempt, droppedAudioMs }, atMs);
     this.#log.info({ reason: 'lost', outageMs, attempt, droppedAudioMs }, 'reconnected');
+  }
+
+  /** Each connection of a call says the same: once is enough. */
+  #expiryIgnored(expiresAt: string): void {
+    if (this.#hasOddExpiry) return;
+    this.#hasOddExpiry = true;
+    this.#note('expiry_ignored', { expiresAt });
+    this.#log.warn({ expiresAt }, "the upstream's expires_at cannot be: is a clock wrong?");
   }
 
   #reconnected(reason: 'lost' | 'rotated' | 'worker_lost'): void {

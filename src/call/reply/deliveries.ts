@@ -1,3 +1,4 @@
+import { monotonicNowMs } from '../../clock.ts';
 import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
 import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
@@ -121,9 +122,9 @@ export class Deliveries {
     this.#cutOffUnwritten(query.ack);
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
-    const endsAtMs = performance.now() + timeoutMs;
+    const endsAtMs = monotonicNowMs() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
-      const why = await this.#waiting.wait(endsAtMs - performance.now(), client);
+      const why = await this.#waiting.wait(endsAtMs - monotonicNowMs(), client);
       if (why === 'timeout') break;
       if (why !== 'woken') return this.#nothing(query.ack);
     }

@@ -1,5 +1,6 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { Sink } from '../../bus/index.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { ApiError, invalidAudio } from '../../http/errors.ts';
 import type { IncomingChunk } from '../../http/gateway.ts';
 import type { CallerFrame } from '../../realtime/session.ts';
@@ -177,7 +178,7 @@ export class Uplink {
   }
 
   #offer(chunkSeq: number, placed: Placed): void {
-    if (this.#sequencer.offer(chunkSeq, placed, performance.now()) !== 'repeat') this.#watchForHole();
+    if (this.#sequencer.offer(chunkSeq, placed, monotonicNowMs()) !== 'repeat') this.#watchForHole();
   }
 
   /** Gives up what is missing once the chunk that waits for it has waited long enough. */
@@ -187,10 +188,10 @@ export class Uplink {
     if (expiresAtMs === undefined) return;
     this.#holeTimer = setTimeout(
       () => {
-        this.#sequencer.expire(performance.now());
+        this.#sequencer.expire(monotonicNowMs());
         this.#watchForHole();
       },
-      Math.max(1, Math.ceil(expiresAtMs - performance.now())),
+      Math.max(1, Math.ceil(expiresAtMs - monotonicNowMs())),
     );
   }
 

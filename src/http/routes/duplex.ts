@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import { type AudioFormat, CODECS, codecOf, type DeclaredAudio } from '../../audio/codec.ts';
 import type { DownStreamRequest } from '../../call/duplex/down-stream.ts';
 import { AudioExchange } from '../audio-exchange.ts';
-import { ClientWatch, ClientWatch } from '../client-watch.ts';
+import { ClientWatch } from '../client-watch.ts';
 import {
   AudioQuery,
   CREATE_FIELDS,

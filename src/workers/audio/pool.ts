@@ -90,14 +90,14 @@ export class AudioPool {
     this.#ready.push(lane);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const pauseMs = GATHER_MS - (performance.now() - this.#flushedAtMs);
+    const pauseMs = GATHER_MS - (monotonicNowMs() - this.#flushedAtMs);
     if (pauseMs <= 0) setImmediate(() => this.#flush());
     else setTimeout(() => this.#flush(), pauseMs);
   };
 
   #flush(): void {
     this.#scheduled = false;
-    this.#flushedAtMs = performance.now();
+    this.#flushedAtMs = monotonicNowMs();
     const lanes = this.#ready;
     this.#ready = [];
     const size = Math.ceil(lanes.length / this.#threads);

@@ -2,7 +2,7 @@ import { BusError, type CallContext, type Client, type Sink, Status } from '../.
 import { monotonicNowMs } from '../../clock.ts';
 import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
 import { UpstreamError } from '../../realtime/upstream-error.ts';
-import type { RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
+import type { ConnectPermit, ConnectRequest, RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
 import { ClientCadence } from './cadence.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './service.ts';
 import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
@@ -10,6 +10,9 @@ import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
 /** Audio that may wait in a socket before the client is made to wait. */
 const MAX_SOCKET_BACKLOG_BYTES = 256 * 1024;
 const BACKLOG_CHECK_MS = 20;
+
+/** For the result of an attempt that took all its time to reach the main thread. */
+const RESULT_GRACE_MS = 5_000;
 
 type Gateway = Client<(typeof GatewayService)['methods']>;
 
@@ -119,8 +122,22 @@ export class HostedSession implements FillableSession {
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),
       runTool: (call) => gateway.runTool({ sessionKey, call }),
       history: () => gateway.history({ sessionKey }),
-      connectPermit: () => gateway.connectPermit({ sessionKey }),
-      connectResult: (result) => void gateway.connectResult({ sessionKey, result }).catch(() => {}),
+      connectPermit: (request) => this.#connectPermit(request),
+    };
+  }
+
+  async #connectPermit({ signal, endsAtMs }: ConnectRequest): Promise<ConnectPermit> {
+    const timeoutMs = endsAtMs - monotonicNowMs() + RESULT_GRACE_MS;
+    const call = this.#gateway.connect({ sessionKey: this.#key, endsAtMs }, { signal, timeoutMs });
+    const { promise: granted, resolve, reject } = Promise.withResolvers<unknown>();
+    call.onItem(resolve).then(() => reject(new BusError(Status.Internal, 'there was no permit')), reject);
+    await granted;
+    return {
+      settle(result) {
+        if (call.sink.closed) return;
+        call.sink.write(result);
+        call.sink.end();
+      },
     };
   }
 
