@@ -13,6 +13,7 @@ import {
   defaultFrameMs,
   LEAD_MS,
   STREAMED_AUDIO_TYPES,
+  UP_ANSWER_EXAMPLES,
   UpAnswer,
 } from '../duplex-schemas.ts';
 import { ApiError } from '../errors.ts';
@@ -47,7 +48,10 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
         response: {
           200: {
             description: "The agent's audio; counters with `down=0`",
-            content: { 'application/json': { schema: UpAnswer }, ...audioOf(ANSWER_TYPES) },
+            content: {
+              'application/json': { schema: UpAnswer, examples: UP_ANSWER_EXAMPLES },
+              ...audioOf(ANSWER_TYPES),
+            },
           },
           ...failures(
             ...CALL_FAILURES,
