@@ -40,13 +40,15 @@ export class ClientCadence {
       this.#chunkMs += audioMs;
       return;
     }
+    // A chunk that was put in order arrived before the one that it had waited for.
+    const gapMs = Math.max(0, atMs - this.#lastAtMs);
     const listened = this.#repliesEndAtMs > this.#lastAtMs && this.#repliesEndAtMs <= atMs;
     if (this.#chunks > 0 && !listened && this.#chunkMs <= MAX_PIECE_MS) {
-      this.#gapsMs[this.#gaps % REMEMBERED_GAPS] = atMs - this.#lastAtMs;
+      this.#gapsMs[this.#gaps % REMEMBERED_GAPS] = gapMs;
       this.#gaps += 1;
     }
     this.#chunks += 1;
-    this.#lastAtMs = atMs;
+    this.#lastAtMs = Math.max(atMs, this.#lastAtMs);
     this.#chunkMs = audioMs;
   }
 

@@ -59,6 +59,16 @@ describe('a client in full duplex', () => {
     expect(client.cadence.patienceMs).toBe(SILENCE_AFTER_MS);
   });
 
+  it('stays so when its chunks are put in order', () => {
+    const client = new Client();
+    times(10, () => {
+      client.record(100);
+      client.record(100);
+      client.cadence.heard(client.nowMs - 100, 100);
+    });
+    expect(client.cadence.patienceMs).toBe(SILENCE_AFTER_MS);
+  });
+
   it('stays so when it sends while the caller speaks only', () => {
     const client = new Client();
     times(6, (turn) => {
