@@ -191,6 +191,7 @@ export class Session implements CallSession {
         endReason: this.#endReason,
         error: this.#error,
       }),
+      isStreamed: () => this.#streams.isPlaying,
       onAudio: (entries) => this.observer.replyHandedOver(entries, monotonicNowMs()),
       onLastAnswer: () => void this.#conclude(),
     });
@@ -333,6 +334,8 @@ export class Session implements CallSession {
   left(stream: UpStream | DownStream): void {
     this.#clock.onRequest(monotonicNowMs());
     this.#streams.left(stream);
+    // Whoever polls is given what is left.
+    this.#deliveries.wake();
   }
 
   #arrived(): void {

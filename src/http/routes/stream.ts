@@ -150,7 +150,6 @@ function send(reply: FastifyReply, answer: object, delivery: Delivery): FastifyR
     // Nobody is there to answer.
     return reply.hijack();
   }
-  delivery.response = raw;
   raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
   return reply.send(answer);
 }
