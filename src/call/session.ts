@@ -107,6 +107,7 @@ export class Session implements CallSession {
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
       onProgress: (itemId) => this.record.replies.settle(itemId),
+      onSpoken: () => this.#clock.onAgentSpoke(),
       onActionDelivered: (action) => this.#onActionDelivered(action),
       onChange: () => this.#deliveries.wake(),
       onBacklog: (itemId, keptMs) => this.#upstream.command({ type: 'cancel_reply', itemId, keptMs }),

@@ -223,8 +223,8 @@ function ofReply(event: RawEvent, flag: Flag): OfReply | undefined {
 
 function itemOf(value: unknown, flag: Flag): IncomingItem | undefined {
   const item = record(value);
-  const { type } = item;
-  if (typeof type !== 'string') {
+  const type = shortText(item['type']);
+  if (type === undefined) {
     flag('item');
     return undefined;
   }

@@ -16,6 +16,8 @@ export interface ReplyPathOptions {
   readonly filler?: { load(): Promise<readonly ReplyFrame[]>; readonly afterMs?: number | undefined } | undefined;
   /** More is known of an item's playback: its transcript line may be due. */
   readonly onProgress: (itemId: string) => void;
+  /** Speech of the agent has arrived at the client. */
+  readonly onSpoken: () => void;
   readonly onActionDelivered: (action: CallAction) => void;
   /** Something may be there to answer with. */
   readonly onChange: () => void;
@@ -88,11 +90,12 @@ export class ReplyPath {
   }
 
   #onDelivered(entry: OutboxEntry): void {
-    const { observer, onProgress, onActionDelivered } = this.#options;
+    const { observer, onProgress, onSpoken, onActionDelivered } = this.#options;
     switch (entry.kind) {
       case 'audio':
         this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, hrNowMs());
         observer.replyDelivered(entry.audioMs);
+        onSpoken();
         onProgress(entry.itemId);
         break;
       case 'action':
