@@ -1,6 +1,6 @@
-import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { type Answer, TestCall } from '../support/call.ts';
-import { BYTES_PER_MS, silence, speech, type Utterance } from '../support/caller.ts';
+import type { Utterance } from '../support/caller.ts';
+import { type Line, spoken } from './line.ts';
 
 /** How long a caller waits before giving up on an answer and going on. */
 const PATIENCE_MS = 5_000;
@@ -14,15 +14,21 @@ export class CallOver extends Error {}
 /** A caller who asks, listens as long as there is something to hear, and writes down what should not have been. */
 export class Caller {
   readonly call: TestCall;
+  readonly #line: Line;
   /** The simulator's connections of this call, oldest first. */
-  readonly connections: SimulatorConnection[];
+  readonly #connections: readonly unknown[];
   /** What went wrong with the gateway's answers. */
   readonly problems: string[] = [];
   #heardMs = 0;
 
-  constructor(url: string, callId: string, connections: SimulatorConnection[]) {
+  constructor(url: string, callId: string, line: Line, connections: readonly unknown[]) {
     this.call = new TestCall(url, callId);
-    this.connections = connections;
+    this.#line = line;
+    this.#connections = connections;
+  }
+
+  create(aiAgentRef: string): Promise<Answer> {
+    return this.call.create({ aiAgentRef, ...this.#line.format });
   }
 
   /** Audio that the gateway has delivered. */
@@ -57,14 +63,14 @@ export class Caller {
     const answer = await this.request('response', () => call.poll(`timeout=${timeoutMs}`));
     const bytes = call.heard.reduce((sum, { length }) => sum + length, 0);
     call.heard.length = 0;
-    this.#heardMs += bytes / BYTES_PER_MS;
+    this.#heardMs += bytes / this.#line.bytesPerMs;
     return bytes > 0 || Boolean(answer.body.transcript);
   }
 
   /** Says something, silence behind it and all. */
   async say(utterance: Utterance): Promise<void> {
     if (this.isOver) throw new CallOver();
-    const audio = Buffer.concat([speech(utterance), silence(800)]);
+    const audio = spoken(utterance, this.#line);
     // Once the gateway has ended the call it may not have told so yet.
     const answer = await this.request('stream', () => this.call.send(audio)).catch(async (error) => {
       await this.#poll(0).catch(() => {});
@@ -113,7 +119,7 @@ export class Caller {
   /** Waits for the call to be on its `count`-th connection. */
   async connected(count: number, patienceMs = PATIENCE_MS): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
-    while (!this.isOver && this.connections.length < count && performance.now() < endsAtMs) await this.#poll(POLL_MS);
+    while (!this.isOver && this.#connections.length < count && performance.now() < endsAtMs) await this.#poll(POLL_MS);
   }
 
   /** Waits for whatever is still on its way, and plays it. */

@@ -3,6 +3,7 @@ import type { Rule } from '../../src/simulator/script.ts';
 import type { Faults } from '../../src/simulator/server.ts';
 import { QUIET_PROFILE } from '../support/gateway.ts';
 import type { Caller } from './caller.ts';
+import { type Line, NARROW, WIDE } from './line.ts';
 
 const LOOKUP = { name: 'lookup_order', arguments: { number: '4711' } };
 
@@ -15,6 +16,7 @@ const SHORT_SESSION_MS = 5_000;
 /** A conversation with the simulator, of which every server event is mutated once in every way. */
 export interface Conversation {
   readonly name: string;
+  readonly line: Line;
   /** @param toolUrl of a webhook that answers */
   readonly profile: (toolUrl: string) => AgentProfile;
   /** What happens to its connections without any mutation. */
@@ -29,6 +31,7 @@ const quiet = () => QUIET_PROFILE;
 export const CONVERSATIONS: readonly Conversation[] = [
   {
     name: 'greeting',
+    line: WIDE,
     profile: () => ({
       ...QUIET_PROFILE,
       greeting: { say: 'Good morning, this is customer care. How can I help you?' },
@@ -39,6 +42,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'turns',
+    line: NARROW,
     profile: quiet,
     faults: [],
     mutates: 'turns',
@@ -49,6 +53,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'interruption',
+    line: WIDE,
     profile: quiet,
     faults: [],
     mutates: 'turns',
@@ -61,6 +66,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'tool',
+    line: NARROW,
     profile: (toolUrl) => ({
       ...QUIET_PROFILE,
       tools: [
@@ -83,6 +89,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'transfer',
+    line: NARROW,
     profile: () => ({
       ...QUIET_PROFILE,
       tools: [{ type: 'transfer_to_extension' }, { type: 'end_call' }],
@@ -94,6 +101,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'reconnect',
+    line: WIDE,
     profile: quiet,
     faults: [{ drop: { at: 'reply', afterMs: 1000 } }],
     mutates: 'second_connection',
@@ -104,6 +112,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     name: 'rotation',
+    line: NARROW,
     profile: quiet,
     faults: [{ sessionDurationMs: SHORT_SESSION_MS }],
     mutates: 'second_connection',

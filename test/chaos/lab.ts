@@ -9,6 +9,7 @@ import { scriptedFixtures } from '../support/script.ts';
 import { Caller, CallOver } from './caller.ts';
 import { CONVERSATIONS, type Conversation, conversationNamed, RULES } from './conversations.ts';
 import { GatewayProcess } from './gateway-process.ts';
+import { WIDE } from './line.ts';
 import { type ChaosCase, casesOf } from './matrix.ts';
 import { changesWords, Witness } from './witness.ts';
 
@@ -178,12 +179,12 @@ export class ChaosLab {
     chaosCase?: ChaosCase,
   ): Promise<{ outcome: Verdict['outcome']; violations: string[] }> {
     const callId = `${conversation.name}-${++this.#calls}`;
-    const caller = new Caller(await this.#gateway.url(), callId, witness.connections);
-    const { call, problems } = caller;
+    const caller = new Caller(await this.#gateway.url(), callId, conversation.line, witness.connections);
+    const { problems } = caller;
     const violations: string[] = [];
     let outcome: Verdict['outcome'] = 'lost';
     try {
-      const created = await call.create({ aiAgentRef: `${conversation.name}-${lane}` });
+      const created = await caller.create(`${conversation.name}-${lane}`);
       if (created.status !== 200) {
         const isReason = REFUSALS.includes(created.status) && typeof created.body?.code === 'string';
         if (!isReason || !chaosCase) violations.push(`create answered ${created.status} ${created.body?.code ?? ''}`);
@@ -256,8 +257,8 @@ export class ChaosLab {
     const problems: string[] = [];
     try {
       const callId = `${lane}-${++this.#calls}`;
-      const caller = new Caller(await this.#gateway.url(), callId, witness.connections);
-      const { status, body } = await caller.call.create({ aiAgentRef: `turns-${lane}` });
+      const caller = new Caller(await this.#gateway.url(), callId, WIDE, witness.connections);
+      const { status, body } = await caller.create(`turns-${lane}`);
       if (status !== 200) problems.push(`create answered ${status} ${body?.code}`);
       else await conversation.play(caller).catch((error) => problems.push(String(error)));
       problems.push(...caller.problems);

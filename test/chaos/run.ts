@@ -43,7 +43,7 @@ const program = new Command('npm run chaos --')
   .option('--seed <number>', 'of the choice and of the order', count, Date.now() % 1_000_000)
   .option('--whole', 'change the fields of every event, not of the first of those alike', false)
   .option('--calls <number>', 'calls at once', count, 40)
-  .option('--innocents <number>', 'undisturbed calls beside them', count, 3)
+  .option('--innocents <number>', 'undisturbed calls beside them', count, 2)
   .option('--session-workers <number>', "the gateway's SESSION_WORKERS", '2')
   .option('--list', 'print the ids of the cases and play none', false);
 
