@@ -6,6 +6,9 @@ const DEATH_DELAY_MS = 2_000;
 /** Calls at once while doubtful cases are played again: few enough that the machine is no reason to be late. */
 const CALLS_IN_DOUBT = 4;
 
+/** Where cases are played. */
+export type Playground = Pick<ChaosLab, 'run' | 'deaths' | 'harms' | 'innocentsAreThrough'>;
+
 /** What came of one case. */
 export interface Result {
   readonly chaosCase: ChaosCase;
@@ -14,10 +17,8 @@ export interface Result {
   readonly violations: readonly string[];
 }
 
-export interface Progress {
-  /** A case is done, or has to be played again. */
-  step(done: number, total: number, violations: number): void;
-}
+/** Told after each case that is done with. */
+export type Progress = (done: number, violations: number) => void;
 
 /**
  * Plays cases side by side. Cases that something went wrong in, or whose neighbours may be to blame, are played again:
@@ -25,17 +26,17 @@ export interface Progress {
  * wrong again is theirs.
  */
 export async function campaign(
-  lab: ChaosLab,
+  lab: Playground,
   cases: readonly ChaosCase[],
   calls: number,
-  progress: Progress,
+  progress: Progress = () => {},
 ): Promise<Result[]> {
   const results = new Map<ChaosCase, Result>();
   let violations = 0;
   const settle = (chaosCase: ChaosCase, verdict: Verdict, found: readonly string[]) => {
     results.set(chaosCase, { chaosCase, verdict, violations: found });
     if (found.length > 0) violations += 1;
-    progress.step(results.size, cases.length, violations);
+    progress(results.size, violations);
   };
   const suspects: ChaosCase[] = [];
   const doubtful: ChaosCase[] = [];
@@ -44,10 +45,10 @@ export async function campaign(
     if (mayHaveKilled(lab, verdict)) suspects.push(chaosCase);
     else if (verdict.violations.length > 0) doubtful.push(chaosCase);
     else settle(chaosCase, verdict, []);
-    // A harmed innocent is known only once its call is over: see below.
   });
+  await lab.innocentsAreThrough();
   for (const { chaosCase, verdict } of results.values()) {
-    if (harmsDuring(lab, verdict).length > 0 && !diedDuring(lab, verdict)) suspects.push(chaosCase);
+    if (harmsDuring(lab, verdict).length > 0) suspects.push(chaosCase);
   }
   await sideBySide(doubtful, CALLS_IN_DOUBT, async (chaosCase) => {
     const verdict = await lab.run(chaosCase);
@@ -61,7 +62,7 @@ export async function campaign(
     const harms = harmsDuring(lab, verdict);
     settle(chaosCase, verdict, [
       ...died.map(({ lastWords }) => `the daemon died: ${shortened(lastWords)}`),
-      ...(died.length > 0 ? [] : harms.map(({ problems }) => `an innocent call: ${problems.join('; ')}`)),
+      ...harms.map(({ problems }) => `an innocent call: ${problems.join('; ')}`),
       ...(died.length > 0 ? [] : verdict.violations),
     ]);
   });
@@ -85,16 +86,16 @@ function isDuring(atMs: number, { startedAtMs, endedAtMs }: Verdict): boolean {
   return atMs >= startedAtMs && atMs <= endedAtMs + DEATH_DELAY_MS;
 }
 
-function diedDuring({ deaths }: ChaosLab, verdict: Verdict): boolean {
+function diedDuring({ deaths }: Playground, verdict: Verdict): boolean {
   return deaths.some(({ atMs }) => isDuring(atMs, verdict));
 }
 
 /** Whether the daemon died within a moment of this case's mutation. */
-function mayHaveKilled({ deaths }: ChaosLab, { struckAtMs = Number.POSITIVE_INFINITY }: Verdict): boolean {
+function mayHaveKilled({ deaths }: Playground, { struckAtMs = Number.POSITIVE_INFINITY }: Verdict): boolean {
   return deaths.some(({ atMs }) => atMs >= struckAtMs && atMs <= struckAtMs + DEATH_DELAY_MS);
 }
 
-function harmsDuring({ harms }: ChaosLab, { startedAtMs, endedAtMs }: Verdict) {
+function harmsDuring({ harms }: Playground, { startedAtMs, endedAtMs }: Verdict) {
   return harms.filter(({ fromMs, toMs }) => fromMs <= endedAtMs && toMs >= startedAtMs);
 }
 

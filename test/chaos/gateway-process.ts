@@ -17,6 +17,9 @@ export interface CallLog {
   defects: string[];
 }
 
+/** A daemon that leaves `/health` unanswered for so long is as good as dead. */
+const HEALTH_MS = 10_000;
+
 /** How a daemon came to its end. */
 export interface Death {
   readonly atMs: number;
@@ -32,6 +35,7 @@ export class GatewayProcess {
   readonly #env: Record<string, string>;
   readonly #calls = new Map<string, CallLog>();
   #child: ChildProcess | undefined;
+  #gone: Promise<unknown> = Promise.resolve();
   #url: Promise<string> | undefined;
   #isClosing = false;
 
@@ -43,6 +47,22 @@ export class GatewayProcess {
   url(): Promise<string> {
     this.#url ??= this.#start();
     return this.#url;
+  }
+
+  /** Waits for a daemon that is about to die to be dead; one that does not answer any more is killed. */
+  async lookAfter(): Promise<void> {
+    const child = this.#child;
+    if (!child || this.#isClosing) return;
+    const gone = this.#gone;
+    try {
+      await fetch(new URL('/health', await this.url()), { signal: AbortSignal.timeout(HEALTH_MS) });
+      return;
+    } catch {
+      // Falls through: it is dying, or hangs.
+    }
+    const kill = setTimeout(() => child.kill('SIGKILL'), HEALTH_MS);
+    if (this.#child === child) await gone;
+    clearTimeout(kill);
   }
 
   /** What the log has said of a call, which is forgotten here. */
@@ -58,6 +78,7 @@ export class GatewayProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    this.#gone = once(child, 'exit');
     const lastLines: string[] = [];
     createInterface({ input: child.stderr! }).on('line', (line) => {
       lastLines.push(line);
@@ -104,7 +125,7 @@ export class GatewayProcess {
     this.#isClosing = true;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
+    const gone = this.#gone;
     child.kill('SIGTERM');
     const kill = setTimeout(() => child.kill('SIGKILL'), 10_000);
     await gone;

@@ -163,6 +163,8 @@ export class ChaosLab {
     const startedAtMs = performance.now();
     try {
       const { outcome, violations } = await this.#call(conversation, lane, witness, chaosCase);
+      // The answer that is missing may be the first that anybody knows of a death.
+      if (violations.length > 0) await this.#gateway.lookAfter();
       const { struckAtMs } = witness;
       return { verdict: { outcome, violations, startedAtMs, endedAtMs: performance.now(), struckAtMs }, witness };
     } finally {
@@ -272,7 +274,12 @@ export class ChaosLab {
       problems.push(String(error));
     }
     this.innocentCalls += 1;
-    if (problems.length > 0) this.harms.push({ fromMs, toMs: performance.now(), problems });
+    if (problems.length === 0) return;
+    await this.#gateway.lookAfter();
+    // That a call ends with its daemon is known already.
+    if (!this.deaths.some(({ atMs }) => atMs >= fromMs)) {
+      this.harms.push({ fromMs, toMs: performance.now(), problems });
+    }
   }
 
   /** Resolves when every innocent call that is being played has come to its end. */

@@ -92,9 +92,7 @@ try {
       clearOnComplete: true,
     });
     bar.start(cases.length, 0, { violations: 0 });
-    const results = await campaign(lab, cases, calls, {
-      step: (done, _total, violations) => bar.update(done, { violations }),
-    });
+    const results = await campaign(lab, cases, calls, (done, violations) => bar.update(done, { violations }));
     bar.stop();
     process.exitCode = report(results, lab, (performance.now() - startedAtMs) / 1000) === 0 ? 0 : 1;
   }
