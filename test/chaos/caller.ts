@@ -15,13 +15,19 @@ export class CallOver extends Error {}
 export class Caller {
   readonly call: TestCall;
   readonly #line: Line;
+  readonly #patienceMs: number;
   /** The simulator's connections of this call, oldest first. */
   readonly #connections: readonly unknown[];
   /** What went wrong with the gateway's answers. */
   readonly problems: string[] = [];
   #heardMs = 0;
 
-  constructor(url: string, callId: string, line: Line, connections: readonly unknown[]) {
+  /**
+   * @param connections those of this call upstream, as they come
+   * @param patienceMs how long it waits for an answer before it goes on
+   */
+  constructor(url: string, callId: string, line: Line, connections: readonly unknown[], patienceMs = PATIENCE_MS) {
+    this.#patienceMs = patienceMs;
     this.call = new TestCall(url, callId);
     this.#line = line;
     this.#connections = connections;
@@ -80,13 +86,13 @@ export class Caller {
   }
 
   /** Says something and listens to the answer. @returns whether one came, or the call came to its end */
-  async ask(utterance: Utterance, patienceMs = PATIENCE_MS): Promise<boolean> {
+  async ask(utterance: Utterance, patienceMs = this.#patienceMs): Promise<boolean> {
     await this.say(utterance);
     return this.listen(patienceMs);
   }
 
   /** Listens until a reply has begun and is over, and plays it. @returns whether one came, or the call came to its end */
-  async listen(patienceMs = PATIENCE_MS): Promise<boolean> {
+  async listen(patienceMs = this.#patienceMs): Promise<boolean> {
     const { call } = this;
     const endsAtMs = performance.now() + patienceMs;
     const heardBefore = this.#heardMs;
@@ -103,7 +109,7 @@ export class Caller {
   }
 
   /** Listens until so much of a reply has been delivered. */
-  async hear(ms: number, patienceMs = PATIENCE_MS): Promise<void> {
+  async hear(ms: number, patienceMs = this.#patienceMs): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
     const wantedMs = this.#heardMs + ms;
     while (!this.isOver && this.#heardMs < wantedMs && performance.now() < endsAtMs) await this.#poll(POLL_MS);
@@ -117,7 +123,7 @@ export class Caller {
   }
 
   /** Waits for the call to be on its `count`-th connection. */
-  async connected(count: number, patienceMs = PATIENCE_MS): Promise<void> {
+  async connected(count: number, patienceMs = this.#patienceMs): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
     while (!this.isOver && this.#connections.length < count && performance.now() < endsAtMs) await this.#poll(POLL_MS);
   }

@@ -4,7 +4,7 @@ import type { ChaosCase } from './matrix.ts';
 /** A daemon that dies of an event dies soon after it. */
 const DEATH_DELAY_MS = 2_000;
 /** Calls at once while doubtful cases are played again: few enough that the machine is no reason to be late. */
-const CALLS_IN_DOUBT = 4;
+const CALLS_IN_DOUBT = 10;
 
 /** Where cases are played. */
 export type Playground = Pick<ChaosLab, 'run' | 'deaths' | 'harms' | 'innocentsAreThrough'>;
@@ -17,8 +17,8 @@ export interface Result {
   readonly violations: readonly string[];
 }
 
-/** Told after each case that is done with. */
-export type Progress = (done: number, violations: number) => void;
+/** Told after each case that is done with. `again` are to be played once more. */
+export type Progress = (done: number, again: number, violations: number) => void;
 
 /**
  * Plays cases side by side. Cases that something went wrong in, or whose neighbours may be to blame, are played again:
@@ -32,14 +32,14 @@ export async function campaign(
   progress: Progress = () => {},
 ): Promise<Result[]> {
   const results = new Map<ChaosCase, Result>();
+  const suspects: ChaosCase[] = [];
+  const doubtful: ChaosCase[] = [];
   let violations = 0;
   const settle = (chaosCase: ChaosCase, verdict: Verdict, found: readonly string[]) => {
     results.set(chaosCase, { chaosCase, verdict, violations: found });
     if (found.length > 0) violations += 1;
-    progress(results.size, violations);
+    progress(results.size, doubtful.length + suspects.length, violations);
   };
-  const suspects: ChaosCase[] = [];
-  const doubtful: ChaosCase[] = [];
   await sideBySide(cases, calls, async (chaosCase) => {
     const verdict = await lab.run(chaosCase);
     if (mayHaveKilled(lab, verdict)) suspects.push(chaosCase);

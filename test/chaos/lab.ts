@@ -21,6 +21,8 @@ const MAX_LOG_LINES = 40;
 /** A gateway may say no to a call whose set-up is mutated. */
 const REFUSALS = [502, 504];
 const MODEL = 'gpt-realtime-2.1';
+/** Nothing is done to it: if it is late, the machine is busy. */
+const INNOCENT_PATIENCE_MS = 20_000;
 const PAUSE_BETWEEN_INNOCENTS_MS = 50;
 
 export interface LabOptions {
@@ -259,7 +261,7 @@ export class ChaosLab {
     const problems: string[] = [];
     try {
       const callId = `${lane}-${++this.#calls}`;
-      const caller = new Caller(await this.#gateway.url(), callId, WIDE, witness.connections);
+      const caller = new Caller(await this.#gateway.url(), callId, WIDE, witness.connections, INNOCENT_PATIENCE_MS);
       const { status, body } = await caller.create(`turns-${lane}`);
       if (status !== 200) problems.push(`create answered ${status} ${body?.code}`);
       else await conversation.play(caller).catch((error) => problems.push(String(error)));

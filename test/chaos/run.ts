@@ -64,6 +64,7 @@ function report(results: readonly Result[], lab: ChaosLab, seconds: number): num
       `${results.length} cases in ${Math.round(seconds)} s: ${outcomes.map(([name, of]) => `${of.length} ${name}`).join(', ')}`,
       `${lab.innocentCalls} innocent calls beside them, ${lab.harms.length} of them harmed; the daemon died ${lab.deaths.length} times`,
       ...(missed.length > 0 ? [`${missed.length} mutations did not find their event: the call took another way`] : []),
+      ...lab.harms.slice(0, 5).map(({ problems }) => `an innocent call: ${problems.join('; ')}`),
       ...lab.complaints.map((line) => `the daemon's log: ${line}`),
       ...wrong.flatMap(({ chaosCase, violations }) => [
         '',
@@ -88,11 +89,16 @@ try {
   } else {
     process.stdout.write(`${cases.length} cases, seed ${seed}\n`);
     const bar = new SingleBar({
-      format: '{bar} {percentage}% | {value}/{total} | {violations} went wrong | {duration_formatted}',
+      format:
+        '{bar} {percentage}% | {value}/{total} | once more: {again} | went wrong: {violations} | {duration_formatted}',
       clearOnComplete: true,
+      noTTYOutput: true,
+      notTTYSchedule: 30_000,
     });
-    bar.start(cases.length, 0, { violations: 0 });
-    const results = await campaign(lab, cases, calls, (done, violations) => bar.update(done, { violations }));
+    bar.start(cases.length, 0, { again: 0, violations: 0 });
+    const results = await campaign(lab, cases, calls, (done, again, violations) =>
+      bar.update(done, { again, violations }),
+    );
     bar.stop();
     process.exitCode = report(results, lab, (performance.now() - startedAtMs) / 1000) === 0 ? 0 : 1;
   }
