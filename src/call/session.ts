@@ -15,6 +15,7 @@ import type { ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
 import type { AudioPool } from '../workers/audio/pool.ts';
 import type { SessionWorkers } from '../workers/session/workers.ts';
+import { CallGuard } from './guard.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
 import { Deliveries } from './reply/deliveries.ts';
@@ -81,6 +82,7 @@ export class Session implements CallSession {
   readonly #interruptions: Interruptions;
   readonly #deliveries: Deliveries;
   readonly #clock: SessionClock;
+  readonly #guard = new CallGuard((error) => this.#onDefect(error));
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
@@ -101,6 +103,7 @@ export class Session implements CallSession {
     this.#replies = new ReplyPath({
       newLane: () => pool.downlinkLane({ kind: 'down', call: formats.call, upstream: formats.upstream }),
       observer: this.observer,
+      guard: this.#guard,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
       onProgress: (itemId) => this.record.replies.settle(itemId),
@@ -121,6 +124,7 @@ export class Session implements CallSession {
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      guard: this.#guard,
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
     });
@@ -138,7 +142,8 @@ export class Session implements CallSession {
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
       onEvent: (event) => this.#events.handle(event),
       onAudio: (audio) => downlink.accept(audio),
-      onWorkerLost: (error) => void this.#onWorkerLost(error),
+      onWorkerLost: (error) => this.#guard.watch(this.#onWorkerLost(error)),
+      onFailed: (error) => this.#guard.failed(error),
     });
     this.#tools = new CallTools({
       profile,
@@ -163,13 +168,14 @@ export class Session implements CallSession {
     });
     this.#deliveries = new Deliveries({
       outbox,
+      guard: this.#guard,
       standing: () => ({
         isOver: this.#isHandedOver || this.#state === 'ended',
         endReason: this.#endReason,
         error: this.#error,
       }),
       onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
-      onLastAnswer: () => void this.#conclude(),
+      onLastAnswer: () => this.#guard.watch(this.#conclude()),
     });
   }
 
@@ -280,7 +286,7 @@ export class Session implements CallSession {
 
   async end(): Promise<EndAnswer> {
     this.#endedByClient = true;
-    this.#replies.outbox.acknowledge(undefined);
+    this.#guard.run(() => this.#replies.outbox.acknowledge(undefined));
     this.finish('completed');
     await this.#conclude();
     return { status: 'ended', summary: this.#summary! };
@@ -328,14 +334,15 @@ export class Session implements CallSession {
 
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
-    return !this.isOver && this.#interruptions.isPlaying(items);
+    return !this.isOver && (this.#guard.run(() => this.#interruptions.isPlaying(items)) ?? false);
   }
 
   /** Stops playback of what is unheard; `items` are those that the worker knows. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
     // What is left of a call that is over plays to its end.
-    if (this.isOver) return { cuts: [], heard: [], isProtected: true };
-    return this.#interruptions.interrupt(items, startedAtMs);
+    const nothing = { cuts: [], heard: [], isProtected: true };
+    if (this.isOver) return nothing;
+    return this.#guard.run(() => this.#interruptions.interrupt(items, startedAtMs)) ?? nothing;
   }
 
   runTool(call: ToolCall): Promise<ToolResult> {
@@ -343,7 +350,7 @@ export class Session implements CallSession {
   }
 
   history(): readonly ReplayItem[] {
-    return this.record.conversation.replay();
+    return this.#guard.run(() => this.record.conversation.replay()) ?? [];
   }
 
   // The end
@@ -358,18 +365,29 @@ export class Session implements CallSession {
     this.#endReason = reason;
     this.#error = error;
     this.#endedAt = new Date();
-    this.observer.ending(reason, error);
-    this.#uplink.close();
-    this.#tools.close();
-    this.#replies.filler?.stop();
     this.#clock.onEnded(hrNowMs());
-    void this.#upstream.close();
-    void this.#handOver(reason);
+    // Whatever is broken, the rest of the call is closed.
+    this.#guard.run(() => this.observer.ending(reason, error));
+    this.#guard.run(() => this.#uplink.close());
+    this.#guard.run(() => this.#tools.close());
+    this.#replies.filler?.stop();
+    this.#guard.watch(this.#upstream.close());
+    this.#guard.watch(this.#handOver(reason));
+  }
+
+  /** Something of this call threw where nothing may: it cannot go on. */
+  #onDefect(error: Error): void {
+    this.observer.defect(error);
+    this.finish('upstream_failed', 'this call could not go on because of a failure in the gateway');
   }
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
-    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
+    this.#guard.run(() => this.#tick(nowMs));
+  }
+
+  #tick(nowMs: number): void {
+    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited) this.#clock.onRequest(nowMs);
@@ -388,8 +406,7 @@ export class Session implements CallSession {
 
   /** Sends the call to its fallback where there is one, and concludes where nothing is left to deliver. */
   async #handOver(reason: EndReason): Promise<void> {
-    this.#replies.downlink.endAll();
-    await this.#replies.downlink.drained();
+    await this.#replies.drained();
     if (this.#state !== 'ending') return;
     const { fallbackExtension } = this.setup.profile;
     if (reason === 'upstream_failed' && fallbackExtension !== undefined) {
@@ -405,7 +422,7 @@ export class Session implements CallSession {
     }
     this.#isHandedOver = true;
     this.#deliveries.wake();
-    if (this.#replies.outbox.isEmpty) void this.#conclude();
+    if (this.#replies.outbox.isEmpty) await this.#conclude();
   }
 
   /** Makes the summary, once; resolves when it is safe. */
@@ -413,12 +430,22 @@ export class Session implements CallSession {
     if (this.#state === 'ended') return this.#concluded;
     this.#state = 'ended';
     const nowMs = hrNowMs();
-    this.record.replies.settleAll(nowMs);
+    // Whatever is broken, there is a summary, of as much as can be told.
+    this.#guard.run(() => this.record.replies.settleAll(nowMs));
     const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
-    this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
-    this.#replies.outbox.close();
+    const { callId } = this.setup.body;
+    const endReason = this.#endReason ?? 'completed';
+    const summary = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
+      callId,
+      duration: Math.round(durationMs),
+      transcript: [],
+      actions: [],
+      endReason,
+    };
+    this.#summary = summary;
+    this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
-    this.observer.ended(this.#summary, this.#error);
+    this.#guard.run(() => this.observer.ended(summary, this.#error));
     this.#concluded = this.setup.onConcluded(this);
     return this.#concluded;
   }

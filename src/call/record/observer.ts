@@ -32,6 +32,7 @@ export class CallObserver {
   #answeredTurnEndedAtMs: number | undefined;
   #hasCallerAudio = false;
   #hasSpoken = false;
+  #hasToldUnusable = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
   constructor(metrics: Metrics, log: Logger) {
@@ -134,6 +135,14 @@ export class CallObserver {
           this.#log.warn({ code: event.code, message: event.message }, 'upstream error');
         }
         break;
+      case 'event_unusable':
+        this.#unusable(event);
+        break;
+      case 'repaired':
+        this.#metrics.upstreamRepairs.inc({ kind: event.kind });
+        note('repaired', { kind: event.kind });
+        this.#log.warn({ kind: event.kind }, 'upstream left something open');
+        break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });
         this.#log.warn({ code: event.code }, 'upstream connection lost');
@@ -152,6 +161,12 @@ export class CallObserver {
         this.#log.error({ code: event.code, message: event.message }, 'upstream failed');
         break;
     }
+  }
+
+  /** Something of this call threw where nothing may. */
+  defect(error: Error): void {
+    this.#note('defect');
+    this.#log.error({ err: error }, 'call ends because of a defect');
   }
 
   workerLost(error: Error): void {
@@ -283,7 +298,16 @@ export class CallObserver {
 
   // Inside
 
-  #responseDone({ status, reason, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
+  #unusable({ reason, eventType, defect }: Extract<ReportedEvent, { type: 'event_unusable' }>): void {
+    this.#metrics.upstreamEventsUnusable.inc({ reason });
+    this.#timeline.tally('event_unusable', reason);
+    if (this.#hasToldUnusable) return;
+    this.#hasToldUnusable = true;
+    // One line a call: a server that sends one such event sends more, and the metric counts them.
+    this.#log.warn({ reason, eventType, ...(defect === undefined ? {} : { defect }) }, 'upstream event unusable');
+  }
+
+  #responseDone({ status, reason, message, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
     const tokens = usage ? tokensByType(usage) : undefined;
     if (tokens) {
       this.#figures.used(tokens);
@@ -292,7 +316,7 @@ export class CallObserver {
     this.#note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) }, atMs);
     if (status !== 'failed') return;
     this.#metrics.upstreamErrors.inc({ class: 'response_failed' });
-    this.#log.warn({ reason }, 'the upstream failed to answer');
+    this.#log.warn({ reason, message }, 'the upstream failed to answer');
   }
 
   #restored({ outageMs, attempt, droppedAudioMs, atMs }: Extract<ReportedEvent, { type: 'upstream_restored' }>): void {

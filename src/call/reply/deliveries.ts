@@ -1,5 +1,6 @@
 import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
+import type { CallGuard } from '../guard.ts';
 import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
 import { PollWait } from './poll-wait.ts';
 
@@ -13,6 +14,7 @@ export interface CallStanding {
 
 export interface DeliveriesOptions {
   readonly outbox: Outbox;
+  readonly guard: CallGuard;
   readonly standing: () => CallStanding;
   /** Told the audio of each answer when it is built. */
   readonly onAudio: (entries: readonly AudioEntry[]) => void;
@@ -93,7 +95,7 @@ export class Deliveries {
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
-    const { outbox, standing, onAudio } = this.#options;
+    const { outbox, guard, standing, onAudio } = this.#options;
     this.#cutOffUnwritten(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
@@ -110,7 +112,9 @@ export class Deliveries {
       ...(isLast && endReason ? { endReason } : {}),
       ...(isLast && error ? { error } : {}),
     };
-    const delivery = new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
+    const delivery = new OutboxDelivery(answer, batch, kind, isLast, (settled, isWritten) => {
+      guard.run(() => this.#onSettled(settled, isWritten));
+    });
     if (ack === undefined && batch.entries.length > 0) this.#unwritten = delivery;
     return delivery;
   }
@@ -130,7 +134,7 @@ export class Deliveries {
     return this.now('poll', query);
   }
 
-  readonly #onSettled = (delivery: OutboxDelivery, isWritten: boolean): void => {
+  #onSettled(delivery: OutboxDelivery, isWritten: boolean): void {
     if (this.#unwritten === delivery) this.#unwritten = undefined;
     if (isWritten) {
       delivery.batch.written();
@@ -139,7 +143,7 @@ export class Deliveries {
       if (delivery.answer.interrupted) this.giveBackInterrupted(delivery.kind);
       delivery.batch.aborted();
     }
-  };
+  }
 
   #hasNews(ack: number | undefined): boolean {
     const { outbox, standing } = this.#options;

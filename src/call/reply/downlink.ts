@@ -2,6 +2,7 @@ import { FRAME_MS } from '../../audio/frames.ts';
 import type { ReplyAudio } from '../../upstream/host.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
+import type { CallGuard } from '../guard.ts';
 
 /** Pieces of one item that may wait for the pool before the worker is asked to hold back. */
 const MAX_WAITING_PIECES = 32;
@@ -17,6 +18,7 @@ export interface ReplyFrame {
 export interface DownlinkOptions {
   /** A lane for a new reply item. */
   readonly newLane: () => AudioLane<string | null, DownlinkOutput>;
+  readonly guard: CallGuard;
   /** Audio of an item came off the socket, at `receivedAtMs`. */
   readonly onReceived: (itemId: string, audioMs: number, receivedAtMs: number) => void;
   /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
@@ -89,7 +91,7 @@ export class Downlink {
     if (!lane) {
       // An item that ends without ever having had audio, or whose audio ended before.
       if (base64 === null) {
-        this.#tail = this.#tail.then(() => this.#options.onComplete(itemId));
+        this.#tail = this.#tail.then(() => this.#options.guard.run(() => this.#options.onComplete(itemId)));
         return undefined;
       }
       lane = this.#options.newLane();
@@ -99,11 +101,12 @@ export class Downlink {
     const result = lane.push(base64);
     result.catch(() => {});
     // Items follow each other in the order in which their pieces came, whatever the pool finishes first.
+    const { guard, onRejected } = this.#options;
     const done = this.#tail
       .then(() => result)
       .then(
-        (output) => this.#onOutput(itemId, output, base64 === null, receivedAtMs),
-        (error: Error) => this.#options.onRejected('internal', error.message),
+        (output) => guard.run(() => this.#onOutput(itemId, output, base64 === null, receivedAtMs)),
+        (error: Error) => guard.run(() => onRejected('internal', error.message)),
       );
     this.#tail = done;
     return lane.pending > MAX_WAITING_PIECES ? done : undefined;

@@ -1,4 +1,5 @@
 import { hrNowMs } from '../../clock.ts';
+import type { CallGuard } from '../guard.ts';
 import type { CallObserver } from '../record/observer.ts';
 import { Downlink, type DownlinkOptions, type ReplyFrame } from './downlink.ts';
 import { CallFiller } from './filler.ts';
@@ -8,6 +9,7 @@ import { PlaybackLedger } from './playback-ledger.ts';
 export interface ReplyPathOptions {
   readonly newLane: DownlinkOptions['newLane'];
   readonly observer: CallObserver;
+  readonly guard: CallGuard;
   /** Most reply audio that may be queued; past that the reply is cut. */
   readonly maxOutboxMs: number;
   /** What a caller hears who waits for a lost answer; absent: nothing. `afterMs`: of silence; absent: the default. */
@@ -32,10 +34,11 @@ export class ReplyPath {
 
   constructor(options: ReplyPathOptions) {
     this.#options = options;
-    const { observer, filler } = options;
+    const { observer, guard, filler } = options;
     this.outbox = new Outbox((entry) => this.#onDelivered(entry), options.onChange);
     this.downlink = new Downlink({
       newLane: options.newLane,
+      guard,
       onReceived: (itemId, _audioMs, receivedAtMs) => observer.replyReceived(itemId, receivedAtMs),
       onFrames: (itemId, frames, receivedAtMs) => this.#onFrames(itemId, frames, receivedAtMs),
       onComplete: (itemId) => {
@@ -48,12 +51,19 @@ export class ReplyPath {
       filler &&
       new CallFiller({
         load: () => filler.load(),
+        guard,
         play: (itemId, frames) => this.#queue(itemId, frames, hrNowMs()),
         remainingMs: () => this.ledger.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
       });
+  }
+
+  /** Resolves when all that came of the replies is in the outbox; what is open ends here. */
+  async drained(): Promise<void> {
+    this.downlink.endAll();
+    await this.downlink.drained();
   }
 
   #onFrames(itemId: string, frames: readonly ReplyFrame[], receivedAtMs: number | undefined): void {

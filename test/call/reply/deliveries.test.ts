@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { CallGuard } from '../../../src/call/guard.ts';
 import { Deliveries } from '../../../src/call/reply/deliveries.ts';
 import { Outbox } from '../../../src/call/reply/outbox.ts';
 import type { Departure } from '../../../src/http/gateway.ts';
 import type { EndReason } from '../../../src/http/schemas.ts';
 
 const present = (): Departure => ({ isGone: false, onGone: undefined });
+
+const failing = new CallGuard((error) => {
+  throw error;
+});
 
 function call() {
   const delivered: number[] = [];
@@ -17,6 +22,7 @@ function call() {
   );
   const deliveries: Deliveries = new Deliveries({
     outbox,
+    guard: failing,
     standing: () => standing,
     onAudio: (entries) => handedOver.push(...entries.map(({ seq }) => seq)),
     onLastAnswer: () => {
