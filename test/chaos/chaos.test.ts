@@ -3,7 +3,7 @@ import { campaign } from './campaign.ts';
 import { ChaosLab } from './lab.ts';
 import { sampleOf } from './matrix.ts';
 
-const CASES = 40;
+const CASES = 30;
 const CALLS = 16;
 const SEED = 20_261_128;
 

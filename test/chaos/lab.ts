@@ -143,7 +143,9 @@ export class ChaosLab {
       if (verdict.violations.length > 0) {
         throw new Error(`${conversation.name} goes wrong without a mutation: ${verdict.violations.join('; ')}`);
       }
-      return casesOf(conversation, witness.recording, isWhole);
+      const cases = casesOf(conversation, witness.recording, isWhole);
+      if (cases.length === 0) throw new Error(`${conversation.name} has no events on the connection that it is about`);
+      return cases;
     });
     return (await Promise.all(ofEach)).flat();
   }
