@@ -54,13 +54,14 @@ export class Caller {
       answer = await send();
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      this.problems.push(`${name} got no answer (${code ?? message})`);
-      throw new CallOver();
+      const problem = `${name} got no answer (${code ?? message})`;
+      this.problems.push(problem);
+      throw new CallOver(problem);
     }
     const { status, body } = answer;
     const isExpected = status === 200 || (status === 404 && this.isOver) || (name === 'stream' && status === 503);
     if (!isExpected) this.problems.push(`${name} answered ${status} ${body?.code ?? ''}`.trim());
-    if (status === 404) throw new CallOver();
+    if (status === 404) throw new CallOver(`${name} answered 404`);
     return answer;
   }
 
@@ -75,7 +76,7 @@ export class Caller {
 
   /** Says something, silence behind it and all. */
   async say(utterance: Utterance): Promise<void> {
-    if (this.isOver) throw new CallOver();
+    if (this.isOver) throw new CallOver('the call is over');
     const audio = spoken(utterance, this.#line);
     // Once the gateway has ended the call it may not have told so yet.
     const answer = await this.request('stream', () => this.call.send(audio)).catch(async (error) => {
@@ -129,8 +130,9 @@ export class Caller {
   }
 
   /** Waits for whatever is still on its way, and plays it. */
-  async settle(): Promise<void> {
-    while (!this.isOver && (await this.#poll(POLL_MS)));
+  async settle(patienceMs = this.#patienceMs): Promise<void> {
+    const endsAtMs = performance.now() + patienceMs;
+    while (!this.isOver && performance.now() < endsAtMs && (await this.#poll(POLL_MS)));
     await this.play();
   }
 }

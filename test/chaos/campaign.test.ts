@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { campaign, type Playground } from './campaign.ts';
 import { conversationNamed } from './conversations.ts';
-import type { Harm, Verdict } from './lab.ts';
+import type { Harm } from './innocents.ts';
+import type { Verdict } from './lab.ts';
 import { type ChaosCase, caseOf, casesOf, type RecordedEvent } from './matrix.ts';
 
 const CASES = Array.from({ length: 12 }, (_, nth) => caseOf(`turns/1/response.done@${nth + 1}/drop`));

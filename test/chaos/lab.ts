@@ -1,29 +1,28 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { RealtimeSimulator } from '../../src/simulator/server.ts';
 import { always, TestServer } from '../backend/support/http-server.ts';
 import { http } from '../support/call.ts';
-import { aiLine, userLine } from '../support/caller.ts';
 import { scriptedFixtures } from '../support/script.ts';
 import { Caller, CallOver } from './caller.ts';
-import { CONVERSATIONS, type Conversation, conversationNamed, RULES } from './conversations.ts';
+import { CONVERSATIONS, type Conversation, RULES } from './conversations.ts';
 import { GatewayProcess } from './gateway-process.ts';
-import { WIDE } from './line.ts';
+import { type Harm, Innocents } from './innocents.ts';
+import { modelOf, profileOf } from './lanes.ts';
 import { type ChaosCase, casesOf } from './matrix.ts';
 import { changesWords, Witness } from './witness.ts';
 
 /** Within this the caller's next turn is answered, or the call has ended. */
 const NEXT_TURN_MS = 10_000;
+/** No call takes so long, whatever happens to it. */
+const CALL_MS = 120_000;
 /** Connections that a call may open because of one mutation. */
 const MAX_RECONNECTS = 2;
 const MAX_LOG_LINES = 40;
 /** A gateway may say no to a call whose set-up is mutated. */
 const REFUSALS = [502, 504];
-const MODEL = 'gpt-realtime-2.1';
-/** Nothing is done to it: if it is late, the machine is busy. */
-const INNOCENT_PATIENCE_MS = 20_000;
-const PAUSE_BETWEEN_INNOCENTS_MS = 50;
 
 export interface LabOptions {
   /** Calls at once. */
@@ -46,37 +45,30 @@ export interface Verdict {
   readonly struckAtMs: number | undefined;
 }
 
-/** An innocent call that was not as it must be. */
-export interface Harm {
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly problems: readonly string[];
-}
+type Outcome = Pick<Verdict, 'outcome' | 'violations'>;
 
 /** A gateway, its upstream, and callers who play conversations of which one event is changed. */
 export class ChaosLab {
-  readonly harms: Harm[] = [];
-  innocentCalls = 0;
-  readonly #innocentCalls = new Map<string, Promise<void>>();
   readonly #gateway: GatewayProcess;
   readonly #simulator: RealtimeSimulator;
   readonly #cleanUp: () => Promise<void>;
   readonly #witnesses = new Map<string, Witness>();
   readonly #freeLanes: string[];
-  #isClosing = false;
-  #innocents: Promise<unknown> = Promise.resolve();
+  readonly #innocents: Innocents;
   #calls = 0;
 
   private constructor(
     gateway: GatewayProcess,
     simulator: RealtimeSimulator,
     lanes: string[],
+    innocentLanes: readonly string[],
     cleanUp: () => Promise<void>,
   ) {
     this.#gateway = gateway;
     this.#simulator = simulator;
     this.#freeLanes = lanes;
     this.#cleanUp = cleanUp;
+    this.#innocents = new Innocents(gateway, this.#witnesses, innocentLanes);
     simulator.on('connection', (connection) => this.#witnesses.get(connection.request.model)?.attend(connection));
   }
 
@@ -101,21 +93,21 @@ export class ChaosLab {
     for (const lane of [...lanes, ...innocentLanes]) {
       for (const { name, profile } of CONVERSATIONS) {
         const content = { ...profile(service.url), model: modelOf(lane) };
-        writeFileSync(join(agents, `${name}-${lane}.json`), JSON.stringify(content));
+        writeFileSync(join(agents, `${profileOf(name, lane)}.json`), JSON.stringify(content));
       }
     }
     const gateway = new GatewayProcess({
       OPENAI_REALTIME_URL: simulator.url,
       OPENAI_API_KEY: 'test-key-of-the-simulator',
       AGENTS_DIR: agents,
-      DEFAULT_AGENT_REF: `turns-${lanes[0]}`,
+      DEFAULT_AGENT_REF: profileOf('turns', lanes[0]!),
       DATA_DIR: join(folder, 'data'),
       SESSION_WORKERS: sessionWorkers,
       SPARE_SESSION_WORKERS: '2',
       // The machine is busy with tormenting: being late is no overload here.
       OVERLOAD_EVENT_LOOP_MS: '60000',
     });
-    const lab = new ChaosLab(gateway, simulator, lanes, async () => {
+    const lab = new ChaosLab(gateway, simulator, lanes, innocentLanes, async () => {
       await gateway.close();
       await simulator.close();
       await service.close();
@@ -123,8 +115,18 @@ export class ChaosLab {
       rmSync(folder, { recursive: true, force: true });
     });
     await gateway.url();
-    lab.#innocents = Promise.all(innocentLanes.map((lane) => lab.#playInnocents(lane)));
+    lab.#innocents.start();
     return lab;
+  }
+
+  /** Innocent calls that were not as they must be. */
+  get harms(): readonly Harm[] {
+    return this.#innocents.harms;
+  }
+
+  /** How many innocent calls were played. */
+  get innocentCalls(): number {
+    return this.#innocents.count;
   }
 
   get deaths(): GatewayProcess['deaths'] {
@@ -166,7 +168,7 @@ export class ChaosLab {
     );
     const startedAtMs = performance.now();
     try {
-      const { outcome, violations } = await this.#call(conversation, lane, witness, chaosCase);
+      const { outcome, violations } = await withinTime(this.#call(conversation, lane, witness, chaosCase));
       // The answer that is missing may be the first that anybody knows of a death.
       if (violations.length > 0) await this.#gateway.lookAfter();
       const { struckAtMs } = witness;
@@ -178,19 +180,14 @@ export class ChaosLab {
     }
   }
 
-  async #call(
-    conversation: Conversation,
-    lane: string,
-    witness: Witness,
-    chaosCase?: ChaosCase,
-  ): Promise<{ outcome: Verdict['outcome']; violations: string[] }> {
+  async #call(conversation: Conversation, lane: string, witness: Witness, chaosCase?: ChaosCase): Promise<Outcome> {
     const callId = `${conversation.name}-${++this.#calls}`;
     const caller = new Caller(await this.#gateway.url(), callId, conversation.line, witness.connections);
     const { problems } = caller;
     const violations: string[] = [];
     let outcome: Verdict['outcome'] = 'lost';
     try {
-      const created = await caller.create(`${conversation.name}-${lane}`);
+      const created = await caller.create(profileOf(conversation.name, lane));
       if (created.status !== 200) {
         const isReason = REFUSALS.includes(created.status) && typeof created.body?.code === 'string';
         if (!isReason || !chaosCase) violations.push(`create answered ${created.status} ${created.body?.code ?? ''}`);
@@ -244,62 +241,28 @@ export class ChaosLab {
     }
   }
 
-  /** One undisturbed call after the other. */
-  async #playInnocents(lane: string): Promise<void> {
-    while (!this.#isClosing) {
-      const call = this.#playInnocent(lane);
-      this.#innocentCalls.set(lane, call);
-      await call;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_BETWEEN_INNOCENTS_MS));
-    }
-  }
-
-  async #playInnocent(lane: string): Promise<void> {
-    const conversation = conversationNamed('turns');
-    const expected = [userLine('order'), aiLine('order-status'), userLine('arrival'), aiLine('order-eta')];
-    const witness = new Witness();
-    this.#witnesses.set(modelOf(lane), witness);
-    const fromMs = performance.now();
-    const problems: string[] = [];
-    try {
-      const callId = `${lane}-${++this.#calls}`;
-      const caller = new Caller(await this.#gateway.url(), callId, WIDE, witness.connections, INNOCENT_PATIENCE_MS);
-      const { status, body } = await caller.create(`turns-${lane}`);
-      if (status !== 200) problems.push(`create answered ${status} ${body?.code}`);
-      else await conversation.play(caller).catch((error) => problems.push(String(error)));
-      problems.push(...caller.problems);
-      const transcript = (await caller.call.end()).body?.summary?.transcript;
-      if (problems.length === 0 && JSON.stringify(transcript) !== JSON.stringify(expected)) {
-        problems.push(`the transcript is ${JSON.stringify(transcript)}`);
-      }
-      if (witness.connections.length > 1) problems.push(`${witness.connections.length} connections`);
-      this.#gateway.takeLog(callId);
-    } catch (error) {
-      problems.push(String(error));
-    }
-    this.innocentCalls += 1;
-    if (problems.length === 0) return;
-    await this.#gateway.lookAfter();
-    // That a call ends with its daemon is known already.
-    if (!this.deaths.some(({ atMs }) => atMs >= fromMs)) {
-      this.harms.push({ fromMs, toMs: performance.now(), problems });
-    }
-  }
-
   /** Resolves when every innocent call that is being played has come to its end. */
   async innocentsAreThrough(): Promise<void> {
-    await Promise.all(this.#innocentCalls.values());
+    await this.#innocents.areThrough();
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true;
-    await this.#innocents;
+    await this.#innocents.close();
     await this.#cleanUp();
   }
 }
 
-function modelOf(lane: string): string {
-  return `${MODEL}-${lane}`;
+/** What `#call` came to, or that it hangs: some request has got no answer. */
+async function withinTime(call: Promise<Outcome>): Promise<Outcome> {
+  const stop = new AbortController();
+  const violations = [`a request of the call got no answer for a long time`];
+  const hung = setTimeout(CALL_MS, { outcome: 'lost' as const, violations }, { signal: stop.signal });
+  hung.catch(() => {});
+  try {
+    return await Promise.race([call, hung]);
+  } finally {
+    stop.abort();
+  }
 }
 
 /** What is to happen to a call's connections, oldest first. */
