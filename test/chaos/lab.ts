@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { RealtimeSimulator } from '../../src/simulator/server.ts';
+import { type Faults, RealtimeSimulator } from '../../src/simulator/server.ts';
 import { always, TestServer } from '../backend/support/http-server.ts';
 import { http } from '../support/call.ts';
 import { scriptedFixtures } from '../support/script.ts';
@@ -266,10 +266,13 @@ async function withinTime(call: Promise<Outcome>): Promise<Outcome> {
 }
 
 /** What is to happen to a call's connections, oldest first. */
-function faultsOf({ faults }: Conversation, chaosCase?: ChaosCase) {
-  const count = Math.max(faults.length, chaosCase?.connection ?? 0);
-  return Array.from({ length: count }, (_, index) => ({
+function faultsOf({ faults }: Conversation, chaosCase?: ChaosCase): Faults[] {
+  const { connection = 0, mutation } = chaosCase ?? {};
+  // A server that says something odd of a session says it of the next ones too.
+  const isEverywhere = connection === 1 && mutation?.event?.startsWith('session.');
+  const last = isEverywhere ? connection + 2 * MAX_RECONNECTS : connection;
+  return Array.from({ length: Math.max(faults.length, last) }, (_, index) => ({
     ...faults[index],
-    ...(chaosCase?.connection === index + 1 && { mutations: [chaosCase.mutation] }),
+    ...(mutation && index + 1 >= connection && index + 1 <= last && { mutations: [mutation] }),
   }));
 }
