@@ -6,6 +6,7 @@ import { ClientLog, type ReceivedEvent } from './client-log.ts';
 import { Conversation } from './conversation.ts';
 import type { Core } from './core.ts';
 import { Dialogue } from './dialogue.ts';
+import type { EventMutation } from './event-mutations.ts';
 import type { ClientEvent, OutgoingEvent } from './events.ts';
 import { FaultTrigger } from './fault-trigger.ts';
 import { FaultBudget, type Faults } from './faults.ts';
@@ -29,8 +30,10 @@ export interface ConnectionRequest {
 interface ConnectionEvents {
   /** A client event has arrived, before anything is done with it. Appends come without their audio. */
   clientEvent: [event: ClientEvent];
-  /** A server event was sent. Audio deltas come without their audio. */
+  /** A server event was sent; this is what it was before mutations changed it. */
   serverEvent: [event: Record<string, unknown>];
+  /** A mutation has found its event, which comes as it was before. */
+  mutated: [mutation: EventMutation, event: Record<string, unknown>];
   /** The socket has closed, whoever closed it. */
   close: [code: number, reason: string];
 }
@@ -71,6 +74,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
       sent: (errorCode) => stats.sent(errorCode),
       event: (event) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
+      mutated: (mutation, event) => this.emit('mutated', mutation, event),
     });
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
