@@ -16,8 +16,14 @@ export interface DaemonProcess {
 }
 
 /** Starts the daemon from source on a free port with the embedded simulator, unless `env` says otherwise. */
-export async function startDaemonProcess(env: Record<string, string>): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [CLI], {
+export async function startDaemonProcess(
+  env: Record<string, string>,
+  limits: { readonly descriptors?: number } = {},
+): Promise<DaemonProcess> {
+  const { descriptors } = limits;
+  const command = descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`];
+  const [file = '', ...args] = [...command, process.execPath, CLI];
+  const child = spawn(file, args, {
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', SPARE_SESSION_WORKERS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
