@@ -7,8 +7,8 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 const MAX_IN_FLIGHT = 64;
 /** With more answers than this unread, the next request waits. */
 const MAX_UNREAD_BYTES = 1_048_576;
-/** With more requests waiting than a read of 64 kB has of any real client, the connection is closed. */
-const MAX_HELD = 256;
+/** With more requests waiting, the connection is closed: no client that means well sends so many before it reads. */
+const MAX_HELD = 64;
 /** Waiting requests that are let in at once; then everybody else has a turn. */
 const MAX_LET_IN = 16;
 
@@ -73,6 +73,10 @@ export class Connection {
   close(): void {
     this.#held.length = 0;
     this.#socket.destroy();
+    // Node parses all that a read has brought, thousands of requests maybe. Where the next one is taken for an upgrade
+    // (2), it stops there.
+    const { parser } = this.#socket as HttpSocket;
+    if (parser) parser.onIncoming = () => 2;
   }
 
   get #hasRoom(): boolean {
@@ -110,8 +114,14 @@ export class Connection {
   }
 }
 
+/** What Node keeps at a socket, unknown to its types. */
+interface HttpSocket extends Socket {
+  readonly parser?: { onIncoming: () => number } | null;
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
+}
+
 /** Changes when the network takes any part of what waits to be sent. */
 function progressOf(socket: Socket): string {
-  const { _handle: handle } = socket as Socket & { _handle?: { writeQueueSize?: number } | null };
-  return `${socket.bytesWritten} ${socket.writableLength} ${handle?.writeQueueSize}`;
+  const { bytesWritten, writableLength, _handle: handle } = socket as HttpSocket;
+  return `${bytesWritten} ${writableLength} ${handle?.writeQueueSize}`;
 }

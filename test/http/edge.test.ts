@@ -160,13 +160,13 @@ describe('a connection', () => {
     await once(socket, 'connect');
     // As many as the gateway reads at once, less than would close the connection.
     socket.pause();
-    socket.write(ASK.repeat(300));
+    socket.write(ASK.repeat(120));
     await expect.poll(() => ended).toBeGreaterThan(0);
     const unread = ended;
     socket.resume();
-    await expect.poll(() => statuses(text()).length, { timeout: 20_000 }).toBe(300);
-    expect(unread).toBeLessThan(300);
-    expect(ended).toBe(300);
+    await expect.poll(() => statuses(text()).length, { timeout: 20_000 }).toBe(120);
+    expect(unread).toBeLessThan(120);
+    expect(ended).toBe(120);
   });
 
   it('is closed when more requests wait than any client has', async () => {
