@@ -113,22 +113,28 @@ describe('draining', () => {
     expect(await ended).toBe(0);
   }, 60_000);
 
-  it('ends running calls at once when told a second time, and keeps their summaries', async () => {
-    const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
-    const daemon = await startDaemonProcess(env);
-    expect((await new TestCall(daemon.url, 'running').create()).status).toBe(200);
-    const ended = daemon.end('SIGTERM');
-    // A signal that comes along with the first is the same one, as npm passes it on.
-    const again = setInterval(() => daemon.child.kill('SIGTERM'), 100);
-    expect(await ended).toBe(0);
-    clearInterval(again);
-    const lines = daemon.lines.map((line) => JSON.parse(line));
-    const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
-    expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
-    expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
-    const journal = readdirSync(join(folder, 'data/summaries')).filter((name) => name.endsWith('.jsonl'));
-    expect(readFileSync(join(folder, 'data/summaries', journal[0]!), 'utf8')).toContain('"callId":"running"');
-  }, 60_000);
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
+  it.each(signals)(
+    'ends running calls at once when told again by %s, and keeps summaries',
+    async (signal) => {
+      const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
+      const daemon = await startDaemonProcess(env);
+      expect((await new TestCall(daemon.url, 'running').create()).status).toBe(200);
+      const ended = daemon.end('SIGTERM');
+      // A signal that comes along with the first is the same one, as npm passes it on.
+      await expect.poll(() => daemon.lines.some((line) => line.includes('"stopping')), { timeout: 20_000 }).toBe(true);
+      const again = setInterval(() => daemon.child.kill(signal), 100);
+      expect(await ended).toBe(0);
+      clearInterval(again);
+      const lines = daemon.lines.map((line) => JSON.parse(line));
+      const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
+      expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
+      expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
+      const journal = readdirSync(join(folder, 'data/summaries')).filter((name) => name.endsWith('.jsonl'));
+      expect(readFileSync(join(folder, 'data/summaries', journal[0]!), 'utf8')).toContain('"callId":"running"');
+    },
+    60_000,
+  );
 });
 
 describe('a start that cannot be', () => {
