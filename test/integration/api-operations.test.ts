@@ -115,7 +115,7 @@ describe('draining', () => {
 
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
   it.each(signals)(
-    'ends running calls at once when told again by %s, and keeps summaries',
+    'ends running calls when told again by %s, and keeps summaries',
     async (signal) => {
       const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
       const daemon = await startDaemonProcess(env);
