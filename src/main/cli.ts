@@ -31,7 +31,8 @@ function configOrExit(): Config {
 }
 
 async function check(config: Config): Promise<number> {
-  const { problems, facts } = await checkConfig(config);
+  const { problems, facts, warnings } = await checkConfig(config);
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   if (problems.length > 0) return 2;
   process.stdout.write(`the configuration is good\n${facts.map((fact) => `  ${fact}\n`).join('')}`);

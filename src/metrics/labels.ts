@@ -37,6 +37,7 @@ export const UPSTREAM_ERROR_CLASSES = [
   'connect_unavailable',
   'connect_timeout',
   'connect_protocol',
+  'transcription_refused',
 ] as const;
 
 /** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */

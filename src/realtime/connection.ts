@@ -27,6 +27,12 @@ export interface ConnectOptions {
 export const PING_INTERVAL_MS = 15_000;
 const MAX_MISSED_PONGS = 2;
 
+/** What the server said to the settings of transcription. */
+export interface TranscriptionRefusal {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** A connection whose session is configured. It reports every event until it closes, once. */
 export interface RealtimeConnection {
   /** The server's id of the session. */
@@ -35,6 +41,8 @@ export interface RealtimeConnection {
   readonly expiresAtMs: number | undefined;
   /** Bytes accepted but not yet handed to the network. */
   readonly bufferedBytes: number;
+  /** Why nothing is transcribed on it, where that was asked for. */
+  readonly transcriptionRefusal: TranscriptionRefusal | undefined;
   /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
@@ -50,7 +58,7 @@ export interface RealtimeConnection {
 
 /**
  * Opens a socket, configures the session and resolves once the server confirmed it (`session.updated`): audio sent
- * before would be read in the default format.
+ * before would be read in the default format. A session of which only the transcription is refused is configured without.
  * @throws {UpstreamError} refused, timed out, or ended before it was ready
  */
 export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnection> {
@@ -99,7 +107,13 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
         settle();
         resolve(connection);
       } else if (event.type === 'error') {
-        const { code, message } = (event as { error?: { code?: string | null; message?: string } }).error ?? {};
+        const error = (event as { error?: SetupError }).error ?? {};
+        const { code, message } = error;
+        if (connection.transcriptionRefusal === undefined && isAboutTranscription(error, settings)) {
+          connection.transcriptionRefusal = { code: code ?? 'error', message: message ?? '' };
+          connection.send(sessionUpdate({ ...settings, transcription: null }, configEventId));
+          return;
+        }
         fail(
           new UpstreamError(
             code === 'server_error' || code === 'rate_limit_exceeded' ? 'unavailable' : 'refused',
@@ -111,6 +125,20 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
     };
     if (signal?.aborted) onAbort();
   });
+}
+
+interface SetupError {
+  readonly code?: string | null;
+  readonly message?: string;
+  readonly param?: string | null;
+}
+
+/** Whether the server would take the session without its transcription, as far as one can tell from what it says. */
+function isAboutTranscription({ message = '', param }: SetupError, settings: RealtimeSettings): boolean {
+  const { transcription, model } = settings;
+  if (transcription === null) return false;
+  if (param?.startsWith('session.audio.input.transcription')) return true;
+  return message.includes(transcription.model) && !model.includes(transcription.model);
 }
 
 function urlOf({ url }: UpstreamTarget, model: string): string {
@@ -131,6 +159,7 @@ class SocketConnection implements RealtimeConnection {
   onClose: (error: UpstreamError) => void = () => {};
   upstreamSessionId: string | undefined;
   expiresAtMs: number | undefined;
+  transcriptionRefusal: TranscriptionRefusal | undefined;
   failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;

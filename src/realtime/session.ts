@@ -3,10 +3,11 @@ import type { UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
 import { CallerTurns } from './caller-turns.ts';
-import type { UpstreamTarget } from './connection.ts';
+import type { TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Greeting, type GreetingOptions } from './greeting.ts';
 import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
+import { goesOn, goOn, sayWords } from './own-words.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
@@ -46,9 +47,6 @@ const RESPONSE_RETRY_MS = 750;
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
 const FOLLOW_UP_WAIT_MS = 300;
 
-const CONTINUE =
-  'The connection broke while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
-
 /** One call's conversation with the Realtime API, over as many connections as it takes. */
 export class RealtimeSession {
   readonly #options: RealtimeSessionOptions;
@@ -62,6 +60,7 @@ export class RealtimeSession {
   readonly #greeting: Greeting;
   readonly #answer = new OwedAnswer();
   #interruptedBy: RealtimeSettings['interruptedBy'];
+  #isTranscribed: boolean;
   #failedResponses = 0;
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
@@ -74,6 +73,7 @@ export class RealtimeSession {
     const { settings, greeting, replay = [], isCutShort, nowMs } = options;
     this.#options = options;
     this.#host = host;
+    this.#isTranscribed = settings.transcription !== null;
     // Where the agent alone has spoken so far, it was greeting.
     const isGreetingOpen = replay.length === 0 || (isCutShort === true && replay.every(isAssistantMessage));
     this.#greeting = new Greeting(greeting, isGreetingOpen);
@@ -91,6 +91,7 @@ export class RealtimeSession {
       onLost: (error) => this.#onLost(error),
       onRestored: (restored) => this.#onRestored(restored),
       onFailed: (error) => this.#fail(error),
+      onTranscriptionRefused: (refusal) => this.#onTranscriptionRefused(refusal),
     });
     const send = (event: RealtimeClientEvent) => this.#link.send(event);
     this.#items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);
@@ -108,7 +109,7 @@ export class RealtimeSession {
       send,
       nowMs,
       minInterruptionMs: options.minInterruptionMs,
-      isTranscribed: settings.transcriptionModel !== null,
+      isTranscribed: () => this.#isTranscribed,
       canBeInterrupted: () => this.#canBeInterrupted(),
       onInterruption: (startedAtMs) => void this.#interrupt(startedAtMs),
       onTurn: () => this.#onTurn(),
@@ -274,9 +275,8 @@ export class RealtimeSession {
 
   // The reply
 
-  #say(instructions: string, why: string): ResponseOverrides {
-    // A response's instructions stand in place of the session's, so those are said again.
-    return { instructions: `${this.#options.settings.instructions}\n\n${instructions}`, metadata: { why } };
+  #say(words: string, why: string): ResponseOverrides {
+    return sayWords(words, why, this.#options.settings);
   }
 
   /** Cancels a response, of which nothing more is to be heard. */
@@ -394,6 +394,14 @@ export class RealtimeSession {
     }
   }
 
+  /** The call goes on, without the caller's words in its transcript. */
+  #onTranscriptionRefused({ code, message }: TranscriptionRefusal): void {
+    if (this.#closed) return;
+    this.#isTranscribed = false;
+    const model = this.#options.settings.transcription?.model ?? '';
+    this.#host.event({ type: 'transcription_refused', model, code, message });
+  }
+
   #onLost(error: UpstreamError): void {
     this.#isLost = true;
     this.#leaveConnection();
@@ -435,14 +443,15 @@ export class RealtimeSession {
     this.#tools.restored(replayed);
     this.#responses.resume();
     if (this.#responses.isAsked) return;
-    if (lost) this.#responses.request(lost.isPartial ? this.#continued(lost.overrides) : lost.overrides);
-    else if (this.#answer.isOwed) this.#responses.request();
+    if (lost) {
+      const goesFurther = lost.isPartial || goesOn(lost.overrides);
+      this.#responses.request(goesFurther ? this.#continued(lost.overrides) : lost.overrides);
+    } else if (this.#answer.isOwed) this.#responses.request();
   }
 
   /** Has a reply go on of which the caller heard the beginning. */
   #continued(overrides: ResponseOverrides | undefined): ResponseOverrides {
-    const instructions = overrides?.instructions ?? this.#options.settings.instructions;
-    return { ...overrides, instructions: `${instructions}\n\n${CONTINUE}` };
+    return goOn(overrides, this.#replayed);
   }
 
   #fail(error: UpstreamError): void {

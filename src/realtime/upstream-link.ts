@@ -2,7 +2,7 @@ import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import { Attempts } from './attempts.ts';
-import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
+import type { RealtimeConnection, TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
@@ -29,6 +29,8 @@ export interface UpstreamLinkOptions {
   /** A new connection knows the conversation. `replayed` is what it was told. */
   readonly onRestored: (info: Restored) => void;
   readonly onFailed: (error: UpstreamError) => void;
+  /** The server does not transcribe as it was asked to: nothing is transcribed from here on. Told once. */
+  readonly onTranscriptionRefused: (refusal: TranscriptionRefusal) => void;
 }
 
 export interface Restored {
@@ -54,6 +56,7 @@ export class UpstreamLink {
   #connectedAt = 0;
   #rotation: NodeJS.Timeout | undefined;
   #failedRotations = 0;
+  #isTranscriptionRefused = false;
 
   constructor(options: UpstreamLinkOptions) {
     this.#options = options;
@@ -85,7 +88,7 @@ export class UpstreamLink {
     const endsAt = Date.now() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        const connection = await this.#connector.connect(this.#settings, endsAt);
+        const connection = await this.#connect(endsAt);
         for (const event of replayEvents(replay)) connection.send(event);
         this.#adopt(connection);
         return attempt;
@@ -127,6 +130,16 @@ export class UpstreamLink {
     if (!this.#connection || this.#closing.signal.aborted) return;
     this.#release();
     this.#lost(error);
+  }
+
+  async #connect(endsAt: number): Promise<RealtimeConnection> {
+    const settings = this.#isTranscriptionRefused ? { ...this.#settings, transcription: null } : this.#settings;
+    const connection = await this.#connector.connect(settings, endsAt);
+    if (connection.transcriptionRefusal && !this.#isTranscriptionRefused) {
+      this.#isTranscriptionRefused = true;
+      this.#options.onTranscriptionRefused(connection.transcriptionRefusal);
+    }
+    return connection;
   }
 
   #adopt(connection: RealtimeConnection): { droppedMs: number } {
@@ -198,7 +211,7 @@ export class UpstreamLink {
     endsAt: number,
     waitForPauseUntil = 0,
   ): Promise<void> {
-    const connection = await this.#connector.connect(this.#settings, endsAt);
+    const connection = await this.#connect(endsAt);
     let lost: UpstreamError | undefined;
     connection.onClose = (error) => {
       lost = error;

@@ -54,6 +54,8 @@ export interface Faults {
   ignoreSessionUpdate?: boolean;
   /** `session.update` is refused with this code. `times` updates are, all of them if left out. */
   refuseSessionUpdate?: { code: string; message?: string; times?: number };
+  /** A `session.update` that asks for transcription is refused, as where the model for it is gone. */
+  refuseTranscription?: { code: string; param?: string | null };
 }
 
 /** A query that names an unknown fault or has a number that is none. The handshake is refused with its message. */
@@ -181,6 +183,7 @@ const FAULTS_BY_NAME: Record<string, (query: FaultQuery) => Faults> = {
   transcription_never: transcription('never'),
   session_updated_never: () => ({ ignoreSessionUpdate: true }),
   session_update_refused: refuseUpdate,
+  transcription_refused: (query) => ({ refuseTranscription: { code: query.text('fault_code') ?? 'model_not_found' } }),
 };
 
 /** Names that `fault=` understands. */

@@ -23,7 +23,7 @@ describe('says which field is wrong', () => {
     ['the profile must be object', 'hello'],
     ['voic is not a field that exists', { ...profile, voic: 'marin' }],
     ['speed must be <= 1.5', { ...profile, speed: 3 }],
-    ['noiseReduction must be one of "near_field", "far_field", null', { ...profile, noiseReduction: 'far' }],
+    ['noiseReduction must be one of "near_field", "far_field", null, object', { ...profile, noiseReduction: 'far' }],
     ['turnDetection.threshold', { ...profile, turnDetection: { type: 'server_vad', threshold: 2 } }],
     ['turnDetection.eagerness must be one of', { ...profile, turnDetection: { type: 'semantic_vad', eagerness: 'x' } }],
     ['turnDetection.type must be one of', { ...profile, turnDetection: { type: 'vad' } }],

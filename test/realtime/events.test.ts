@@ -51,7 +51,7 @@ describe('sessionUpdate', () => {
           input: {
             format: { type: 'audio/pcm', rate: 24_000 },
             noise_reduction: { type: 'near_field' },
-            transcription: { model: 'gpt-4o-mini-transcribe', language: 'en' },
+            transcription: { model: 'gpt-transcribe', language: 'en' },
             turn_detection: {
               type: 'server_vad',
               threshold: 0.5,
@@ -75,7 +75,7 @@ describe('sessionUpdate', () => {
       ...SETTINGS,
       audioType: 'audio/pcmu',
       noiseReduction: null,
-      transcriptionModel: null,
+      transcription: null,
       turnDetection: { type: 'semantic_vad', eagerness: 'low' },
       interruptedBy: 'gateway',
     };
@@ -93,7 +93,7 @@ describe('sessionUpdate', () => {
   });
 
   it('names no language that is not known', () => {
-    const { session } = sessionUpdate({ ...SETTINGS, language: undefined }, 'cfg');
+    const { session } = sessionUpdate({ ...SETTINGS, transcription: { model: 'gpt-transcribe' } }, 'cfg');
     expect(JSON.stringify(session)).not.toContain('language');
   });
 });
