@@ -21,6 +21,11 @@ export function sayWords(words: string, why: string, { toolChoice }: RealtimeSet
   };
 }
 
+/** A response to a tool's result: a choice that forces a tool would go on calling it for ever. */
+export function afterTool({ toolChoice }: RealtimeSettings): ResponseOverrides | undefined {
+  return toolChoice === 'auto' || toolChoice === 'none' ? undefined : { tool_choice: 'auto' };
+}
+
 /**
  * Has a response go on of which the caller heard the beginning.
  * @param overrides the response's; undefined: it was an answer to the conversation

@@ -195,7 +195,7 @@ export class ResponseScheduler {
       return 'refused';
     }
     // What has words of its own, a greeting or a prompt, is pointless behind another response.
-    if (!this.#wanted && overrides) return 'harmless';
+    if (!this.#wanted && overrides?.input) return 'harmless';
     this.#wanted ??= { overrides, isLate: true };
     if (this.#active.size === 0) this.requestLater(this.#wanted.overrides, CONFLICT_WAIT_MS);
     return 'harmless';

@@ -7,7 +7,7 @@ import type { TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Greeting, type GreetingOptions } from './greeting.ts';
 import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
-import { goesOn, goOn, sayWords } from './own-words.ts';
+import { afterTool, goesOn, goOn, sayWords } from './own-words.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
@@ -103,7 +103,7 @@ export class RealtimeSession {
       cancelResponse: (responseId) => this.#responses.cancel(responseId),
       previousOf: (itemId) => previousInReplay(this.#replayed, itemId),
     });
-    this.#tools = new ToolRunner(host, send, () => this.#responses.request());
+    this.#tools = new ToolRunner(host, send, () => this.#responses.request(afterTool(settings)));
     this.#caller = new CallerTurns({
       host,
       send,

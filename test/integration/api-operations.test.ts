@@ -331,6 +331,24 @@ describe('--check', () => {
     });
   }
 
+  it('warns of models whose end is announced, and refuses what the default model does not understand', async () => {
+    const agents = join(folder, 'agents');
+    mkdirSync(agents);
+    const profile = { instructions: 'Answer.', model: 'gpt-realtime', transcription: { model: 'whisper-1' } };
+    writeFileSync(join(agents, 'old.json'), JSON.stringify(profile));
+    const env = { AGENTS_DIR: agents, DEFAULT_AGENT_REF: 'old', OPENAI_REALTIME_MODEL: 'gpt-realtime-1.5' };
+    const { code, err } = await check(env);
+    expect(code).toBe(0);
+    expect(err.trimEnd().split('\n')).toEqual([
+      'warning: agent profile old: gpt-realtime ends on 2027-01-20; use gpt-realtime-2.1',
+      'warning: agent profile old: whisper-1 ends on 2027-02-26; use gpt-transcribe',
+    ]);
+    writeFileSync(join(agents, 'old.json'), JSON.stringify({ instructions: 'Answer.', reasoning: { effort: 'low' } }));
+    const refused = await check(env);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain('agent profile old: reasoning is not for the model gpt-realtime-1.5');
+  });
+
   it('says what is set up and ends with 0', async () => {
     const { cert, key } = selfSignedCertificate();
     const hash = 'a'.repeat(64);

@@ -138,7 +138,7 @@ describe('ResponseScheduler', () => {
   });
 
   it('drops a greeting that another response overtook', () => {
-    scheduler.request({ instructions: 'Greet.' });
+    scheduler.request({ input: [], metadata: { why: 'greeting' } });
     scheduler.rejected('response-1', 'conversation_already_has_active_response', 750);
     vi.advanceTimersByTime(10_000);
     expect(creates()).toHaveLength(1);
