@@ -45,8 +45,8 @@ let sharedAgent: Dispatcher | undefined;
  * Runs a webhook tool: fills its URL and headers, asks the service, and puts what came back into words for the model.
  * It never throws: whatever goes wrong is told to the model (`ok` false).
  *
- * GET and DELETE carry the arguments in the query, POST and PUT as JSON `{arguments, call}`; those that the tool's
- * schema does not have are left out. The host is checked after
+ * GET and DELETE carry the arguments in the query, POST and PUT as JSON `{arguments, call}`; those that the tool
+ * does not name are left out. The host is checked after
  * the URL was filled; redirects are not followed. `timeoutMs` (default 5000) covers everything, retries included.
  * GET, PUT and DELETE are repeated (`retries`, default 1) when the network or a gateway before the service failed;
  * POST never is. Nothing of the URL, the arguments or the headers is logged.
