@@ -39,6 +39,7 @@ export const UPSTREAM_ERROR_CLASSES = [
   'connect_unavailable',
   'connect_timeout',
   'connect_protocol',
+  'transcription_refused',
 ] as const;
 
 /** Why an event of the upstream, or a part of one, was dropped or repaired. */
