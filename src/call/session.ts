@@ -223,6 +223,11 @@ export class Session implements CallSession {
     return this.#transferred;
   }
 
+  /** Why the call could not go on, where it could not. */
+  get error(): string | undefined {
+    return this.#error;
+  }
+
   get endedAt(): Date | undefined {
     return this.#endedAt;
   }

@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
+import type { CallHistory } from './call-history.ts';
 import { answerClientError } from './client-errors.ts';
 import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
@@ -10,6 +11,7 @@ import type { CallGateway } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
 import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
+import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
@@ -25,6 +27,7 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 
 export interface AppOptions {
   readonly gateway: CallGateway;
+  readonly history: CallHistory;
   readonly keys: KeyRing;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
@@ -95,6 +98,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(sessionRoutes, { gateway });
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
+  await app.register(historyRoutes, { history: options.history });
   return app;
 }
 

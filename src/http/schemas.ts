@@ -253,7 +253,7 @@ export const StreamAnswer = Type.Object(
 );
 export type StreamAnswer = Static<typeof StreamAnswer>;
 
-const SummaryAction = Type.Object(
+export const SummaryAction = Type.Object(
   {
     name: Type.String({ description: 'Function that the AI called' }),
     arguments: Type.Optional(Type.Unknown({ description: 'As the AI gave them' })),
