@@ -9,7 +9,7 @@ import { judge } from './slo.ts';
 
 /** CPU times of everything at one moment. */
 export interface Snapshot {
-  /** `process.hrtime` milliseconds. */
+  /** In milliseconds of `monotonicNowMs`. */
   readonly atMs: number;
   /** undefined: the gateway does not let its metrics be read. */
   readonly gateway: GatewaySample | undefined;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/clock.ts';
+import { monotonicNowMs } from '../src/clock.ts';
 import type { SearchBudget } from './continuity.ts';
 import { HttpLane, type LaneAnswer } from './http-lane.ts';
 import { Listener } from './listener.ts';
@@ -75,14 +75,14 @@ export class Call {
     const { stats, job, stopMs } = this.#context;
     try {
       if (!(await this.#create())) return false;
-      const startedAtMs = hrNowMs();
+      const startedAtMs = monotonicNowMs();
       this.#endsAtMs = job.callLengthMs === undefined ? Number.POSITIVE_INFINITY : startedAtMs + job.callLengthMs;
       stats.count('callsStarted');
       stats.activeCalls += 1;
       const polling = this.#pollLane ? this.#pollAll(this.#pollLane) : undefined;
       await this.#sendAll(new ChunkSchedule(startedAtMs + this.#phaseMs, job.chunkMs));
       await this.#drain();
-      const wasCut = hrNowMs() >= stopMs();
+      const wasCut = monotonicNowMs() >= stopMs();
       await this.#end();
       await polling;
       this.#listener.finish();
@@ -104,12 +104,12 @@ export class Call {
       sampleRate: job.format.sampleRateHz,
       ...(job.aiAgentRef === undefined ? {} : { aiAgentRef: job.aiAgentRef }),
     };
-    const sentAtMs = hrNowMs();
+    const sentAtMs = monotonicNowMs();
     const answer = await this.#ask('create', () =>
       this.#lane.post('/api/voice/session/create', Buffer.from(JSON.stringify(body))),
     );
     if (!answer) return false;
-    stats.time('create', hrNowMs() - sentAtMs);
+    stats.time('create', monotonicNowMs() - sentAtMs);
     return true;
   }
 
@@ -117,12 +117,12 @@ export class Call {
 
   async #sendAll(schedule: ChunkSchedule): Promise<void> {
     const { job, stats } = this.#context;
-    while (!this.#isOver && hrNowMs() < this.#stopMs(schedule.next)) {
+    while (!this.#isOver && monotonicNowMs() < this.#stopMs(schedule.next)) {
       const { dueMs, next } = schedule;
-      const earlyMs = dueMs - hrNowMs();
+      const earlyMs = dueMs - monotonicNowMs();
       if (earlyMs > 0) {
         await sleepMs(earlyMs);
-        stats.time('lateness', Math.max(0, hrNowMs() - dueMs));
+        stats.time('lateness', Math.max(0, monotonicNowMs() - dueMs));
         if (this.#isOver) return;
       } else if (earlyMs < -TOO_OLD_MS) {
         stats.count('dropped');
@@ -132,7 +132,7 @@ export class Call {
       } else if (next > 0) stats.count('heldBack');
       await this.#sendChunk(next, dueMs);
       schedule.advance();
-      if (job.mode === 'poll1' && hrNowMs() > schedule.dueMs) stats.count('latePolls');
+      if (job.mode === 'poll1' && monotonicNowMs() > schedule.dueMs) stats.count('latePolls');
     }
   }
 
@@ -150,11 +150,11 @@ export class Call {
   async #sendChunk(number: number, dueMs: number): Promise<void> {
     const { job, stats } = this.#context;
     const post = this.#chunkRequest(number);
-    const sentAtMs = hrNowMs();
+    const sentAtMs = monotonicNowMs();
     this.#listener.sent(sentAtMs);
     stats.count('chunks');
     const answer = await this.#askStream(post);
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     stats.time('stream', nowMs - sentAtMs);
     stats.time('response', nowMs - dueMs);
     if (!answer) return;
@@ -188,13 +188,13 @@ export class Call {
     const { job, stats } = this.#context;
     while (!this.#isOver) {
       const path = `/api/voice/stream/${this.#callId}/response?timeout=${job.pollTimeoutMs}&${this.#deliveryQuery()}`;
-      const sentAtMs = hrNowMs();
+      const sentAtMs = monotonicNowMs();
       const answer = await this.#ask('poll', () => lane.get(path, job.pollTimeoutMs));
       if (!answer) {
         await sleepMs(RETRY_PAUSE_MS);
         continue;
       }
-      const nowMs = hrNowMs();
+      const nowMs = monotonicNowMs();
       const overrunMs = nowMs - sentAtMs - job.pollTimeoutMs;
       if (overrunMs >= 0) {
         stats.time('pollOverrun', overrunMs);
@@ -205,7 +205,7 @@ export class Call {
   }
 
   #deliveryQuery(): string {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     const room = Math.max(60, Math.round(AHEAD_MS - this.#listener.playout.remainingMs(nowMs)));
     const playedMs = Math.round(this.#listener.playout.playedMs(nowMs));
     return `ack=${this.#ack}&maxMs=${room}&generation=${this.#generation}&playedMs=${playedMs}`;
@@ -240,22 +240,22 @@ export class Call {
     const { job } = this.#context;
     if (job.expectation !== 'loopback') return;
     this.#listener.lastWasSent();
-    const endsAtMs = hrNowMs() + DRAIN_MS;
-    while (!this.#isOver && !this.#listener.hasHeardAll && hrNowMs() < endsAtMs) {
+    const endsAtMs = monotonicNowMs() + DRAIN_MS;
+    while (!this.#isOver && !this.#listener.hasHeardAll && monotonicNowMs() < endsAtMs) {
       if (this.#pollLane) {
         await sleepMs(20);
         continue;
       }
       const path = `/api/voice/stream/${this.#callId}/response?timeout=300&${this.#deliveryQuery()}`;
       const answer = await this.#ask('poll', () => this.#lane.get(path, 300));
-      if (answer) this.#take(answer, hrNowMs());
+      if (answer) this.#take(answer, monotonicNowMs());
     }
   }
 
   async #end(): Promise<void> {
-    const sentAtMs = hrNowMs();
+    const sentAtMs = monotonicNowMs();
     const answer = await this.#ask('end', () => this.#lane.post(`/api/voice/session/${this.#callId}/end`));
-    if (answer) this.#context.stats.time('end', hrNowMs() - sentAtMs);
+    if (answer) this.#context.stats.time('end', monotonicNowMs() - sentAtMs);
     this.#isOver = true;
   }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Client } from 'undici';
-import { hrNowMs } from '../src/clock.ts';
+import { monotonicNowMs } from '../src/clock.ts';
 import { parseExposition, type Scrape, sumOf } from './prometheus.ts';
 
 const INTERVAL_MS = 1_000;
@@ -10,7 +10,7 @@ const LOOP_SAMPLER_MS = 10;
 
 /** What the gateway said of itself at one moment. */
 export interface GatewaySample {
-  /** `process.hrtime` milliseconds. */
+  /** In milliseconds of `monotonicNowMs`. */
   readonly atMs: number;
   /** CPU time spent since its start, in seconds. */
   readonly cpuSeconds: number;
@@ -65,7 +65,7 @@ export class GatewayWatch {
     if (statusCode !== 200) throw new Error(`/metrics answers ${statusCode}`);
     const scrape = parseExposition(text);
     return {
-      atMs: hrNowMs(),
+      atMs: monotonicNowMs(),
       cpuSeconds: sumOf('process_cpu_seconds_total', scrape),
       rssBytes: sumOf('process_resident_memory_bytes', scrape),
       loopP99Ms: loopDelayMs('nodejs_eventloop_lag_p99_seconds', scrape),
@@ -77,7 +77,7 @@ export class GatewayWatch {
 
   /** Samples every second until closed; a scrape that takes longer delays the next. */
   start(): void {
-    const startedAtMs = hrNowMs();
+    const startedAtMs = monotonicNowMs();
     this.sample()
       .then((sample) => this.#options.onSample(sample))
       .catch((error: Error) => {
@@ -86,7 +86,7 @@ export class GatewayWatch {
       })
       .finally(() => {
         if (this.#closed) return;
-        this.#timer = setTimeout(() => this.start(), Math.max(100, startedAtMs + INTERVAL_MS - hrNowMs()));
+        this.#timer = setTimeout(() => this.start(), Math.max(100, startedAtMs + INTERVAL_MS - monotonicNowMs()));
       });
   }
 

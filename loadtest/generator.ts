@@ -1,6 +1,6 @@
 /** A process that plays calls. Started by the load tester, which tells it what to do over IPC. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/clock.ts';
+import { monotonicNowMs } from '../src/clock.ts';
 import { Call, type CallContext } from './call.ts';
 import { SearchBudget } from './continuity.ts';
 import type { FromGenerator, GeneratorJob, ToGenerator } from './protocol.ts';
@@ -59,15 +59,15 @@ class Generator {
   async #keepCalling(context: CallContext, index: number, startMs: number): Promise<void> {
     const { rampPerSecond, chunkMs, callIdPrefix } = this.#job;
     await this.#sleepUntil(callStartMs(startMs, index, rampPerSecond));
-    for (let round = 0; hrNowMs() < this.#stopMs; round++) {
+    for (let round = 0; monotonicNowMs() < this.#stopMs; round++) {
       const recording = this.#recordings[(index + round) % this.#recordings.length]!;
       const call = new Call(context, recording, `${callIdPrefix}-${index}-${round}`, index, phaseMs(index, chunkMs));
-      if (!(await call.run())) await this.#sleepUntil(hrNowMs() + RETRY_MS);
+      if (!(await call.run())) await this.#sleepUntil(monotonicNowMs() + RETRY_MS);
     }
   }
 
   async #report(startMs: number): Promise<void> {
-    for (let second = 0; ; second = Math.max(second, Math.floor((hrNowMs() - startMs) / 1000))) {
+    for (let second = 0; ; second = Math.max(second, Math.floor((monotonicNowMs() - startMs) / 1000))) {
       await this.#sleepUntil(startMs + (second + 1) * 1000);
       send({ type: 'report', report: this.#stats.drain(second) });
       if (!this.#stopped.signal.aborted) continue;
@@ -79,14 +79,14 @@ class Generator {
   /** How late timers run tells whether this process still keeps up, whatever the gateway does. */
   async #probe(): Promise<void> {
     while (!this.#stopped.signal.aborted) {
-      const dueMs = hrNowMs() + PROBE_MS;
+      const dueMs = monotonicNowMs() + PROBE_MS;
       await sleep(PROBE_MS);
-      this.#stats.time('loop', Math.max(0, hrNowMs() - dueMs));
+      this.#stats.time('loop', Math.max(0, monotonicNowMs() - dueMs));
     }
   }
 
   async #sleepUntil(dueMs: number): Promise<void> {
-    const waitMs = Math.ceil(dueMs - hrNowMs());
+    const waitMs = Math.ceil(dueMs - monotonicNowMs());
     if (waitMs <= 0) return;
     await sleep(waitMs, undefined, { signal: this.#stopped.signal }).catch(() => {});
   }

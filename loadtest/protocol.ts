@@ -31,7 +31,7 @@ export interface GeneratorJob {
 }
 
 /**
- * `job` is answered by `ready`. `go` starts the calls; times are `process.hrtime` milliseconds, which all processes of a
+ * `job` is answered by `ready`. `go` starts the calls; times are milliseconds of `monotonicNowMs`, which all processes of a
  * machine share. From `stopMs` on, or once told to stop, no call is started and running ones end.
  */
 export type ToGenerator =

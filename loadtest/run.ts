@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hrNowMs } from '../src/clock.ts';
+import { monotonicNowMs } from '../src/clock.ts';
 import { buildReport, type Snapshot } from './build-report.ts';
 import { Collector } from './collector.ts';
 import { type GatewaySample, GatewayWatch, processCpuSeconds } from './gateway-watch.ts';
@@ -145,7 +145,7 @@ class LoadRun {
       await pause(IDLE_MS, stopped.signal);
 
       const startedAt = new Date();
-      const startMs = hrNowMs() + START_DELAY_MS;
+      const startMs = monotonicNowMs() + START_DELAY_MS;
       const fullMs = startMs + rampMs(calls, rampPerSecond);
       const steadyMs = fullMs + warmUpMs;
       const stopMs = fullMs + durationMs;
@@ -165,11 +165,11 @@ class LoadRun {
       this.#guardStack(stopped);
       const progress = setInterval(() => this.#progress(startMs, stopMs), 500);
 
-      await pause(steadyMs - hrNowMs(), stopped.signal);
+      await pause(steadyMs - monotonicNowMs(), stopped.signal);
       const begin = stopped.signal.aborted ? undefined : await this.#snapshot();
       this.#isSteady = begin !== undefined;
-      await pause(stopMs - 50 - hrNowMs(), stopped.signal);
-      if (stopped.signal.aborted) steadyEndMs = hrNowMs();
+      await pause(stopMs - 50 - monotonicNowMs(), stopped.signal);
+      if (stopped.signal.aborted) steadyEndMs = monotonicNowMs();
       const end = await this.#snapshot();
       this.#isSteady = false;
       if (stopped.signal.aborted) for (const generator of this.#generators) generator.stop();
@@ -226,7 +226,7 @@ class LoadRun {
   async #snapshot(): Promise<Snapshot> {
     const gateway = await this.#watch.sample().catch(() => undefined);
     return {
-      atMs: gateway?.atMs ?? hrNowMs(),
+      atMs: gateway?.atMs ?? monotonicNowMs(),
       gateway,
       simulatorCpuSeconds: this.#stack && processCpuSeconds(this.#stack.simulator.pid),
       generatorCpuSeconds: this.#generators.reduce((sum, { pid }) => sum + (processCpuSeconds(pid) ?? 0), 0),
@@ -251,7 +251,7 @@ class LoadRun {
   #progress(startMs: number, stopMs: number): void {
     const collector = this.#collector!;
     this.#hooks.onProgress?.({
-      elapsedMs: Math.max(0, hrNowMs() - startMs),
+      elapsedMs: Math.max(0, monotonicNowMs() - startMs),
       totalMs: stopMs - startMs,
       calls: collector.activeCalls,
       errors: collector.errorCount,

@@ -102,7 +102,7 @@ export const pipeline: DashboardSpec = {
       'Calls between threads, p99',
       's',
       quantiles('voice_gateway_bus_call_seconds', [0.99], 'method'),
-      '`session.open`, `gateway.connectPermit` and `gateway.runTool` wait for the upstream, its rate limit and tools; the others are the bus and the threads themselves.',
+      '`session.open` and `gateway.runTool` wait for the upstream, its rate limit and tools; the others are the bus and the threads themselves.',
     ),
     lines(
       'Calls between threads, a minute',

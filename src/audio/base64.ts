@@ -1,13 +1,14 @@
 import { InvalidAudioError } from './errors.ts';
 
-const BLANKS = /[\r\n \t]+/g;
+const LINE_BREAKS = /[\r\n]+/g;
 
 /**
  * Decodes base64 in the standard alphabet (RFC 4648, section 4), strictly.
  *
- * Padding is either complete or absent. Carriage returns, line feeds, blanks and tabs are skipped wherever they stand
- * (coreutils wraps its lines at 76 characters). Anything else is refused: characters outside the alphabet, those of
- * base64url (`-` and `_`), padding in the middle, a last group of one character. Unused low bits of the last character
+ * Padding is either complete or absent. Carriage returns and line feeds are skipped wherever they stand (coreutils wraps
+ * its lines at 76 characters). Anything else is refused: characters outside the alphabet, those of base64url (`-` and
+ * `_`), padding in the middle, a last group of one character. Blanks are refused too, at the end of a line as well: a
+ * form's decoding makes them of `+`, and the audio without those characters is noise. Unused low bits of the last character
  * are ignored, as most decoders do: they carry nothing. An empty text is zero bytes.
  *
  * The bytes may be a view on memory that is shared with other small buffers. Copy them before they are posted to
@@ -17,9 +18,9 @@ const BLANKS = /[\r\n \t]+/g;
  */
 export function decodeBase64(text: string): Uint8Array {
   // The native decoder drops what it does not understand. It is three times faster than Uint8Array.fromBase64, and
-  // whether it dropped anything can be seen from how many bytes came out.
+  // whether it dropped anything but line breaks can be seen from how many bytes came out.
   const decoded = Buffer.from(text, 'base64');
-  if (!isExact(text, decoded.length) && !isExact(text.replace(BLANKS, ''), decoded.length)) {
+  if (!isExact(text, decoded.length) && !isExact(text.replace(LINE_BREAKS, ''), decoded.length)) {
     throw new InvalidAudioError('not_base64', `audio is not base64: ${describeFault(text)}`);
   }
   return new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.length);
@@ -31,7 +32,7 @@ export function encodeBase64(bytes: Uint8Array): string {
 }
 
 /**
- * Whether all of `text`, which has no blanks, went into the `decodedLength` bytes that the native decoder made of it.
+ * Whether all of `text`, which has no line breaks, went into the `decodedLength` bytes that the native decoder made of it.
  *
  * n characters make floor(3n/4) bytes. Except where n leaves 1 when divided by 4, one character fewer makes at least
  * one byte fewer, so equality proves that no character was dropped. What the decoder takes beyond the alphabet without
@@ -51,11 +52,12 @@ function isExact(text: string, decodedLength: number): boolean {
 }
 
 function describeFault(text: string): string {
-  const stray = /[^A-Za-z0-9+/=\r\n \t]/u.exec(text);
+  const stray = /[^A-Za-z0-9+/=\r\n]/u.exec(text);
+  if (stray?.[0] === ' ') return `blank at offset ${stray.index}, perhaps a "+" that was decoded as a form's`;
   if (stray) return `character ${quote(stray[0])} at offset ${stray.index}`;
   const early = /=(?=[^=]*[A-Za-z0-9+/])/.exec(text);
   if (early) return `padding character "=" at offset ${early.index} is not at the end`;
-  const compact = text.replace(BLANKS, '');
+  const compact = text.replace(LINE_BREAKS, '');
   const significant = compact.replace(/=+$/, '').length;
   const padding = compact.length - significant;
   return padding === 0

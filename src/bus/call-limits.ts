@@ -1,6 +1,6 @@
+import { monotonicNowMs } from '../clock.ts';
 import { aborted, expired } from './call-errors.ts';
 import type { CallOptions } from './client.ts';
-import { monotonicNowMs } from './clock.ts';
 import { Deadline } from './deadline.ts';
 import { BusError } from './error.ts';
 import { Status } from './status.ts';

@@ -1,7 +1,4 @@
-import { monotonicNowMs } from './clock.ts';
-
-/** The longest that `setTimeout` can wait; it takes anything longer for 1 ms. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+import { monotonicNowMs, timerMs } from '../clock.ts';
 
 /** A moment at which something is given up, and the timer that does it. Only calls with a deadline have one. */
 export class Deadline {
@@ -23,7 +20,7 @@ export class Deadline {
 
   #arm(): void {
     const leftMs = this.atMs - monotonicNowMs();
-    this.#timer = setTimeout(() => this.#fired(), Math.min(Math.ceil(leftMs), MAX_TIMER_MS));
+    this.#timer = setTimeout(() => this.#fired(), timerMs(leftMs));
     // Waiting for an answer keeps a process alive exactly if the port does.
     this.#timer.unref();
   }

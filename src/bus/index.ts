@@ -1,6 +1,7 @@
 /**
  * The bus between threads: typed methods, unary and streaming, over a `MessagePort`, with deadlines, cancellation, the
- * canonical status codes and credit-based flow control. It knows nothing of what it carries.
+ * canonical status codes and credit-based flow control. It knows nothing of what it carries,
+ * and uses nothing of the gateway's but its clock.
  *
  *     // both ends
  *     export const Greeter = defineService('greeter', {
@@ -36,7 +37,6 @@ export type {
   StreamCallOptions,
   UnaryCall,
 } from './client.ts';
-export { monotonicNowMs } from './clock.ts';
 export { BusError, type BusErrorOptions } from './error.ts';
 export type { Answered, CallContext, Handler, Implementation } from './handler.ts';
 export type { Role } from './link.ts';

@@ -1,4 +1,5 @@
 import { type MessagePort, type Transferable, Worker } from 'node:worker_threads';
+import { monotonicNowMs } from '../clock.ts';
 import type { CallOptions, Client } from './client.ts';
 import type { ClientCall } from './client-call.ts';
 import { BusError } from './error.ts';
@@ -69,7 +70,7 @@ export class BusPeer {
         if (this.#closeReason === undefined) this.#outbound.gather(frame, transfer, onUnsendable);
       },
       closeReason: () => this.#closeReason,
-      startedAtMs: () => (this.#onCallEnd === undefined ? 0 : performance.now()),
+      startedAtMs: () => (this.#onCallEnd === undefined ? 0 : monotonicNowMs()),
       ended: (role, callId, method, code, startedAtMs) => this.#ended(role, callId, method, code, startedAtMs),
     };
     port.on('message', this.#onMessage);
@@ -174,7 +175,7 @@ export class BusPeer {
     (role === 'client' ? this.#made : this.#serving).delete(callId);
     if (this.#onCallEnd === undefined) return;
     try {
-      this.#onCallEnd({ method, code, durationMs: performance.now() - startedAtMs, role });
+      this.#onCallEnd({ method, code, durationMs: monotonicNowMs() - startedAtMs, role });
     } catch (error) {
       // The observer's bug is nobody else's: the call is settled all the same and the error surfaces as uncaught.
       process.nextTick(() => {

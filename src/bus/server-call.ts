@@ -1,6 +1,6 @@
 import type { Transferable } from 'node:worker_threads';
+import { monotonicNowMs } from '../clock.ts';
 import { expired, lost, unsendable } from './call-errors.ts';
-import { monotonicNowMs } from './clock.ts';
 import { Deadline } from './deadline.ts';
 import { BusError } from './error.ts';
 import { toErrorBody } from './error-body.ts';

@@ -2,6 +2,9 @@ import type { AgentProfile } from '../backend/profiles/agent-profile.ts';
 import type { EndReason } from '../http/schemas.ts';
 import { sayExactly } from './settings.ts';
 
+/** A create whose client is gone may be asked for again: a client that gave up waiting tries once more at once. */
+export const ABANDONED_KEPT_MS = 3_000;
+
 /** Durations that end sessions, in milliseconds. */
 export interface CallLimits {
   readonly idleTimeoutMs: number;
@@ -17,12 +20,17 @@ export type Due =
   | { readonly type: 'end'; readonly reason: EndReason; readonly why: string }
   | { readonly type: 'prompt'; readonly instructions: string; readonly count: number };
 
-/** Knows when one call has been idle, silent or running for too long. Times are on the `hrNowMs` clock. */
+/** Knows when one call has been idle, silent or running for too long. Times are on the `monotonicNowMs` clock. */
 export class SessionClock {
   readonly #limits: CallLimits;
   readonly #profile: AgentProfile;
   readonly #createdAtMs: number;
   #lastRequestAtMs: number;
+  #hasRequest = false;
+  /** A client knows of the call. */
+  #isClaimed = false;
+  /** When the first create was to be answered whose client had gone. */
+  #abandonedAtMs = Number.POSITIVE_INFINITY;
   #hasAudio = false;
   #endedAtMs = 0;
   #isSpeaking = false;
@@ -46,6 +54,27 @@ export class SessionClock {
 
   onRequest(nowMs: number): void {
     this.#lastRequestAtMs = nowMs;
+    this.#hasRequest = true;
+  }
+
+  /** A client is told that the call exists. */
+  onClaimed(): void {
+    this.#isClaimed = true;
+  }
+
+  /** A client that was to be told has gone. */
+  onAbandoned(nowMs: number): void {
+    this.#abandonedAtMs = Math.min(this.#abandonedAtMs, nowMs);
+  }
+
+  /** Whether nobody knows of the call, nor will. */
+  isAbandoned(nowMs: number): boolean {
+    return !this.#isClaimed && !this.#hasRequest && nowMs - this.#abandonedAtMs >= ABANDONED_KEPT_MS;
+  }
+
+  /** Whether nobody has come for what the agent says, so that none is waited for at the end. */
+  isUnattended(nowMs: number): boolean {
+    return !this.#hasRequest || this.idleMs(nowMs) > this.#limits.outboxKeptMs;
   }
 
   onCallerAudio(): void {
@@ -93,6 +122,9 @@ export class SessionClock {
     const { maxCallSeconds, noInput } = this.#profile;
     if (this.idleMs(nowMs) > idleTimeoutMs) {
       return { type: 'end', reason: 'idle', why: `the client sent no request for ${idleTimeoutMs} ms` };
+    }
+    if (this.isAbandoned(nowMs)) {
+      return { type: 'end', reason: 'idle', why: 'its client had gone before create was answered' };
     }
     if (!this.#hasAudio && nowMs - this.#createdAtMs > firstAudioTimeoutMs) {
       return { type: 'end', reason: 'idle', why: `the client sent no audio within ${firstAudioTimeoutMs} ms` };

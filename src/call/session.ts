@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { AudioFormat } from '../audio/codec.ts';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
 import { type ApiError, sessionNotFound } from '../http/errors.ts';
 import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
@@ -77,6 +77,7 @@ export class Session implements CallSession {
   readonly id = randomUUID();
   readonly setup: SessionSetup;
   readonly createdAt = new Date();
+  readonly #createdAtMs = monotonicNowMs();
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
@@ -92,12 +93,15 @@ export class Session implements CallSession {
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
-  #endedAt: Date | undefined;
+  /** How long the call lasted, once it is over. */
+  #durationMs: number | undefined;
   #endedByClient = false;
   /** Everything that is still to be delivered is in the outbox. */
   #isHandedOver = false;
   #summary: Summary | undefined;
   #transferred: CallAction | undefined;
+  /** The transfer to the fallback, on its way to the client. */
+  #fallback: { readonly id: string; readonly onDelivered: () => void } | undefined;
   #concluded: Promise<void> = Promise.resolve();
 
   constructor(setup: SessionSetup, deps: SessionDeps) {
@@ -135,7 +139,7 @@ export class Session implements CallSession {
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
     });
-    this.#clock = new SessionClock(deps.limits, profile, hrNowMs());
+    this.#clock = new SessionClock(deps.limits, profile, monotonicNowMs());
     this.#events = new UpstreamEvents({
       record: this.record,
       observer: this.observer,
@@ -187,7 +191,8 @@ export class Session implements CallSession {
         endReason: this.#endReason,
         error: this.#error,
       }),
-      onAudio: (entries) => this.observer.replyHandedOver(entries, hrNowMs()),
+      isStreamed: () => this.#streams.isPlaying,
+      onAudio: (entries) => this.observer.replyHandedOver(entries, monotonicNowMs()),
       onLastAnswer: () => void this.#conclude(),
     });
   }
@@ -228,8 +233,9 @@ export class Session implements CallSession {
     return this.#error;
   }
 
+  /** When the call ended; undefined while it goes on. */
   get endedAt(): Date | undefined {
-    return this.#endedAt;
+    return this.#durationMs === undefined ? undefined : this.#wallAt(this.#durationMs);
   }
 
   get summary(): Summary | undefined {
@@ -261,10 +267,16 @@ export class Session implements CallSession {
     return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
   }
 
+  /** A request to create this call is being answered, or its client has gone. */
+  answered(who: 'client' | 'nobody'): void {
+    if (who === 'client') this.#clock.onClaimed();
+    else this.#clock.onAbandoned(monotonicNowMs());
+  }
+
   // What the client asks for
 
   async stream(chunk: IncomingChunk): Promise<void> {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.#clock.onRequest(nowMs);
     if (!this.isOver) await this.#uplink.accept(chunk);
     // A call that ended by itself goes on taking chunks for a while: whoever sends them may not know yet.
@@ -279,20 +291,21 @@ export class Session implements CallSession {
 
   report({ ack, playedMs, generation }: ClientReport): void {
     if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation) this.#replies.ledger.report(playedMs, hrNowMs());
+    if (playedMs !== undefined && generation === this.generation)
+      this.#replies.ledger.report(playedMs, monotonicNowMs());
   }
 
   deliver(query: DeliveryQuery): Delivery {
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     this.#readByAnswers();
     return this.#deliveries.now('stream', query);
   }
 
   async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     this.#readByAnswers();
     const delivery = await this.#deliveries.poll(query, timeoutMs, client);
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     return delivery;
   }
 
@@ -324,13 +337,15 @@ export class Session implements CallSession {
   }
 
   left(stream: UpStream | DownStream): void {
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
     this.#streams.left(stream);
+    // Whoever polls is given what is left.
+    this.#deliveries.wake();
   }
 
   #arrived(): void {
     if (this.#state === 'ended') throw sessionNotFound(this.setup.body.callId, this.#whyOver());
-    this.#clock.onRequest(hrNowMs());
+    this.#clock.onRequest(monotonicNowMs());
   }
 
   /** Streamed connections, by direction. */
@@ -353,10 +368,7 @@ export class Session implements CallSession {
       tenantId,
       status: this.#state,
       createdAt: this.createdAt.toISOString(),
-      // Two clocks are at work, and a call is never active before it began.
-      lastActivity: new Date(
-        Math.max(this.createdAt.getTime(), Date.now() - this.#clock.idleMs(hrNowMs())),
-      ).toISOString(),
+      lastActivity: this.#wallAt(this.#ageMs - this.#clock.idleMs(monotonicNowMs())).toISOString(),
       transcriptCount: this.record.lineCount,
       actionsCount: this.record.actions.length,
       aiAgentRef,
@@ -417,19 +429,20 @@ export class Session implements CallSession {
     this.#state = 'ending';
     this.#endReason = reason;
     this.#error = error;
-    this.#endedAt = new Date();
+    this.#durationMs = this.#ageMs;
     this.observer.ending(reason, error);
     this.#uplink.close();
     this.#tools.close();
     this.#replies.filler?.stop();
-    this.#clock.onEnded(hrNowMs());
+    this.#clock.onEnded(monotonicNowMs());
     void this.#upstream.close();
     void this.#handOver(reason);
   }
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
-    if (this.#state === 'ending' && this.#clock.isOutboxExpired(nowMs)) void this.#conclude();
+    const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
+    if (this.#state === 'ending' && isOutboxOver) void this.#conclude();
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited || this.#streams.isAttached) this.#clock.onRequest(nowMs);
@@ -442,7 +455,10 @@ export class Session implements CallSession {
       const instructions = fillPlaceholders(due.instructions, this.#values);
       this.#upstream.command({ type: 'prompt', instructions });
     } else {
+      const isUnattended = this.#clock.isUnattended(nowMs);
       this.finish(due.reason, due.why);
+      // What is queued waits for whoever may come for it.
+      if (isUnattended) void this.#conclude();
     }
   }
 
@@ -459,8 +475,8 @@ export class Session implements CallSession {
         extension: fallbackExtension,
         reason: 'the AI is not available',
       };
-      this.record.actions.push({ name: 'transfer_to_extension', arguments: action, outcome: 'ok', durationMs: 0 });
-      this.#transferred = action;
+      const { id, ...args } = action;
+      this.#fallback = { id, onDelivered: this.record.doneByGateway('transfer_to_extension', args) };
       this.#replies.outbox.pushAction(action);
     }
     this.#isHandedOver = true;
@@ -472,9 +488,10 @@ export class Session implements CallSession {
   #conclude(): Promise<void> {
     if (this.#state === 'ended') return this.#concluded;
     this.#state = 'ended';
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.record.replies.settleAll(nowMs);
-    const durationMs = (this.#endedAt ?? new Date()).getTime() - this.createdAt.getTime();
+    this.#durationMs ??= this.#ageMs;
+    const durationMs = Math.round(this.#durationMs);
     this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
     this.#streams.close();
     this.#replies.outbox.close();
@@ -494,6 +511,15 @@ export class Session implements CallSession {
   }
 
   // Inside
+
+  get #ageMs(): number {
+    return monotonicNowMs() - this.#createdAtMs;
+  }
+
+  /** A time of the call for people to read. It follows from the call's begin, so that times and durations agree. */
+  #wallAt(ageMs: number): Date {
+    return new Date(this.createdAt.getTime() + Math.max(0, ageMs));
+  }
 
   get #values(): CallValues {
     const { body, tenantId, aiAgentRef } = this.setup;
@@ -518,7 +544,7 @@ export class Session implements CallSession {
   }
 
   async #onWorkerLost(error: Error): Promise<void> {
-    const lostAtMs = hrNowMs();
+    const lostAtMs = monotonicNowMs();
     this.observer.workerLost(error);
     // A session that is still being created fails with its creation.
     if (this.isOver || this.#state === 'creating') return;
@@ -535,8 +561,8 @@ export class Session implements CallSession {
     const { workersLost } = this.#upstream;
     try {
       await this.#connect(maxOutageMs, history);
-      this.#clock.onUpstream(true, hrNowMs());
-      this.observer.workerReplaced(hrNowMs() - lostAtMs);
+      this.#clock.onUpstream(true, monotonicNowMs());
+      this.observer.workerReplaced(monotonicNowMs() - lostAtMs);
     } catch (cause) {
       // A worker that died under this attempt has had the next one begun.
       if (this.#upstream.workersLost > workersLost) return;
@@ -551,7 +577,7 @@ export class Session implements CallSession {
 
   #onDtmf(digits: string): void {
     this.observer.dtmf(digits.length);
-    this.#clock.onCallerActive(hrNowMs());
+    this.#clock.onCallerActive(monotonicNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
   }
 
@@ -564,6 +590,7 @@ export class Session implements CallSession {
 
   #onActionDelivered(action: CallAction): void {
     if (action.type === 'transfer') this.#transferred = action;
+    if (action.id === this.#fallback?.id) this.#fallback.onDelivered();
     this.#tools.settleAction(action.id, true);
     this.observer.actionDelivered(action.type);
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');

@@ -4,6 +4,7 @@ import type { BackendLog } from '../backend/log.ts';
 import type { AgentProfile } from '../backend/profiles/agent-profile.ts';
 import type { CallValues } from '../backend/profiles/instructions.ts';
 import { runWebhook } from '../backend/webhooks/webhook.ts';
+import { monotonicNowMs } from '../clock.ts';
 import type { ToolCall, ToolResult } from '../upstream/host.ts';
 import type { CallRecord, RecordedAction } from './record/record.ts';
 import type { CallAction } from './reply/outbox.ts';
@@ -72,7 +73,7 @@ export class CallTools {
 
   async #run(call: ToolCall): Promise<ToolResult> {
     const { record, onFinished } = this.#options;
-    const startedAtMs = performance.now();
+    const startedAtMs = monotonicNowMs();
     const args = parseArguments(call.arguments);
     const action: RecordedAction = {
       name: call.name,
@@ -83,7 +84,7 @@ export class CallTools {
     record.actions.push(action);
     const finish = (settled: RecordedAction['outcome']) => {
       action.outcome = settled;
-      action.durationMs = Math.round(performance.now() - startedAtMs);
+      action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
       onFinished(call.name, settled, action.durationMs);
     };
     record.conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { BusError, Status } from '../bus/index.ts';
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
 import { ApiError } from '../http/errors.ts';
 import type { ReplyAudio } from '../upstream/host.ts';
 import type { OpenRequest, ReportedEvent, SessionCommand } from '../workers/session/service.ts';
@@ -65,7 +65,7 @@ export class UpstreamCall {
     }
     const { onWorkerLost } = this.#handlers;
     const sessionKey = this.#sessionKey;
-    const endsAtMs = hrNowMs() + timeoutMs;
+    const endsAtMs = monotonicNowMs() + timeoutMs;
     const lease = await this.#workers.lease(timeoutMs, this.#closing.signal);
     if (this.#closing.signal.aborted) {
       // Closed between the grant and this line.
@@ -81,7 +81,7 @@ export class UpstreamCall {
       this.#workersLost += 1;
       // What it did not finish ends where it is.
       for (const reply of this.#replies.finish()) {
-        this.#handlers.onEvent({ type: 'assistant_text', ...reply, atMs: hrNowMs() });
+        this.#handlers.onEvent({ type: 'assistant_text', ...reply, atMs: monotonicNowMs() });
       }
       onWorkerLost(error);
     };
@@ -99,7 +99,7 @@ export class UpstreamCall {
     uplink.answer.catch(ignore);
     try {
       const { handedReplies, isCutShort } = this.#replies;
-      const remainingMs = Math.max(1, endsAtMs - hrNowMs());
+      const remainingMs = Math.max(1, endsAtMs - monotonicNowMs());
       await client.open({ sessionKey, handedReplies, isCutShort, ...request }, { timeoutMs: remainingMs });
       this.#uplink.attach(uplink.sink);
     } catch (error) {

@@ -1,4 +1,5 @@
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
+import { oneLine } from '../upstream/one-line.ts';
 import type { ReportedEvent } from '../workers/session/service.ts';
 import type { CallObserver } from './record/observer.ts';
 import type { CallRecord } from './record/record.ts';
@@ -28,11 +29,11 @@ export class UpstreamEvents {
     observer.upstream(event);
     switch (event.type) {
       case 'speech_started':
-        clock.onSpeech(true, hrNowMs());
+        clock.onSpeech(true, monotonicNowMs());
         onSpeech();
         break;
       case 'speech_stopped':
-        clock.onSpeech(false, hrNowMs());
+        clock.onSpeech(false, monotonicNowMs());
         break;
       case 'item_added':
         record.conversation.add(event.itemId, event.previousItemId, event.role);
@@ -44,22 +45,22 @@ export class UpstreamEvents {
         record.conversation.rename(event.itemId, event.newItemId);
         break;
       case 'user_text':
-        record.userText(event.itemId, event.text);
+        record.userText(event.itemId, event.text === null ? null : oneLine(event.text));
         break;
       case 'assistant_text':
-        record.replies.setText(event.itemId, event.text, event.audioMs);
+        record.replies.setText(event.itemId, oneLine(event.text), event.audioMs);
         break;
       case 'response_started':
       case 'response_done':
-        clock.onAgentActive(hrNowMs());
+        clock.onAgentActive(monotonicNowMs());
         break;
       case 'upstream_lost':
-        clock.onUpstream(false, hrNowMs());
+        clock.onUpstream(false, monotonicNowMs());
         onLost(event.isAnswerDue);
         break;
       case 'upstream_restored':
       case 'rotated':
-        clock.onUpstream(true, hrNowMs());
+        clock.onUpstream(true, monotonicNowMs());
         break;
       case 'upstream_failed':
         onFailed(event.code, event.message);

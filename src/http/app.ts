@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import { monotonicNowMs } from '../clock.ts';
 import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
 import type { CallHistory } from './call-history.ts';
@@ -121,9 +122,9 @@ const CLOSING_SWEEP_MS = 20;
  * that are idle, or become so, are closed, and after a while all of them.
  */
 export async function closeApp(app: FastifyInstance): Promise<void> {
-  const endsAtMs = performance.now() + CLOSING_GRACE_MS;
+  const endsAtMs = monotonicNowMs() + CLOSING_GRACE_MS;
   const sweep = setInterval(() => {
-    if (performance.now() > endsAtMs) app.server.closeAllConnections();
+    if (monotonicNowMs() > endsAtMs) app.server.closeAllConnections();
     else app.server.closeIdleConnections();
   }, CLOSING_SWEEP_MS);
   try {

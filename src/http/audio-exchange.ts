@@ -31,6 +31,7 @@ export class AudioExchange implements AudioReceiver, AudioSender {
   /**
    * Passes the body on to the call until it ends or breaks, or another one takes its place.
    * @param endsCall the end of the body is the caller's hanging up
+   * @throws {ApiError} `session_not_found`
    */
   receive(call: CallSession, wanted: UpStreamRequest, endsCall: boolean): Promise<Received> {
     const request = this.#request;
@@ -62,10 +63,14 @@ export class AudioExchange implements AudioReceiver, AudioSender {
     return promise;
   }
 
-  /** Sends the head of the answer, and the call's audio from now on. */
+  /**
+   * Sends the head of the answer, and the call's audio from now on.
+   * @throws {ApiError} `session_not_found`; nothing has been sent then
+   */
   play(call: CallSession, wanted: DownStreamRequest, headers: Readonly<Record<string, string>>): void {
     const response = this.#response;
     this.#maxUnsentBytes = wanted.leadMs * bytesPerMs(wanted.format);
+    const stream = call.openDown(wanted, this);
     response.writeHead(200, {
       'content-type': mediaTypeOf(wanted.format),
       'x-lead-ms': String(wanted.leadMs),
@@ -75,7 +80,6 @@ export class AudioExchange implements AudioReceiver, AudioSender {
       ...headers,
     });
     response.flushHeaders();
-    const stream = call.openDown(wanted, this);
     response.once('close', () => call.left(stream));
     response.once('error', () => {});
   }

@@ -76,8 +76,10 @@ export const UpAnswer = Type.Object(
     bytes: Type.Integer({ description: 'Bytes that came' }),
     audioMs: Type.Integer({ description: 'Milliseconds of audio that they were' }),
   },
-  {
-    description: 'The audio was taken',
-    'x-examples': { taken: { summary: 'A minute', value: { status: 'streamed', bytes: 480_000, audioMs: 60_000 } } },
-  },
+  { description: 'The audio was taken' },
 );
+
+/** Examples of it: in an answer of several media types they stand beside the schema. */
+export const UP_ANSWER_EXAMPLES = {
+  taken: { summary: 'A minute', value: { status: 'streamed', bytes: 480_000, audioMs: 60_000 } },
+};

@@ -34,7 +34,7 @@ export interface IncomingChunk {
   readonly audio?: ChunkAudio | undefined;
   readonly chunkSeq?: number | undefined;
   readonly dtmf?: string | undefined;
-  /** `process.hrtime` in milliseconds when the request had been read. */
+  /** When the request had been read, in milliseconds of `monotonicNowMs`. */
   readonly receivedAtMs: number;
 }
 
@@ -46,8 +46,6 @@ export interface Delivery {
   readonly answer: PollAnswer;
   written(): void;
   aborted(): void;
-  /** Set by whoever sends the answer: destroyed, to break it off, when the client asks anew before it has all of it. */
-  response?: { destroy(): unknown } | undefined;
 }
 
 /** Whether a client that waits for an answer has gone. Lighter than an `AbortSignal`, of which ten a second and call count. */
@@ -111,10 +109,13 @@ export interface CallSession {
 
 /** The gateway, as the routes see it. */
 export interface CallGateway {
-  /** @throws {ApiError} as the contract's table says */
-  createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer>;
   /** Whose call a create request is about. @throws {ApiError} `forbidden` where it is another tenant's */
   tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string;
+  /**
+   * @param client who waits for the answer: a call whose clients have all gone by then is ended soon
+   * @throws {ApiError} as the contract's table says
+   */
+  createSession(scope: Scope, body: CreateBody, requestId: string, client: Departure): Promise<CreateAnswer>;
   /** @throws {ApiError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
   listSessions(scope: Scope): SessionInfo[];

@@ -203,7 +203,8 @@ export const StreamBody = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: MAX_CHUNK_SEQ,
-        description: 'Number of this chunk, from 0; a repeat is recognised. A call numbers all its chunks or none',
+        description:
+          'Number of this chunk, from 0; a repeat is recognised. A call numbers all its chunks with audio or none',
       }),
     ),
     dtmf: Type.Optional(
@@ -256,6 +257,9 @@ export type StreamAnswer = Static<typeof StreamAnswer>;
 export const SummaryAction = Type.Object(
   {
     name: Type.String({ description: 'Function that the AI called' }),
+    by: Type.Optional(
+      Type.Literal('gateway', { description: 'The gateway did it by itself: the transfer to the fallback' }),
+    ),
     arguments: Type.Optional(Type.Unknown({ description: 'As the AI gave them' })),
     outcome: Type.String({ description: '`ok`, `failed`, `refused`, `cancelled`, or `running` when the call ended' }),
     durationMs: Type.Number({ description: 'Milliseconds from the call of the function to its result' }),
@@ -292,7 +296,7 @@ const sessionFields = {
   createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
   lastActivity: Type.String({ format: 'date-time', description: 'When its last `stream` request or poll came' }),
   transcriptCount: Type.Integer({ description: 'Lines of the transcript so far' }),
-  actionsCount: Type.Integer({ description: 'Functions that the AI called so far' }),
+  actionsCount: Type.Integer({ description: 'Functions that the AI called so far, and transfers to the fallback' }),
   aiAgentRef: Type.String({ description: 'Agent profile' }),
   encoding: Type.String({ description: 'Encoding of its audio in both directions' }),
   sampleRate: Type.Integer({ description: 'Sample rate in Hz in both directions' }),

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
+import { monotonicNowMs } from '../clock.ts';
 import { checkConfig } from './check.ts';
 import { type Config, ConfigError, readConfig, secretsOf } from './config.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
@@ -44,10 +45,10 @@ const ECHO_MS = 1_000;
 
 /** Someone who asks a second time does not want to wait for running calls, but their summaries are kept all the same. */
 function stopAtOnceWhenToldAgain(daemon: Daemon): void {
-  const firstAtMs = performance.now();
+  const firstAtMs = monotonicNowMs();
   let isHastened = false;
   const hasten = (signal: NodeJS.Signals) => {
-    if (isHastened || performance.now() - firstAtMs < ECHO_MS) return;
+    if (isHastened || monotonicNowMs() - firstAtMs < ECHO_MS) return;
     isHastened = true;
     log.warn({ signal }, 'told to stop again: running calls end now');
     void daemon.stop(0);

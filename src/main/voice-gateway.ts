@@ -5,12 +5,14 @@ import { Metronome } from '../call/duplex/metronome.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
-import { hrNowMs } from '../clock.ts';
+import { monotonicNowMs } from '../clock.ts';
 import { ApiError, quote } from '../http/errors.ts';
-import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
+import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
+import type { ConnectResult } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
@@ -19,6 +21,8 @@ import { ConnectGovernor } from './connect-governor.ts';
 import { SessionTable } from './session-table.ts';
 
 const TICK_MS = 1_000;
+/** How long after its attempt must have ended a permit is taken back. */
+const PERMIT_GRACE_MS = 5_000;
 const OUTBOX_KEPT_MS = 60_000;
 const MAX_OUTBOX_MS = 300_000;
 const SUMMARY_KEPT_MS = 600_000;
@@ -74,7 +78,7 @@ export class VoiceGateway implements CallGateway {
   readonly #workers: SessionWorkers;
   readonly #governor: ConnectGovernor;
   readonly #reconnect: ReconnectPolicy;
-  readonly #startedAtMs = hrNowMs();
+  readonly #startedAtMs = monotonicNowMs();
   readonly #ticker: NodeJS.Timeout;
   #draining = false;
 
@@ -82,7 +86,10 @@ export class VoiceGateway implements CallGateway {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
-    this.#governor = new ConnectGovernor({ perSecond: options.connectsPerSecond });
+    this.#governor = new ConnectGovernor({
+      perSecond: options.connectsPerSecond,
+      permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
+    });
     this.#pool = new AudioPool({
       threads: options.audioThreads,
       ...(metrics.isOff
@@ -138,14 +145,14 @@ export class VoiceGateway implements CallGateway {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  async createSession(scope: Scope, body: CreateBody, requestId: string): Promise<CreateAnswer> {
+  async createSession(scope: Scope, body: CreateBody, requestId: string, client: Departure): Promise<CreateAnswer> {
     const tenantId = this.tenantOf(scope, body);
     const existing = this.#sessions.get(tenantId, body.callId);
     if (existing && !existing.isOver) {
       await this.#opening.get(existing);
-      return this.#created(existing, 'existing');
+      return this.#created(existing, 'existing', client);
     }
-    const startedAtMs = hrNowMs();
+    const startedAtMs = monotonicNowMs();
     const formats = callFormats(body);
     const call = { callId: body.callId, tenantId, requestId };
     const full = this.#refusal(tenantId);
@@ -160,7 +167,7 @@ export class VoiceGateway implements CallGateway {
     const rival = this.#sessions.get(tenantId, body.callId);
     if (rival && !rival.isOver) {
       await this.#opening.get(rival);
-      return this.#created(rival, 'existing');
+      return this.#created(rival, 'existing', client);
     }
     const fullByNow = this.#refusal(tenantId);
     if (fullByNow) throw this.#turnedAway(fullByNow, call);
@@ -226,8 +233,8 @@ export class VoiceGateway implements CallGateway {
     } finally {
       this.#opening.delete(session);
     }
-    session.observer.ready(hrNowMs() - startedAtMs);
-    return this.#created(session, 'created');
+    session.observer.ready(monotonicNowMs() - startedAtMs);
+    return this.#created(session, 'created', client);
   }
 
   findSession(scope: Scope, callId: string): CallSession {
@@ -251,7 +258,7 @@ export class VoiceGateway implements CallGateway {
     return {
       status: this.#draining ? 'draining' : 'ok',
       version,
-      uptimeSeconds: Math.round((hrNowMs() - this.#startedAtMs) / 1000),
+      uptimeSeconds: Math.round((monotonicNowMs() - this.#startedAtMs) / 1000),
       upstream,
       sessions: this.#sessions.openCount,
     };
@@ -269,8 +276,8 @@ export class VoiceGateway implements CallGateway {
   /** Takes no more calls, waits up to `graceMs` for those that run to end, then ends them (`shutdown`). */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
-    const endsAtMs = hrNowMs() + graceMs;
-    while (this.#sessions.openCount > 0 && hrNowMs() < endsAtMs) {
+    const endsAtMs = monotonicNowMs() + graceMs;
+    while (this.#sessions.openCount > 0 && monotonicNowMs() < endsAtMs) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     for (const session of this.#sessions.all()) {
@@ -300,7 +307,8 @@ export class VoiceGateway implements CallGateway {
     await Promise.all([this.#workers.close(), this.#pool.close()]);
   }
 
-  #created(session: Session, status: CreateAnswer['status']): CreateAnswer {
+  #created(session: Session, status: CreateAnswer['status'], client: Departure): CreateAnswer {
+    session.answered(client.isGone ? 'nobody' : 'client');
     return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
   }
 
@@ -352,7 +360,7 @@ export class VoiceGateway implements CallGateway {
   }
 
   #tick(): void {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     for (const session of this.#sessions.all()) {
       session.tick(nowMs);
       if (session.isForgotten(nowMs)) this.#sessions.remove(session);
@@ -368,10 +376,18 @@ export class VoiceGateway implements CallGateway {
       runTool: ({ sessionKey, call }) =>
         this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
       history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
-      connectPermit: () => this.#governor.permit(),
-      connectResult: ({ result }) => {
-        this.#governor.result(result);
-        if (result !== 'ok') metrics.upstreamErrors.inc({ class: `connect_${result}` });
+      connect: async ({ endsAtMs }, results, sink, { signal }) => {
+        const permit = await this.#governor.permit({ endsAtMs, signal });
+        // The session gives up, or its worker dies, with the permit on its way or in its hands.
+        signal.addEventListener('abort', () => permit.settle('given_up'), { once: true });
+        if (signal.aborted) permit.settle('unused');
+        sink.write('granted');
+        await results.onItem((result) => {
+          permit.settle(result);
+          if (isConnectFailure(result)) metrics.upstreamErrors.inc({ class: `connect_${result}` });
+        });
+        permit.settle('given_up');
+        sink.end();
       },
       report: ({ uplinkLatency, busySeconds }) => {
         if (uplinkLatency) metrics.uplinkLatency.merge(uplinkLatency);
@@ -385,4 +401,8 @@ function taskOf(jobs: readonly { kind: 'up' | 'down' | 'file' }[]): string {
   const hasUp = jobs.some(({ kind }) => kind === 'up');
   const hasDown = jobs.some(({ kind }) => kind !== 'up');
   return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
+}
+
+function isConnectFailure(result: ConnectResult): result is UpstreamErrorClass {
+  return result !== 'ok' && result !== 'given_up' && result !== 'unused';
 }

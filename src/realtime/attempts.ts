@@ -1,3 +1,4 @@
+import { backoffMs } from '../backoff.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 
 type AttemptsPolicy = Pick<ReconnectPolicy, 'maxAttempts' | 'firstBackoffMs' | 'maxBackoffMs' | 'stableAfterMs'>;
@@ -29,10 +30,9 @@ export class Attempts {
     return this.#made <= 1 ? Math.random() * this.#policy.firstBackoffMs : this.backoffMs(this.#made - 1);
   }
 
-  /** Milliseconds to wait after so many failures in a row: doubling up to the longest, with jitter. */
+  /** Milliseconds to wait after so many failures in a row. */
   backoffMs(failures: number): number {
-    const { firstBackoffMs, maxBackoffMs } = this.#policy;
-    const fullMs = Math.min(maxBackoffMs, firstBackoffMs * 2 ** (failures - 1));
-    return fullMs * (0.5 + Math.random() / 2);
+    const { firstBackoffMs: baseMs, maxBackoffMs: maxMs } = this.#policy;
+    return backoffMs(failures, { baseMs, maxMs });
   }
 }

@@ -1,6 +1,8 @@
 import type { RealtimeClientEvent, SessionCreatedEvent, SessionUpdatedEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
+import type { Clock } from '../clock.ts';
 import { parseServerEvent } from './server-events.ts';
+import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
 import { UpstreamError } from './upstream-error.ts';
 
@@ -21,6 +23,7 @@ export interface ConnectOptions {
   /** How often the socket is pinged; two missed answers end it. */
   readonly pingIntervalMs?: number;
   readonly signal?: AbortSignal;
+  readonly nowMs: Clock;
 }
 
 /** Default of `ConnectOptions.pingIntervalMs`. */
@@ -31,8 +34,10 @@ const MAX_MISSED_PONGS = 2;
 export interface RealtimeConnection {
   /** The server's id of the session. */
   readonly upstreamSessionId: string | undefined;
-  /** When the server will end the session, in Unix milliseconds. */
-  readonly expiresAtMs: number | undefined;
+  /** When the server had created the session, on the monotonic clock. */
+  readonly createdAtMs: number;
+  /** What the server said of the session's end; undefined: nothing. */
+  readonly expiry: SaidExpiry | undefined;
   /** Bytes accepted but not yet handed to the network. */
   readonly bufferedBytes: number;
   /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
@@ -63,7 +68,7 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
       skipUTF8Validation: true,
       headers: headersOf(target),
     });
-    const connection = new SocketConnection(socket, options.pingIntervalMs ?? PING_INTERVAL_MS);
+    const connection = new SocketConnection(socket, options.pingIntervalMs ?? PING_INTERVAL_MS, options.nowMs);
     const timer = setTimeout(() => {
       fail(
         new UpstreamError('timeout', 'connect_timeout', `the upstream was not ready within ${options.timeoutMs} ms`),
@@ -92,6 +97,7 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
     connection.onClose = fail;
     connection.onEvent = (event) => {
       if (event.type === 'session.created') {
+        connection.created();
         connection.describe((event as SessionCreatedEvent).session);
         connection.send(sessionUpdate(settings, configEventId));
       } else if (event.type === 'session.updated') {
@@ -130,15 +136,26 @@ class SocketConnection implements RealtimeConnection {
   onEvent: (event: { type: string }) => void = () => {};
   onClose: (error: UpstreamError) => void = () => {};
   upstreamSessionId: string | undefined;
-  expiresAtMs: number | undefined;
+  createdAtMs: number;
+  expiry: SaidExpiry | undefined;
   failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;
   #pinger: NodeJS.Timeout;
   #missedPongs = 0;
+  readonly #nowMs: Clock;
+  #wallAtCreation: Pick<SaidExpiry, 'wallMs' | 'isServersClock'> | undefined;
+  /** The time that the server's handshake told, and when it did. */
+  #serverTime: { readonly wallMs: number; readonly atMs: number } | undefined;
 
-  constructor(socket: WebSocket, pingIntervalMs: number) {
+  constructor(socket: WebSocket, pingIntervalMs: number, nowMs: Clock) {
     this.#socket = socket;
+    this.#nowMs = nowMs;
+    this.createdAtMs = nowMs();
+    socket.once('upgrade', ({ headers }) => {
+      const wallMs = Date.parse(headers.date ?? '');
+      if (!Number.isNaN(wallMs)) this.#serverTime = { wallMs, atMs: nowMs() };
+    });
     socket.on('message', (data: Buffer, isBinary) => {
       if (isBinary || this.#closed) return;
       // Whoever talks is alive.
@@ -165,11 +182,20 @@ class SocketConnection implements RealtimeConnection {
     return this.#socket.bufferedAmount;
   }
 
+  /** The server has created the session just now. */
+  created(): void {
+    this.createdAtMs = this.#nowMs();
+    this.#wallAtCreation = this.#serverTime
+      ? { wallMs: this.#serverTime.wallMs + this.createdAtMs - this.#serverTime.atMs, isServersClock: true }
+      : { wallMs: Date.now(), isServersClock: false };
+  }
+
   /** Notes what the server said of the session. */
   describe(session: object | undefined): void {
-    const { id, expires_at: expiresAt } = (session ?? {}) as { id?: string; expires_at?: number };
+    const { id, expires_at: expiresAt } = (session ?? {}) as { id?: string; expires_at?: unknown };
     this.upstreamSessionId = id ?? this.upstreamSessionId;
-    this.expiresAtMs = expiresAt === undefined ? this.expiresAtMs : expiresAt * 1000;
+    // What is said again later is the same moment.
+    if (this.#wallAtCreation && expiresAt != null) this.expiry ??= { expiresAt, ...this.#wallAtCreation };
   }
 
   send(event: RealtimeClientEvent): boolean {

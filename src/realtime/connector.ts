@@ -1,16 +1,20 @@
+import type { Clock } from '../clock.ts';
+import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
 import { connectRealtime, type RealtimeConnection, type UpstreamTarget } from './connection.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import type { RealtimeSettings } from './settings.ts';
-import { UpstreamError, type UpstreamErrorClass } from './upstream-error.ts';
+import { UpstreamError } from './upstream-error.ts';
 
 export interface ConnectorOptions {
   readonly target: UpstreamTarget;
   readonly policy: Pick<ReconnectPolicy, 'connectTimeoutMs' | 'pingIntervalMs'>;
-  /** Resolves when this session may connect. */
-  readonly connectPermit: () => Promise<void>;
-  /** Told what became of a permitted attempt. */
-  readonly connectResult: (result: 'ok' | UpstreamErrorClass) => void;
+  /** Resolves when this session may connect; rejects when the request's signal aborts. */
+  readonly connectPermit: (request: ConnectRequest) => Promise<ConnectPermit>;
+  readonly nowMs: Clock;
 }
+
+/** An attempt that had less time than this and used it up says nothing of the upstream. */
+const FAIR_ATTEMPT_MS = 2_500;
 
 /** Makes one session's connections, each when the gateway permits it. */
 export class Connector {
@@ -24,41 +28,51 @@ export class Connector {
   }
 
   /**
-   * @param endsAt Unix milliseconds by which it is to be connected, the wait for the permit included; connecting itself
-   * takes at most `connectTimeoutMs`
+   * @param endsAtMs by when it is to be connected, the wait for the permit included; connecting itself takes at most
+   * `connectTimeoutMs`
    * @throws {UpstreamError}
    */
-  async connect(settings: RealtimeSettings, endsAt: number): Promise<RealtimeConnection> {
-    const { target, policy, connectResult } = this.#options;
-    await this.#permit(endsAt);
+  async connect(settings: RealtimeSettings, endsAtMs: number): Promise<RealtimeConnection> {
+    const { target, policy, nowMs } = this.#options;
+    const permit = await this.#permit(endsAtMs);
+    const timeoutMs = Math.min(policy.connectTimeoutMs, endsAtMs - nowMs());
+    if (this.#signal.aborted || timeoutMs <= 0) {
+      permit.settle('unused');
+      throw this.#signal.aborted ? givenUp() : tooLate();
+    }
     try {
+      const { pingIntervalMs } = policy;
       const connection = await connectRealtime({
         target,
         settings,
-        timeoutMs: Math.max(1, Math.min(policy.connectTimeoutMs, endsAt - Date.now())),
-        pingIntervalMs: policy.pingIntervalMs,
+        timeoutMs,
+        pingIntervalMs,
         signal: this.#signal,
+        nowMs,
       });
-      connectResult('ok');
       if (connection.failure) throw connection.failure;
+      permit.settle('ok');
       return connection;
     } catch (error) {
-      // An attempt that we gave up says nothing of the upstream.
-      if (!this.#signal.aborted) connectResult(toUpstreamError(error).class);
+      const failure = toUpstreamError(error);
+      const hadTime = timeoutMs >= Math.min(FAIR_ATTEMPT_MS, policy.connectTimeoutMs);
+      const isOurs = this.#signal.aborted || (failure.code === 'connect_timeout' && !hadTime);
+      permit.settle(isOurs ? 'given_up' : failure.class);
       throw error;
     }
   }
 
-  /** @throws {UpstreamError} when there is no permit to connect by `endsAt` */
-  async #permit(endsAt: number): Promise<void> {
+  /** @throws {UpstreamError} when there is no permit to connect by `endsAtMs` */
+  async #permit(endsAtMs: number): Promise<ConnectPermit> {
     if (this.#signal.aborted) throw givenUp();
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const error = new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
-    const timer = setTimeout(reject, Math.max(0, endsAt - Date.now()), error);
-    const onAbort = () => reject(givenUp());
+    const wait = new AbortController();
+    const timer = setTimeout(() => wait.abort(tooLate()), Math.max(0, endsAtMs - this.#options.nowMs()));
+    const onAbort = () => wait.abort(givenUp());
     this.#signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await Promise.race([this.#options.connectPermit(), late]);
+      return await this.#options.connectPermit({ signal: wait.signal, endsAtMs });
+    } catch (error) {
+      throw wait.signal.aborted ? wait.signal.reason : error;
     } finally {
       clearTimeout(timer);
       this.#signal.removeEventListener('abort', onAbort);
@@ -69,6 +83,10 @@ export class Connector {
 /** What ends an attempt that nobody waits for any more. */
 export function givenUp(): UpstreamError {
   return new UpstreamError('timeout', 'aborted', 'connecting was given up');
+}
+
+function tooLate(): UpstreamError {
+  return new UpstreamError('timeout', 'connect_queue', 'there was no permit to connect in time');
 }
 
 export function toUpstreamError(error: unknown): UpstreamError {

@@ -16,6 +16,10 @@ export interface ReconnectPolicy {
   readonly stableAfterMs: number;
   /** How long before the server's own end a session moves to a new connection. */
   readonly rotateBeforeMs: number;
+  /** A call that has just moved stays at least this long, whatever the server says of the new session's end. */
+  readonly rotateFloorMs: number;
+  /** A session's end that is nearer than this when it is created cannot be meant. */
+  readonly shortestLifeMs: number;
   /** Caller audio kept while there is no connection. */
   readonly keepAudioMs: number;
 }
@@ -29,5 +33,7 @@ export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
   maxBackoffMs: 5_000,
   stableAfterMs: 10_000,
   rotateBeforeMs: 600_000,
+  rotateFloorMs: 300_000,
+  shortestLifeMs: 60_000,
   keepAudioMs: 1_000,
 };

@@ -1,4 +1,5 @@
 import type { ConversationItem, RealtimeClientEvent, RealtimeResponse } from 'openai/resources/realtime/realtime';
+import type { Clock } from '../clock.ts';
 import type { UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
@@ -32,8 +33,8 @@ export interface RealtimeSessionOptions {
   readonly handedReplies?: readonly HandedReply[] | undefined;
   /** The agent was answering when the other worker was lost. */
   readonly isCutShort?: boolean | undefined;
-  /** The monotonic clock shared with the host, in milliseconds. */
-  readonly nowMs: () => number;
+  /** The monotonic clock, shared with the host. */
+  readonly nowMs: Clock;
 }
 
 /** A caller's audio with how much of it was loud, where that is measured. */
@@ -45,6 +46,9 @@ export interface CallerFrame extends UplinkFrame {
 const RESPONSE_RETRY_MS = 750;
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
 const FOLLOW_UP_WAIT_MS = 300;
+
+/** Characters of something unexpected that are worth quoting. */
+const MAX_QUOTED = 100;
 
 const CONTINUE =
   'The connection broke while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
@@ -83,14 +87,16 @@ export class RealtimeSession {
       target: options.target,
       settings: { ...settings, interruptedBy: this.#interruptedBy },
       policy: options.policy,
-      connectPermit: () => host.connectPermit(),
-      connectResult: (result) => host.connectResult(result),
+      connectPermit: (request) => host.connectPermit(request),
       history: () => host.history(),
       isPause: () => this.#isPause(),
       onEvent: (event) => this.#onEvent(event),
       onLost: (error) => this.#onLost(error),
       onRestored: (restored) => this.#onRestored(restored),
       onFailed: (error) => this.#fail(error),
+      onOddExpiry: (expiresAt) =>
+        host.event({ type: 'expiry_ignored', expiresAt: `${JSON.stringify(expiresAt)}`.slice(0, MAX_QUOTED) }),
+      nowMs,
     });
     const send = (event: RealtimeClientEvent) => this.#link.send(event);
     this.#items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);

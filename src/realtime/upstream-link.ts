@@ -1,13 +1,16 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import { type Clock, timerMs } from '../clock.ts';
 import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
+import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
 import { Attempts } from './attempts.ts';
 import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
+import { sessionLife } from './session-life.ts';
 import type { RealtimeSettings } from './settings.ts';
-import type { UpstreamError, UpstreamErrorClass } from './upstream-error.ts';
+import type { UpstreamError } from './upstream-error.ts';
 
 const ROTATION_PAUSE_POLL_MS = 250;
 /** A session that has found no pause this long before the server's end moves in the middle of things. */
@@ -19,8 +22,7 @@ export interface UpstreamLinkOptions {
   readonly target: UpstreamTarget;
   readonly settings: RealtimeSettings;
   readonly policy: ReconnectPolicy;
-  readonly connectPermit: () => Promise<void>;
-  readonly connectResult: (result: 'ok' | UpstreamErrorClass) => void;
+  readonly connectPermit: (request: ConnectRequest) => Promise<ConnectPermit>;
   readonly history: () => Promise<readonly ReplayItem[]>;
   /** Whether nobody speaks and nothing is being answered, so that moving goes unnoticed. */
   readonly isPause: () => boolean;
@@ -29,6 +31,9 @@ export interface UpstreamLinkOptions {
   /** A new connection knows the conversation. `replayed` is what it was told. */
   readonly onRestored: (info: Restored) => void;
   readonly onFailed: (error: UpstreamError) => void;
+  /** The server named an end of its session that cannot be; `expiresAt` as it came. */
+  readonly onOddExpiry: (expiresAt: unknown) => void;
+  readonly nowMs: Clock;
 }
 
 export interface Restored {
@@ -45,18 +50,21 @@ export interface Restored {
  */
 export class UpstreamLink {
   readonly #options: UpstreamLinkOptions;
+  readonly #nowMs: Clock;
   readonly #connector: Connector;
   readonly #attempts: Attempts;
   readonly #ring: AudioRing;
   readonly #closing = new AbortController();
   #settings: RealtimeSettings;
   #connection: RealtimeConnection | undefined;
-  #connectedAt = 0;
+  #connectedAtMs = 0;
+  #rotatedAtMs = Number.NEGATIVE_INFINITY;
   #rotation: NodeJS.Timeout | undefined;
   #failedRotations = 0;
 
   constructor(options: UpstreamLinkOptions) {
     this.#options = options;
+    this.#nowMs = options.nowMs;
     this.#settings = options.settings;
     this.#connector = new Connector(options, this.#closing.signal);
     this.#attempts = new Attempts(options.policy);
@@ -82,17 +90,17 @@ export class UpstreamLink {
    * @throws {UpstreamError} the last one
    */
   async open(timeoutMs: number, replay: readonly ReplayItem[] = []): Promise<number> {
-    const endsAt = Date.now() + timeoutMs;
+    const endsAtMs = this.#nowMs() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        const connection = await this.#connector.connect(this.#settings, endsAt);
+        const connection = await this.#connector.connect(this.#settings, endsAtMs);
         for (const event of replayEvents(replay)) connection.send(event);
         this.#adopt(connection);
         return attempt;
       } catch (error) {
         const failure = toUpstreamError(error);
         const backoffMs = this.#attempts.backoffMs(attempt);
-        if (!failure.retryable || this.#closing.signal.aborted || Date.now() + backoffMs >= endsAt) throw failure;
+        if (!failure.retryable || this.#closing.signal.aborted || this.#nowMs() + backoffMs >= endsAtMs) throw failure;
         await this.#sleep(backoffMs);
       }
     }
@@ -131,7 +139,7 @@ export class UpstreamLink {
 
   #adopt(connection: RealtimeConnection): { droppedMs: number } {
     this.#connection = connection;
-    this.#connectedAt = Date.now();
+    this.#connectedAtMs = this.#nowMs();
     connection.onEvent = (event) => this.#options.onEvent(event);
     connection.onClose = (error) => {
       if (this.#connection !== connection) return;
@@ -161,21 +169,21 @@ export class UpstreamLink {
       return;
     }
     this.#options.onLost(error);
-    this.#attempts.lost(Date.now() - this.#connectedAt);
+    this.#attempts.lost(this.#nowMs() - this.#connectedAtMs);
     void this.#reconnect(error);
   }
 
   /** @param failure what the session ends with if there is no attempt left */
   async #reconnect(failure: UpstreamError): Promise<void> {
-    const startedAt = Date.now();
-    const givesUpAt = startedAt + this.#options.policy.maxOutageMs;
+    const startedAtMs = this.#nowMs();
+    const givesUpAtMs = startedAtMs + this.#options.policy.maxOutageMs;
     for (let attempt = this.#attempts.next(); attempt !== undefined; attempt = this.#attempts.next()) {
       await this.#sleep(this.#attempts.waitMs);
       // A rotation under way when the connection was lost may have been quicker.
       if (this.#closing.signal.aborted || this.#connection) return;
-      if (Date.now() >= givesUpAt) break;
+      if (this.#nowMs() >= givesUpAtMs) break;
       try {
-        await this.#replace(undefined, startedAt, attempt, givesUpAt);
+        await this.#replace(undefined, startedAtMs, attempt, givesUpAtMs);
         return;
       } catch (error) {
         failure = toUpstreamError(error);
@@ -193,12 +201,12 @@ export class UpstreamLink {
    */
   async #replace(
     leaving: RealtimeConnection | undefined,
-    startedAt: number,
+    startedAtMs: number,
     attempt: number,
-    endsAt: number,
-    waitForPauseUntil = 0,
+    endsAtMs: number,
+    waitForPauseUntilMs = Number.NEGATIVE_INFINITY,
   ): Promise<void> {
-    const connection = await this.#connector.connect(this.#settings, endsAt);
+    const connection = await this.#connector.connect(this.#settings, endsAtMs);
     let lost: UpstreamError | undefined;
     connection.onClose = (error) => {
       lost = error;
@@ -206,7 +214,11 @@ export class UpstreamLink {
     let replayed: readonly ReplayItem[];
     // Somebody may have begun to speak while the connection was made, or while the history was fetched.
     const mayWait = () =>
-      leaving && this.#connection === leaving && !lost && !this.#options.isPause() && Date.now() < waitForPauseUntil;
+      leaving &&
+      this.#connection === leaving &&
+      !lost &&
+      !this.#options.isPause() &&
+      this.#nowMs() < waitForPauseUntilMs;
     do {
       while (mayWait()) await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
       replayed = await this.#options.history();
@@ -221,8 +233,9 @@ export class UpstreamLink {
     }
     for (const event of replayEvents(replayed)) connection.send(event);
     this.#release();
+    if (leaving) this.#rotatedAtMs = this.#nowMs();
     const { droppedMs } = this.#adopt(connection);
-    const tookMs = Date.now() - startedAt;
+    const tookMs = this.#nowMs() - startedAtMs;
     this.#options.onRestored({
       cause: leaving ? 'rotated' : 'lost',
       replayed,
@@ -232,39 +245,45 @@ export class UpstreamLink {
     });
   }
 
-  #planRotation({ expiresAtMs }: RealtimeConnection): void {
+  #planRotation({ createdAtMs, expiry }: RealtimeConnection): void {
     clearTimeout(this.#rotation);
     this.#failedRotations = 0;
-    if (expiresAtMs === undefined) return;
-    const remainingMs = expiresAtMs - Date.now();
-    const { rotateBeforeMs } = this.#options.policy;
+    const { policy, onOddExpiry } = this.#options;
+    const { rotateBeforeMs, rotateFloorMs } = policy;
+    const { lifeMs, isOdd } = sessionLife(expiry, policy);
+    if (isOdd) onOddExpiry(expiry?.expiresAt);
+    const expiresAtMs = createdAtMs + lifeMs;
+    const nowMs = this.#nowMs();
+    const remainingMs = expiresAtMs - nowMs;
+    // A server that names an end that is always near would have the call move all the time.
+    const floorAtMs = this.#rotatedAtMs + rotateFloorMs;
     // A short-lived session keeps some of its life: moving takes a second or so.
-    const moveInMs = Math.max(remainingMs - rotateBeforeMs, remainingMs / 2);
+    const moveInMs = Math.max(remainingMs - rotateBeforeMs, remainingMs / 2, floorAtMs - nowMs);
     const lastChanceMs = Math.min(ROTATION_LAST_CHANCE_MS, rotateBeforeMs / 2, remainingMs * ROTATION_LAST_SHARE);
-    this.#rotateIn(moveInMs, expiresAtMs - lastChanceMs);
+    this.#rotateIn(moveInMs, Math.max(expiresAtMs - lastChanceMs, floorAtMs));
   }
 
-  #rotateIn(ms: number, lastChanceAt: number): void {
-    this.#rotation = setTimeout(() => void this.#rotate(lastChanceAt), Math.max(0, ms));
+  #rotateIn(ms: number, lastChanceAtMs: number): void {
+    this.#rotation = setTimeout(() => void this.#rotate(lastChanceAtMs), timerMs(ms));
     this.#rotation.unref();
   }
 
-  /** @param lastChanceAt when to move whether there is a pause or not */
-  async #rotate(lastChanceAt: number): Promise<void> {
+  /** @param lastChanceAtMs when to move whether there is a pause or not */
+  async #rotate(lastChanceAtMs: number): Promise<void> {
     const leaving = this.#connection;
     if (this.#closing.signal.aborted || !leaving) return;
-    if (!this.#options.isPause() && Date.now() < lastChanceAt) {
-      this.#rotateIn(ROTATION_PAUSE_POLL_MS, lastChanceAt);
+    if (!this.#options.isPause() && this.#nowMs() < lastChanceAtMs) {
+      this.#rotateIn(ROTATION_PAUSE_POLL_MS, lastChanceAtMs);
       return;
     }
     try {
       const { maxOutageMs } = this.#options.policy;
-      await this.#replace(leaving, Date.now(), 1, Date.now() + maxOutageMs, lastChanceAt);
+      await this.#replace(leaving, this.#nowMs(), 1, this.#nowMs() + maxOutageMs, lastChanceAtMs);
     } catch {
       // The old connection still serves; if the server ends it first, that is a loss like any other.
       if (this.#connection !== leaving) return;
       this.#failedRotations += 1;
-      this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAt);
+      this.#rotateIn(this.#attempts.backoffMs(this.#failedRotations + 1), lastChanceAtMs);
     }
   }
 

@@ -74,7 +74,11 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     });
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
-    this.#session = new Session(this.#ids.next('sess'), request.model, expiresAt);
+    this.#session = new Session(
+      this.#ids.next('sess'),
+      request.model,
+      'expiresAt' in faults ? faults.expiresAt : expiresAt,
+    );
     this.#conversation = new Conversation(this.#ids.next('conv'));
     this.#trigger = new FaultTrigger({
       drop: (code) => this.drop(code),

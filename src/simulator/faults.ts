@@ -40,6 +40,10 @@ export interface Faults {
   eventDelayMs?: number;
   /** The session expires this long after it began. */
   sessionDurationMs?: number;
+  /** What the session gives as its `expires_at`, whatever the truth is. */
+  expiresAt?: unknown;
+  /** The handshake's answer has no `Date`: nobody is told the service's time. */
+  noDate?: boolean;
   /** Responses end as `failed`; `code: null` sends a message only. `times` responses fail, all of them if left out. */
   failResponses?: { code: string | null; message?: string; times?: number };
   /** Responses end as `incomplete` half-way. */
@@ -171,7 +175,9 @@ const FAULTS_BY_NAME: Record<string, (query: FaultQuery) => Faults> = {
   stall_mid_tool: stallAt('tool'),
   stall: stallAt('connected'),
   delay: (query) => ({ eventDelayMs: query.number('fault_delay_ms') ?? 500 }),
-  expire: (query) => ({ sessionDurationMs: query.number('fault_after_ms') ?? 60_000 }),
+  expire: (query) => ({ sessionDurationMs: query.number('fault_after_ms') ?? 120_000 }),
+  wrong_expiry: (query) => ({ expiresAt: query.number('fault_expires_at') ?? 0 }),
+  no_date: () => ({ noDate: true }),
   failed_response: failed,
   incomplete_response: incomplete,
   overlapping_items: () => ({ overlappingItems: true }),

@@ -176,6 +176,10 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
   }
 
   #accept(request: IncomingMessage, socket: Duplex, head: Buffer, url: URL, faults: Faults): void {
+    // The real service stands behind proxies that tell the time.
+    if (!faults.noDate) {
+      this.#sockets.once('headers', (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
+    }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       const query = url.searchParams;
       const connection = new SimulatorConnection(

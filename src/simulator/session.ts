@@ -25,7 +25,8 @@ export interface WireSession extends Omit<RealtimeSessionCreateRequest, 'audio' 
   tool_choice: NonNullable<RealtimeSessionCreateRequest['tool_choice']>;
   max_output_tokens: number | 'inf';
   /** Unix seconds. */
-  expires_at: number;
+  /** Unix seconds, unless a fault says otherwise. */
+  expires_at: unknown;
   audio: {
     input: {
       format: RealtimeAudioFormats;
@@ -84,7 +85,7 @@ const DEFAULT_SEMANTIC_VAD: SemanticVad = {
 export class Session {
   #wire: WireSession;
 
-  constructor(id: string, model: string, expiresAtSeconds: number) {
+  constructor(id: string, model: string, expiresAtSeconds: unknown) {
     this.#wire = {
       type: 'realtime',
       object: 'realtime.session',

@@ -3,7 +3,7 @@ export interface UplinkFrame {
   /** An `input_audio_buffer.append` event, ready to be sent. */
   readonly frame: string | Uint8Array;
   readonly audioMs: number;
-  /** `process.hrtime` milliseconds when its chunk had been read. */
+  /** When its chunk had been read, in milliseconds of `monotonicNowMs`. */
   readonly receivedAtMs: number;
 }
 

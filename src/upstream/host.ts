@@ -1,7 +1,7 @@
 import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
 import type { ReplayItem } from './conversation.ts';
 
-/** What a realtime session reports, in order. Plain data: it crosses threads. Times are `process.hrtime` milliseconds. */
+/** What a realtime session reports, in order. Plain data: it crosses threads. Times are milliseconds of `monotonicNowMs`. */
 export type SessionEvent =
   | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number; readonly atMs: number }
   | { readonly type: 'speech_started'; readonly itemId: string; readonly atMs: number }
@@ -50,6 +50,8 @@ export type SessionEvent =
       readonly droppedAudioMs: number;
     }
   | { readonly type: 'rotated'; readonly tookMs: number }
+  /** The server named an end of its session that cannot be, and so was not believed. */
+  | { readonly type: 'expiry_ignored'; readonly expiresAt: string }
   /** The session is over; nothing follows. */
   | { readonly type: 'upstream_failed'; readonly code: string; readonly message: string };
 
@@ -122,6 +124,26 @@ export interface ToolResult {
   readonly respond: boolean;
 }
 
+/** Asks for leave to open a connection. */
+export interface ConnectRequest {
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** By when the connection has to be ready, on the monotonic clock: the session gives up then. */
+  readonly endsAtMs: number;
+}
+
+/**
+ * What became of a permit. `given_up`: it was used, but what came of it says nothing of the upstream. `unused`: no
+ * connection was tried, and another session may have the turn.
+ */
+export type ConnectResult = 'ok' | UpstreamErrorClass | 'given_up' | 'unused';
+
+/** Leave to open one connection. Whoever holds it settles it: others wait for what it tells of the upstream. */
+export interface ConnectPermit {
+  /** Says what became of it. Only the first word counts. */
+  settle(result: ConnectResult): void;
+}
+
 /** What a realtime session needs of the gateway around it. */
 export interface RealtimeHost {
   event(event: SessionEvent): void;
@@ -133,8 +155,6 @@ export interface RealtimeHost {
   runTool(call: ToolCall): Promise<ToolResult>;
   /** The conversation so far, as heard. */
   history(): Promise<readonly ReplayItem[]>;
-  /** Resolves when another connection may be opened. */
-  connectPermit(): Promise<void>;
-  /** What became of a permitted attempt. */
-  connectResult(result: 'ok' | UpstreamErrorClass): void;
+  /** Resolves when another connection may be opened; rejects when `signal` aborts. */
+  connectPermit(request: ConnectRequest): Promise<ConnectPermit>;
 }

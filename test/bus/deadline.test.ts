@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type CallContext, defineService, monotonicNowMs, Status, serverStream, unary } from '../../src/bus/index.ts';
+import { type CallContext, defineService, Status, serverStream, unary } from '../../src/bus/index.ts';
 import { Tag } from '../../src/bus/wire.ts';
+import { monotonicNowMs } from '../../src/clock.ts';
 import { Base, Lab } from './support/lab.ts';
 import { aborted, connect, connectBare, connectPeers, failure, startLabWorker } from './support/peers.ts';
 

@@ -36,6 +36,36 @@ describe('a call', () => {
     expect(clock.due(at(61), true)).toMatchObject({ type: 'end', reason: 'max_duration' });
   });
 
+  it('is abandoned when every client that asked for it has gone, and none comes back in time', () => {
+    const { clock, at } = clockOf();
+    clock.onAbandoned(at(1));
+    clock.onAbandoned(at(2));
+    expect(clock.due(at(3.9), false)).toBeUndefined();
+    expect(clock.due(at(4), false)).toMatchObject({ type: 'end', reason: 'idle' });
+    expect(clock.isUnattended(at(4))).toBe(true);
+    clock.onClaimed();
+    expect(clock.due(at(4), false)).toBeUndefined();
+    expect(clock.isAbandoned(at(100))).toBe(false);
+  });
+
+  it.each(['before', 'after'])('is not abandoned when a client was told of it %s another had gone', (when) => {
+    const { clock, at } = clockOf();
+    if (when === 'before') clock.onClaimed();
+    clock.onAbandoned(at(1));
+    if (when === 'after') clock.onClaimed();
+    expect(clock.due(at(20), false)).toBeUndefined();
+  });
+
+  it('is attended while its client has asked for something in the last minute', () => {
+    const { clock, at } = clockOf();
+    expect(clock.isUnattended(at(1))).toBe(true);
+    clock.onRequest(at(1));
+    clock.onAbandoned(at(1));
+    expect(clock.isAbandoned(at(30))).toBe(false);
+    expect(clock.isUnattended(at(61))).toBe(false);
+    expect(clock.isUnattended(at(61.1))).toBe(true);
+  });
+
   it('is kept for a while after it ended', () => {
     const { clock, at } = clockOf();
     clock.onEnded(at(10));

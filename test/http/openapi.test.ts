@@ -241,11 +241,15 @@ async function exampleCall(body: object = {}): Promise<{ call: TestCall; upstrea
 }
 
 function send(
-  { method, path }: NamedOperation,
-  options: { callId?: string; query?: string; body?: unknown; headers?: Record<string, string> } = {},
+  { method, path, operation }: NamedOperation,
+  options: { base?: string; callId?: string; query?: string; body?: unknown; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
-  const { callId = EXAMPLE_CALL, query = '', body, headers = OPERATOR } = options;
-  const url = gateway.url + path.replace('{callId}', callId) + query;
+  const isStream = operation.operationId === 'duplex';
+  // A stream that is answered when its body ends.
+  const { callId = EXAMPLE_CALL, query = isStream ? '?down=0' : '', headers: given = OPERATOR } = options;
+  const headers = isStream ? { 'content-type': 'audio/pcmu', ...given } : given;
+  const body = options.body ?? (isStream ? Buffer.alloc(160) : undefined);
+  const url = (options.base ?? gateway.url) + path.replace('{callId}', callId) + query;
   return http(method.toUpperCase(), url, body, headers);
 }
 
@@ -330,6 +334,19 @@ async function drainingGateway(use: (url: string) => Promise<Answer>): Promise<A
   }
 }
 
+/** Asks for a new call, in whichever way the operation does. */
+function create(
+  one: NamedOperation,
+  fields: Record<string, string> = {},
+  headers: Record<string, string> = OPERATOR,
+  base = gateway.url,
+): Promise<Answer> {
+  if (one.operation.operationId === 'createSession') {
+    return send(one, { headers, base, body: { callId: EXAMPLE_CALL, ...fields } });
+  }
+  return send(one, { headers, base, query: `?${new URLSearchParams({ create: '1', down: '0', ...fields })}` });
+}
+
 type Provoker = (operation: NamedOperation) => Promise<Answer>;
 
 /** How each documented answer comes about: by operation and example, or by example where all operations are alike. */
@@ -354,31 +371,31 @@ const PROVOKERS: Record<string, Provoker> = {
     await exampleCall();
     return send(one, { body: { callId: EXAMPLE_CALL } });
   },
-  'createSession agent_not_found': (one) => send(one, { body: { callId: EXAMPLE_CALL, aiAgentRef: 'sales' } }),
-  async 'createSession tenant_full'(one) {
+  agent_not_found: (one) => create(one, { aiAgentRef: 'sales' }),
+  async tenant_full(one) {
     for (const callId of ['a', 'b']) await new TestCall(gateway.url, callId, ACME).create();
-    return send(one, { headers: ACME, body: { callId: EXAMPLE_CALL } });
+    return create(one, {}, ACME);
   },
-  async 'createSession gateway_full'(one) {
+  async gateway_full(one) {
     for (const callId of ['a', 'b']) {
       await new TestCall(gateway.url, callId, ACME).create();
       await new TestCall(gateway.url, callId, BETA).create();
     }
-    return send(one, { body: { callId: EXAMPLE_CALL } });
+    return create(one);
   },
-  'createSession upstream_refused'(one) {
+  upstream_refused(one) {
     gateway.simulator.nextConnection({ refuseHandshake: { status: 401 } });
-    return send(one, { body: { callId: EXAMPLE_CALL } });
+    return create(one);
   },
-  'createSession upstream_timeout'(one) {
+  upstream_timeout(one) {
     gateway.simulator.nextConnection({ handshakeDelayMs: 600_000 });
-    return send(one, { body: { callId: EXAMPLE_CALL } });
+    return create(one);
   },
-  'createSession draining': (one) => drainingGateway((url) => http('POST', url + one.path, { callId: EXAMPLE_CALL })),
-  async 'createSession overloaded'(one) {
+  draining: (one) => drainingGateway((url) => create(one, {}, {}, url)),
+  async overloaded(one) {
     load.rssMb = 5000;
     await expect.poll(async () => (await http('GET', `${gateway.url}/ready`)).status, isQuick).toBe(503);
-    const answer = await send(one, { body: { callId: EXAMPLE_CALL } });
+    const answer = await create(one);
     load.rssMb = 100;
     await expect.poll(async () => (await http('GET', `${gateway.url}/ready`)).status, isQuick).toBe(200);
     return answer;
@@ -423,6 +440,11 @@ const PROVOKERS: Record<string, Provoker> = {
       upstream.close();
       await other.stop();
     }
+  },
+
+  async 'duplex taken'(one) {
+    await exampleCall();
+    return send(one);
   },
 
   async 'pollResponse speech'(one) {

@@ -344,6 +344,51 @@ describe('numbered chunks', () => {
     expect(numbered.body.error).toBe('chunkSeq is 1, but this call began without it: number all chunks or none');
   });
 
+  it('leave keys alone: those need no number, first or in between', async () => {
+    const { call, received } = await connected();
+    expect((await call.send({ dtmf: '1' })).body.status).toBe('streamed');
+    await call.send(chunk(0));
+    expect((await call.send({ dtmf: '4711#' })).body.status).toBe('streamed');
+    expect((await call.send(chunk(1))).body.status).toBe('streamed');
+    await call.pollUntil(({ lines }) => lines.length > 0);
+    expect(call.lines[0]).toBe('[User]: (pressed 14711#)');
+    await expect.poll(received).toBe(print(ramp(40)));
+    // With a number they take their place, and are told once.
+    await call.send({ dtmf: '5#', chunkSeq: 2 });
+    await call.send({ dtmf: '5#', chunkSeq: 2 });
+    expect((await call.create()).body.nextChunkSeq).toBe(3);
+    const unnumbered = await call.send({ ...chunk(3), chunkSeq: undefined, dtmf: '1' });
+    expect(unnumbered).toMatchObject({ status: 400, body: { code: 'invalid_field' } });
+  });
+
+  it.each([
+    ['the first', 0],
+    ['a later one', 2],
+  ])('are refused when they are out of reach, which counts nothing as missing: %s', async (_which, sent) => {
+    const { call, received } = await connected();
+    for (let seq = 0; seq < sent; seq++) await call.send(chunk(seq));
+    const refused = await call.send({ ...chunk(sent), chunkSeq: 2 ** 31 - 1 });
+    expect(refused).toMatchObject({ status: 400, body: { code: 'invalid_field' } });
+    expect(refused.body.error).toBe(
+      `chunkSeq is 2147483647, but the next chunk of this call is ${sent}: it may be ahead by 100000 at most`,
+    );
+    // One that is refused for its audio uses up no such number either.
+    expect((await call.send({ audio: '***', chunkSeq: 2 ** 31 - 1 })).status).toBe(400);
+    expect((await call.create()).body.nextChunkSeq).toBe(sent);
+    expect((await call.send(chunk(sent))).body.status).toBe('streamed');
+    await expect.poll(received).toBe(print(ramp((sent + 1) * 20)));
+    const metrics = await http('GET', `${gateway.url}/metrics`);
+    expect(metrics.body).toContain('voice_gateway_audio_rejected_total{reason="missing"} 0\n');
+  });
+
+  it('may jump by what a client can lose in half an hour', async () => {
+    await start();
+    const call = await createCall();
+    await call.send(chunk(0));
+    expect((await call.send({ ...chunk(1), chunkSeq: 100_001 })).body.status).toBe('streamed');
+    await expect.poll(async () => (await call.create()).body.nextChunkSeq).toBe(100_002);
+  });
+
   it('may be bare audio, with their number in a header', async () => {
     const { received } = await connected();
     const send = (seq: number) =>

@@ -78,7 +78,7 @@ describe('base64', () => {
     ['on one line', plain],
     ['wrapped at 76 characters, as coreutils does', plain.replace(/(.{76})/g, '$1\n')],
     ['wrapped with CRLF, and a line end at the end', `${plain.replace(/(.{64})/g, '$1\r\n')}\r\n`],
-    ['with blanks and tabs', plain.replace(/(.{100})/g, '$1 \t')],
+    ['wrapped with bare carriage returns, and empty lines', plain.replace(/(.{76})/g, '$1\r\r')],
     ['without padding', plain.replace(/=+$/, '')],
   ])('%s is the same audio', async (_how, audio) => {
     const { call, upstream } = await connected({ sampleRate: 24_000 });
@@ -292,6 +292,7 @@ describe('audio that cannot be used', () => {
     ['AAA', undefined],
     ['AAAAA', 'audio is not base64: 5 characters leave a last group of a single character'],
     ['****', 'audio is not base64: character "*" at offset 0'],
+    ['AA A', `audio is not base64: blank at offset 2, perhaps a "+" that was decoded as a form's`],
     ['AA-_', 'audio is not base64: character "-" at offset 2'],
     ['AA==AA==', 'audio is not base64: padding character "=" at offset 3 is not at the end'],
     ['äöü', 'audio is not base64: character U+00E4 at offset 0'],

@@ -147,6 +147,62 @@ describe('creating', () => {
   });
 });
 
+describe('a create that nobody waits for any more', () => {
+  const greeting = { say: 'Good morning, this is customer care. How can I help you?' };
+  const profiles = { quiet: { ...QUIET_PROFILE, greeting } };
+
+  /** Asks for a call and goes away as soon as the gateway has begun with it. */
+  async function abandon(callId: string): Promise<void> {
+    const begun = gateway.simulator.stats.connectionsTotal;
+    const leaving = new AbortController();
+    const answer = fetch(`${gateway.url}/api/voice/session/create`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ callId }),
+      signal: leaving.signal,
+    });
+    await expect.poll(async () => (await call(callId).info()).body.status).toBe('creating');
+    leaving.abort();
+    await expect(answer).rejects.toThrow();
+    await expect.poll(() => gateway.simulator.stats.connectionsTotal).toBe(begun + 1);
+  }
+
+  it('leaves room for others soon, with a summary and nothing to fetch', async () => {
+    await start({
+      env: { MAX_SESSIONS: '1' },
+      simulator: { mode: 'scripted', faults: { handshakeDelayMs: 500 } },
+      profiles,
+    });
+    await abandon('gone');
+    expect((await call('next').create()).status).toBe(503);
+    await expect.poll(async () => (await call('next').create()).status).toBe(200);
+    expect((await call('gone').info()).body).toMatchObject({ status: 'ended', endReason: 'idle', queuedAudioMs: 0 });
+    expect((await call('gone').end()).body.summary).toMatchObject({ endReason: 'idle', actions: [] });
+    expect(gateway.simulator.stats.connectionsOpen).toBe(1);
+  });
+
+  it('is found by a client that asks again, and kept', async () => {
+    await start({ simulator: { faults: { handshakeDelayMs: 500 } } });
+    await abandon('again');
+    expect((await call('again').create()).body.status).toBe('existing');
+    // Longer than an abandoned one is kept.
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    expect((await call('again').info()).body.status).toBe('active');
+    expect(gateway.simulator.stats.connectionsTotal).toBe(1);
+  });
+
+  it('does not wait at its end for a client that has never come, though it was answered', async () => {
+    await start({
+      env: { MAX_SESSIONS: '1', FIRST_AUDIO_TIMEOUT_MS: '1000' },
+      simulator: { mode: 'scripted' },
+      profiles,
+    });
+    await call('silent').create();
+    await expect.poll(async () => (await call('next').create()).status).toBe(200);
+    expect((await call('silent').info()).body).toMatchObject({ status: 'ended', endReason: 'idle' });
+  });
+});
+
 describe('limits', () => {
   it('refuses calls over MAX_SESSIONS with 503 and Retry-After, and takes them again', async () => {
     await start({ env: { MAX_SESSIONS: '2' } });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   gateway = await startGateway({
     env: { SESSION_WORKERS: '1' },
     profiles: { quiet: QUIET_PROFILE },
-    overrides: { reconnect: { firstBackoffMs: 10, maxBackoffMs: 50, connectTimeoutMs: 10_000 } },
+    overrides: { reconnect: { firstBackoffMs: 10, maxBackoffMs: 50, connectTimeoutMs: 10_000, shortestLifeMs: 0 } },
   });
 });
 beforeEach(() => {

@@ -258,7 +258,35 @@ describe('a call whose connection is lost', () => {
     ]);
     expect(call.endReason).toBe('upstream_failed');
     const { summary } = (await call.end()).body;
-    expect(summary).toMatchObject({ endReason: 'upstream_failed', actions: [{ name: 'transfer_to_extension' }] });
+    expect(summary).toMatchObject({
+      endReason: 'upstream_failed',
+      actions: [
+        {
+          name: 'transfer_to_extension',
+          by: 'gateway',
+          arguments: { type: 'transfer', extension: '200', reason: 'the AI is not available' },
+          outcome: 'ok',
+        },
+      ],
+    });
+  });
+
+  it.each([
+    ['cancelled', 'never asked what to do', false],
+    ['ok', 'was told so', true],
+  ])('for good has its transfer to the fallback recorded as %s where the client %s', async (outcome, _, asks) => {
+    const { call, connection } = await begin({}, 'fallback');
+    gateway.simulator.setDefaultFaults({ refuseHandshake: { status: 503 } });
+    connection.drop();
+    await eventually(async () => (await call.info()).body.endReason === 'upstream_failed');
+    await eventually(async () => (await call.info()).body.actionsCount === 1);
+    if (asks) await call.poll('timeout=2000&ack=-1');
+    expect(call.actions).toHaveLength(asks ? 1 : 0);
+    expect(await eventTypes(call)).not.toContain('action');
+    // Whoever ends a call has what was written to it.
+    const { actions } = (await call.end()).body.summary;
+    expect(actions).toMatchObject([{ name: 'transfer_to_extension', by: 'gateway', outcome }]);
+    expect((await eventTypes(call)).includes('action')).toBe(asks);
   });
 
   it('again and again, as soon as it is there, is sent to the fallback too', async () => {

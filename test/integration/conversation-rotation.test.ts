@@ -1,8 +1,12 @@
+import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { http, TestCall } from '../support/call.ts';
 import { aiLine, eventually, lineBytes, played, received, say, send, silence, userLine } from '../support/caller.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gateway.ts';
+
+/** Sessions in these tests last seconds. */
+const SHORT_LIVED = { shortestLifeMs: 0, rotateFloorMs: 0 };
 
 const CALLS = 200;
 const CONNECTS_PER_SECOND = 100;
@@ -20,7 +24,11 @@ function count(metrics: string, series: string): number {
 
 describe('an upstream session that is about to expire', () => {
   it('is moved in a pause, and the client notices nothing', async () => {
-    gateway = await startGateway({ env: { SESSION_WORKERS: '1' }, profiles: { quiet: QUIET_PROFILE } });
+    gateway = await startGateway({
+      env: { SESSION_WORKERS: '1' },
+      profiles: { quiet: QUIET_PROFILE },
+      overrides: { reconnect: SHORT_LIVED },
+    });
     const call = new TestCall(gateway.url, 'rotating');
     gateway.simulator.nextConnection({ sessionDurationMs: 5_000 });
     await call.create({ aiAgentRef: 'quiet' });
@@ -68,6 +76,7 @@ describe('an upstream session that is about to expire', () => {
       // Slower than speech: the reply is still being generated when the session ends.
       simulator: { speedup: 0.9 },
       profiles: { quiet: QUIET_PROFILE },
+      overrides: { reconnect: SHORT_LIVED },
     });
     const call = new TestCall(gateway.url, 'rotating-in-speech');
     gateway.simulator.nextConnection({ sessionDurationMs: 8_000 });
@@ -83,6 +92,55 @@ describe('an upstream session that is about to expire', () => {
     const types = (await eventsOf(call)).map(({ type }) => type);
     expect(types).toContain('rotated');
     expect(types).not.toContain('upstream_lost');
+  });
+});
+
+describe('an upstream whose expires_at cannot be true', () => {
+  it.each([
+    ['zero', {}, 0],
+    ['in the past', {}, Date.now() / 1000 - 3600],
+    ['no number', {}, 'soon'],
+    ['null', {}, null],
+    ['now, by a clock of ours that is an hour ahead', { noDate: true }, Date.now() / 1000],
+  ])('has nobody move: %s', async (_name, faults, expiresAt) => {
+    const lines: { msg: string; expiresAt?: string }[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+    gateway = await startGateway({ env: { SESSION_WORKERS: '1' }, profiles: { quiet: QUIET_PROFILE }, log });
+    gateway.simulator.setDefaultFaults({ ...faults, expiresAt });
+    const call = new TestCall(gateway.url, 'odd-expiry');
+    await call.create({ aiAgentRef: 'quiet' });
+    for (const utterance of ['arrival', 'order'] as const) {
+      await say(call, utterance);
+      await call.pollUntil(({ lines: said }) => said.length % 2 === 0 && said.includes(userLine(utterance)));
+      await played(call);
+      // Whatever is said a second time is not told again.
+      if (utterance === 'order') break;
+      const again = gateway.simulator.waitForConnection();
+      gateway.simulator.connections[0]!.drop();
+      await again;
+    }
+    expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta'), userLine('order'), aiLine('order-status')]);
+    expect(gateway.simulator.stats.connectionsTotal).toBe(2);
+    const warnings = lines.filter(({ msg }) => msg.includes('expires_at'));
+    expect(warnings.map(({ expiresAt: told }) => told)).toEqual(expiresAt === null ? [] : [JSON.stringify(expiresAt)]);
+    const types = (await eventsOf(call)).map(({ type }) => type);
+    expect(types.filter((type) => type === 'expiry_ignored')).toHaveLength(warnings.length);
+  });
+
+  it('in the next minute, again and again, has a call move once', async () => {
+    gateway = await startGateway({
+      env: { SESSION_WORKERS: '1' },
+      profiles: { quiet: QUIET_PROFILE },
+      // Sessions of seconds are believed here: the floor alone holds the call back.
+      overrides: { reconnect: { shortestLifeMs: 0 } },
+    });
+    gateway.simulator.setDefaultFaults({ noDate: true, expiresAt: Date.now() / 1000 + 3 });
+    const call = new TestCall(gateway.url, 'floor');
+    await call.create({ aiAgentRef: 'quiet' });
+    await eventually(async () => (await eventsOf(call)).some(({ type }) => type === 'rotated'));
+    // Longer than the session that it moved to seemed to have.
+    await new Promise((resolve) => setTimeout(resolve, 3_500));
+    expect(gateway.simulator.stats.connectionsTotal).toBe(2);
   });
 });
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicNowMs } from '../../src/clock.ts';
 import type { RealtimeSession, RealtimeSessionOptions } from '../../src/realtime/session.ts';
 import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
 import { nextEvent, received } from '../support/caller.ts';
@@ -34,7 +35,7 @@ async function open(options: Partial<RealtimeSessionOptions> = {}, faults: Fault
 }
 
 async function failure(options: Partial<RealtimeSessionOptions>, faults: Faults, timeoutMs = 10_000): Promise<unknown> {
-  const { session } = newSession(simulator.url, options);
+  const { session } = newSession(simulator.url, { nowMs: monotonicNowMs, ...options });
   simulator.nextConnection(faults);
   const error = await session.open(timeoutMs).then(
     () => undefined,
@@ -88,8 +89,9 @@ describe('opening', () => {
   });
 
   it('waits for its turn no longer than it has time', async () => {
-    const { session, host } = newSession(simulator.url);
-    host.connectPermit = () => new Promise(() => {});
+    const { session, host } = newSession(simulator.url, { nowMs: monotonicNowMs });
+    host.connectPermit = ({ signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     expect(await session.open(100).catch((error: unknown) => error)).toMatchObject({ code: 'connect_queue' });
     session.close();
   });

@@ -15,9 +15,15 @@ export interface DaemonProcess {
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the daemon from source on a free port with the embedded simulator, unless `env` says otherwise. */
-export async function startDaemonProcess(env: Record<string, string>): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [CLI], {
+/**
+ * Starts the daemon from source on a free port with the embedded simulator, unless `env` says otherwise.
+ * @param nodeArgs for Node itself, on all of its threads
+ */
+export async function startDaemonProcess(
+  env: Record<string, string>,
+  nodeArgs: readonly string[] = [],
+): Promise<DaemonProcess> {
+  const child = spawn(process.execPath, [...nodeArgs, CLI], {
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', SPARE_SESSION_WORKERS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -4,6 +4,9 @@ import { RealtimeSession, type RealtimeSessionOptions } from '../../src/realtime
 import type { RealtimeSettings } from '../../src/realtime/settings.ts';
 import { Conversation, type ReplayItem } from '../../src/upstream/conversation.ts';
 import type {
+  ConnectPermit,
+  ConnectRequest,
+  ConnectResult,
   InterruptVerdict,
   OpenItem,
   RealtimeHost,
@@ -118,8 +121,11 @@ export class TestHost implements RealtimeHost {
     return this.conversation.replay();
   }
 
-  async connectPermit(): Promise<void> {}
-  connectResult(): void {}
+  /** What became of each permit, in order. */
+  readonly connectResults: ConnectResult[] = [];
+  connectPermit: (request: ConnectRequest) => Promise<ConnectPermit> = async () => ({
+    settle: (result) => void this.connectResults.push(result),
+  });
 
   all<T extends SessionEvent['type']>(type: T): Extract<SessionEvent, { type: T }>[] {
     return this.events.filter((event) => event.type === type) as Extract<SessionEvent, { type: T }>[];

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
+import { monotonicNowMs } from '../../clock.ts';
 import { createAgent, ExchangeError, exchange } from '../exchange.ts';
 import type { BackendLog } from '../log.ts';
 import { type W3ApiOptions, w3Headers, w3Url } from '../w3-api.ts';
@@ -95,7 +96,7 @@ export class RemoteProfiles {
     if (!HEADER_VALUE.test(tenantId) || /^\.{1,2}$/.test(ref) || !ref.isWellFormed() || ref === '') return undefined;
     const question = { key: JSON.stringify([tenantId, ref]), ref, tenantId };
     const entry = this.#touch(question.key);
-    const nowMs = performance.now();
+    const nowMs = monotonicNowMs();
     if (entry && nowMs < entry.renewAtMs) return entry.fields;
     this.#wanted = question;
     if (entry?.fields && nowMs - entry.receivedAtMs < this.#options.staleMs) {
@@ -149,7 +150,7 @@ export class RemoteProfiles {
 
   async #fetch(question: Question): Promise<void> {
     const { ref, tenantId } = question;
-    const startedAtMs = performance.now();
+    const startedAtMs = monotonicNowMs();
     try {
       const answer = await exchange({
         url: w3Url(this.#options, `/api/ai/agents/${encodeURIComponent(ref)}`),
@@ -167,7 +168,7 @@ export class RemoteProfiles {
       if (answer.status === 200) this.#accept(question, answer.text);
       else this.#refuse(question, answer.status === 404 ? 'unknown' : `status ${answer.status}`);
       // An answer that came too late to be of use to a call is no recovery.
-      if (performance.now() - startedAtMs <= this.#options.waitMs) this.#recover();
+      if (monotonicNowMs() - startedAtMs <= this.#options.waitMs) this.#recover();
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#fail(error instanceof ExchangeError ? error.code : (error as Error).message);
@@ -184,7 +185,7 @@ export class RemoteProfiles {
       this.#refuse(question, (error as Error).message);
       return;
     }
-    const nowMs = performance.now();
+    const nowMs = monotonicNowMs();
     const renewAtMs = nowMs + this.#options.freshMs;
     this.#store(question.key, { fields, digest, receivedAtMs: nowMs, renewAtMs, problem: undefined });
   }
@@ -196,7 +197,7 @@ export class RemoteProfiles {
       this.#log.warn({ agent: ref, tenantId, problem }, 'W3 backend gave an agent profile that cannot be used');
     }
     const kept = problem === 'unknown' ? undefined : before;
-    const nowMs = performance.now();
+    const nowMs = monotonicNowMs();
     this.#store(key, {
       fields: kept && nowMs - kept.receivedAtMs < this.#options.staleMs ? kept.fields : undefined,
       digest: kept?.digest ?? '',

@@ -1,6 +1,8 @@
 /** Something the agent did in a call: a tool it ran, a transfer, the end of the call. */
 export interface CallAction {
   readonly name: string;
+  /** The gateway did it by itself. Absent: the agent did. */
+  readonly by?: 'gateway';
   readonly arguments?: unknown;
   /** What came of it, in a word or two. */
   readonly outcome: string;

@@ -1,6 +1,7 @@
 import type { Agent } from 'undici';
+import { type BackoffOptions, backoffMs } from '../../backoff.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { StoreEntry, SummaryMark } from '../../store/records.ts';
-import { type BackoffOptions, backoffMs } from '../backoff.ts';
 import { createAgent } from '../exchange.ts';
 import type { BackendLog } from '../log.ts';
 import type { W3ApiOptions } from '../w3-api.ts';
@@ -45,7 +46,7 @@ export interface SummaryDeliveryOptions {
 /** A record the backend did not take yet. */
 interface Retry {
   readonly failureCount: number;
-  /** In `performance.now()` milliseconds. */
+  /** On the monotonic clock. */
   readonly notBeforeMs: number;
 }
 
@@ -199,7 +200,7 @@ export class SummaryDelivery {
   #pump(): void {
     if (this.#closing || !this.#remote) return;
     if (this.pending === 0) for (const resolve of this.#waitingForEmpty) resolve();
-    const nowMs = performance.now();
+    const nowMs = monotonicNowMs();
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const [id, { notBeforeMs }] of this.#retries) {
       if (this.#underWay.has(id) || this.#ready.has(id)) continue;
@@ -273,11 +274,11 @@ export class SummaryDelivery {
   }
 
   async #post(remote: W3ApiOptions, id: string, summary: OutgoingBody): Promise<PostOutcome> {
-    const startedAtMs = performance.now();
+    const startedAtMs = monotonicNowMs();
     const options = { dispatcher: this.#agent, timeoutMs: this.#timeoutMs, signal: this.#stop.signal };
     const outcome = await postSummary(remote, id, summary, options);
     if (outcome.kind !== 'aborted') {
-      const durationMs = performance.now() - startedAtMs;
+      const durationMs = monotonicNowMs() - startedAtMs;
       this.#onResult({ outcome: outcome.kind, status: outcome.status, durationMs });
     }
     return outcome;
@@ -285,7 +286,7 @@ export class SummaryDelivery {
 
   #putOff(id: string, retryAfterMs: number): void {
     const failureCount = (this.#retries.get(id)?.failureCount ?? 0) + 1;
-    this.#retries.set(id, { failureCount, notBeforeMs: performance.now() + this.#pauseMs(failureCount, retryAfterMs) });
+    this.#retries.set(id, { failureCount, notBeforeMs: monotonicNowMs() + this.#pauseMs(failureCount, retryAfterMs) });
   }
 
   #pauseMs(failureCount: number, retryAfterMs: number): number {
@@ -294,7 +295,7 @@ export class SummaryDelivery {
   }
 
   #backendFailed(reason: string, retryAfterMs: number): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicNowMs();
     // Those that failed together are one failure.
     if (nowMs < this.#pausedUntilMs) return;
     this.#failureCount += 1;

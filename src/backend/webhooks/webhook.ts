@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import { backoffMs } from '../backoff.ts';
+import { backoffMs } from '../../backoff.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { createAgent, type ExchangeAnswer, ExchangeError, exchange } from '../exchange.ts';
 import type { BackendLog } from '../log.ts';
 import type { WebhookTool } from '../profiles/agent-profile.ts';
@@ -55,9 +56,9 @@ export async function runWebhook(
   context: WebhookContext,
   options: WebhookOptions,
 ): Promise<WebhookResult> {
-  const startedAtMs = performance.now();
+  const startedAtMs = monotonicNowMs();
   const outcome = await attempt(tool, args, context, options);
-  const durationMs = Math.round(performance.now() - startedAtMs);
+  const durationMs = Math.round(monotonicNowMs() - startedAtMs);
   const fields = {
     tool: tool.name,
     callId: context.callId,
@@ -132,11 +133,11 @@ async function withRetries(
   signal: AbortSignal | undefined,
   run: (leftMs: number) => Promise<ExchangeAnswer>,
 ): Promise<ExchangeAnswer> {
-  const deadlineMs = performance.now() + timeoutMs;
+  const deadlineMs = monotonicNowMs() + timeoutMs;
   for (let failureCount = 1; ; failureCount++) {
     let failed: { answer: ExchangeAnswer } | { error: unknown };
     try {
-      const answer = await run(Math.max(1, deadlineMs - performance.now()));
+      const answer = await run(Math.max(1, deadlineMs - monotonicNowMs()));
       if (!RETRYABLE_STATUSES.has(answer.status)) return answer;
       failed = { answer };
     } catch (error) {
@@ -144,7 +145,7 @@ async function withRetries(
       failed = { error };
     }
     const pauseMs = backoffMs(failureCount, RETRY_BACKOFF);
-    if (failureCount > retries || performance.now() + pauseMs >= deadlineMs) {
+    if (failureCount > retries || monotonicNowMs() + pauseMs >= deadlineMs) {
       if ('answer' in failed) return failed.answer;
       throw failed.error;
     }

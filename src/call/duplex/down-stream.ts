@@ -1,9 +1,9 @@
 import type { AudioFormat } from '../../audio/codec.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { AudioEntry } from '../reply/outbox.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
-import { Metronome, type OnBeat } from './metronome.ts';
+import { BEAT_MS, Metronome, type OnBeat } from './metronome.ts';
 import { Playout, type PlayoutListener, type SpeechPiece, type SpeechSource } from './playout.ts';
 
 /** What a client asks of the way down. */
@@ -58,19 +58,17 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     this.#metronome = metronome;
     this.#receiver = receiver;
     this.#isCallOver = isCallOver;
-    const nowMs = hrNowMs();
     this.#playout = new Playout<Piece>({
       ...request,
       source: this,
       sink: receiver,
       listener: this,
-      startsAtMs: Metronome.beatOf(nowMs),
+      // From the next beat on: its owner has a head to send first.
+      startsAtMs: Metronome.beatOf(monotonicNowMs()) + BEAT_MS,
     });
     observer.streamOpened('down', { encoding: request.format.encoding, leadMs: request.leadMs });
     replies.useFormat(request.format);
     metronome.add(this);
-    // The first frames go out with the headers.
-    this.#playout.beat(Metronome.beatOf(nowMs), Metronome.beatOf(nowMs));
   }
 
   beat(beatMs: number, nowMs: number): void {
@@ -103,7 +101,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     if (this.#closed) return;
     this.#closed = true;
     this.#metronome.remove(this);
-    this.#playout.close(hrNowMs());
+    this.#playout.close(monotonicNowMs());
     this.#observer.streamClosed('down');
   }
 
@@ -125,7 +123,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     const { outbox } = this.#replies;
     const entry = outbox.takeAudio();
     if (entry === undefined) return undefined;
-    this.#observer.replyPlayed(entry, hrNowMs());
+    this.#observer.replyPlayed(entry, monotonicNowMs());
     return { entry, bytes: Buffer.from(entry.base64, 'base64'), playMs: entry.frameMs, heardAudioMs: 0 };
   }
 

@@ -1,4 +1,4 @@
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 
 /** How far apart beats are, in milliseconds. Whatever is paced or gathered is so in multiples of it. */
 export const BEAT_MS = 20;
@@ -40,7 +40,7 @@ export class Metronome {
   add(member: OnBeat): void {
     this.#members.add(member);
     if (this.#timer !== undefined) return;
-    this.#nextBeatMs = Metronome.beatOf(hrNowMs()) + BEAT_MS;
+    this.#nextBeatMs = Metronome.beatOf(monotonicNowMs()) + BEAT_MS;
     this.#sleep();
   }
 
@@ -57,11 +57,11 @@ export class Metronome {
   }
 
   #sleep(): void {
-    this.#timer = setTimeout(() => this.#beat(), Math.max(0, Math.ceil(this.#nextBeatMs - hrNowMs())));
+    this.#timer = setTimeout(() => this.#beat(), Math.max(0, Math.ceil(this.#nextBeatMs - monotonicNowMs())));
   }
 
   #beat(): void {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     // Beats that went by while the thread stood still are one beat: members look at the time, not at a count.
     const beatMs = Math.max(this.#nextBeatMs, Metronome.beatOf(nowMs));
     this.#nextBeatMs = beatMs + BEAT_MS;

@@ -1,5 +1,5 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { Uplink, UplinkStream } from '../up/uplink.ts';
 import { Intake } from './intake.ts';
@@ -60,7 +60,7 @@ export class UpStream implements OnBeat {
   /** Takes bytes in, in any cut; they are kept as they are for a moment. */
   receive(bytes: Uint8Array): void {
     if (this.#closed) return;
-    if (!this.#intake.push(bytes, hrNowMs())) {
+    if (!this.#intake.push(bytes, monotonicNowMs())) {
       this.#observer.streamTooFast();
       this.close();
       this.#sender.cutOff();

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { ApiError } from '../../http/errors.ts';
 import type { CallEvents } from '../../http/event-schemas.ts';
 import type { Summary } from '../../http/schemas.ts';
@@ -24,9 +24,9 @@ type Awaited = 'delta' | 'frames' | 'handover' | undefined;
 export class CallObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #timeline = new CallTimeline(hrNowMs);
+  readonly #timeline = new CallTimeline(monotonicNowMs);
   readonly #figures = new CallFigures();
-  readonly #startedAtMs = hrNowMs();
+  readonly #startedAtMs = monotonicNowMs();
   #awaited: Awaited;
   #awaitedItemId: string | undefined;
   /** When the caller's last turn ended, until its answer is handed over. */
@@ -35,6 +35,7 @@ export class CallObserver {
   #answeredTurnEndedAtMs: number | undefined;
   #hasCallerAudio = false;
   #hasSpoken = false;
+  #hasOddExpiry = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
   constructor(metrics: Metrics, log: Logger) {
@@ -148,6 +149,9 @@ export class CallObserver {
         this.#reconnected('rotated');
         note('rotated', { tookMs: event.tookMs });
         this.#log.info({ reason: 'rotated', tookMs: event.tookMs }, 'reconnected');
+        break;
+      case 'expiry_ignored':
+        this.#expiryIgnored(event.expiresAt);
         break;
       case 'upstream_failed':
         this.#metrics.upstreamErrors.inc({ class: 'failed' });
@@ -265,7 +269,7 @@ export class CallObserver {
   }
 
   interrupted(generation: number, startedAtMs: number, heardMs: readonly number[]): void {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     const reactionMs = tenths(nowMs - startedAtMs);
     const heard = Math.round(heardMs.reduce((sum, ms) => sum + ms, 0));
     this.#metrics.bargeInReaction.observe((nowMs - startedAtMs) / 1000);
@@ -352,6 +356,14 @@ export class CallObserver {
     }
     this.#note('upstream_restored', { outageMs, attempt, droppedAudioMs }, atMs);
     this.#log.info({ reason: 'lost', outageMs, attempt, droppedAudioMs }, 'reconnected');
+  }
+
+  /** Each connection of a call says the same: once is enough. */
+  #expiryIgnored(expiresAt: string): void {
+    if (this.#hasOddExpiry) return;
+    this.#hasOddExpiry = true;
+    this.#note('expiry_ignored', { expiresAt });
+    this.#log.warn({ expiresAt }, "the upstream's expires_at cannot be: is a clock wrong?");
   }
 
   #reconnected(reason: 'lost' | 'rotated' | 'worker_lost'): void {

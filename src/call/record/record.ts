@@ -3,9 +3,11 @@ import { Conversation, userLine } from '../../upstream/conversation.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
 import { Replies } from '../reply/replies.ts';
 
-/** A function the model called, as the summary lists it. */
+/** A function the model called, or what the gateway did in its place, as the summary lists it. */
 export interface RecordedAction {
   readonly name: string;
+  /** Absent: the model. */
+  readonly by?: 'gateway';
   /** As the model gave them; its text where that is not JSON. */
   readonly arguments: unknown;
   outcome: 'running' | 'ok' | 'failed' | 'refused' | 'cancelled';
@@ -52,6 +54,20 @@ export class CallRecord {
   /** Whether a function that the model called has no result yet. */
   get isToolRunning(): boolean {
     return this.actions.some(({ outcome }) => outcome === 'running');
+  }
+
+  /**
+   * The gateway itself does something; it counts once the client has it.
+   * @returns to be called then
+   */
+  doneByGateway(name: string, args: unknown): () => void {
+    const startedAtMs = performance.now();
+    const action: RecordedAction = { name, by: 'gateway', arguments: args, outcome: 'running', durationMs: 0 };
+    this.actions.push(action);
+    return () => {
+      action.outcome = 'ok';
+      action.durationMs = Math.round(performance.now() - startedAtMs);
+    };
   }
 
   summary(callId: string, durationMs: number, endReason: EndReason): Summary {

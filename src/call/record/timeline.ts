@@ -19,7 +19,7 @@ export class CallTimeline {
   #events: TimelineEvent[] = [];
   #omitted = 0;
 
-  /** @param nowMs the clock that `atMs` of all calls below is on: `hrNowMs`, which is the same on every thread */
+  /** @param nowMs the clock that `atMs` of all calls below is on: `monotonicNowMs`, which is the same on every thread */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
     this.#startedAtMs = nowMs();

@@ -1,3 +1,4 @@
+import { monotonicNowMs } from '../../clock.ts';
 import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
 import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
@@ -14,6 +15,8 @@ export interface CallStanding {
 export interface DeliveriesOptions {
   readonly outbox: Outbox;
   readonly standing: () => CallStanding;
+  /** A stream plays what is queued: answers carry nothing of it. */
+  readonly isStreamed: () => boolean;
   /** Told the audio of each answer when it is built. */
   readonly onAudio: (entries: readonly AudioEntry[]) => void;
   /** The client was told that nothing more comes. */
@@ -26,7 +29,6 @@ class OutboxDelivery implements Delivery {
   readonly batch: OutboxBatch;
   readonly kind: DeliveryKind;
   readonly isLast: boolean;
-  response: Delivery['response'];
   readonly #onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void;
 
   constructor(
@@ -40,7 +42,6 @@ class OutboxDelivery implements Delivery {
     this.batch = batch;
     this.kind = kind;
     this.isLast = isLast;
-    this.response = undefined;
     this.#onSettled = onSettled;
   }
 
@@ -59,8 +60,6 @@ export class Deliveries {
   readonly #waiting = new PollWait();
   /** Kinds of answers that have not yet told of the last interruption. */
   #untold = new Set<DeliveryKind>();
-  /** An answer with entries that is on its way to a client that does not acknowledge. */
-  #unwritten: OutboxDelivery | undefined;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
@@ -93,8 +92,8 @@ export class Deliveries {
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
-    const { outbox, standing, onAudio } = this.#options;
-    this.#cutOffUnwritten(ack);
+    const { outbox, standing, isStreamed, onAudio } = this.#options;
+    if (isStreamed()) return this.#nothing(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
     if (audio.length > 0) onAudio(audio);
@@ -110,28 +109,26 @@ export class Deliveries {
       ...(isLast && endReason ? { endReason } : {}),
       ...(isLast && error ? { error } : {}),
     };
-    const delivery = new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
-    if (ack === undefined && batch.entries.length > 0) this.#unwritten = delivery;
-    return delivery;
+    return new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
   async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#waiting.supersede();
-    this.#cutOffUnwritten(query.ack);
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
-    const endsAtMs = performance.now() + timeoutMs;
+    const endsAtMs = monotonicNowMs() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
-      const why = await this.#waiting.wait(endsAtMs - performance.now(), client);
-      if (why === 'timeout') break;
-      if (why !== 'woken') return this.#nothing(query.ack);
+      const leftMs = endsAtMs - monotonicNowMs();
+      const resendInMs = query.ack === undefined ? undefined : this.#options.outbox.resendInMs(query.ack);
+      const why = await this.#waiting.wait(Math.min(leftMs, resendInMs ?? leftMs), client);
+      if (why === 'timeout' && leftMs <= (resendInMs ?? leftMs)) break;
+      if (why === 'superseded' || why === 'gone') return this.#nothing(query.ack);
     }
     return this.now('poll', query);
   }
 
   readonly #onSettled = (delivery: OutboxDelivery, isWritten: boolean): void => {
-    if (this.#unwritten === delivery) this.#unwritten = undefined;
     if (isWritten) {
       delivery.batch.written();
       if (delivery.isLast) this.#options.onLastAnswer();
@@ -142,7 +139,8 @@ export class Deliveries {
   };
 
   #hasNews(ack: number | undefined): boolean {
-    const { outbox, standing } = this.#options;
+    const { outbox, standing, isStreamed } = this.#options;
+    if (isStreamed()) return false;
     return outbox.hasEntries(ack) || this.#untold.has('poll') || (outbox.isEmpty && standing().isOver);
   }
 
@@ -150,14 +148,6 @@ export class Deliveries {
     const { outbox } = this.#options;
     const answer = { seq: outbox.restingSeq(ack), generation: outbox.generation, hasMore: true };
     return { answer, written() {}, aborted() {} };
-  }
-
-  /**
-   * A client that asks anew before it has all of an answer has given that answer up. It cannot say how far it came, so
-   * the answer is broken off and all of it delivered again.
-   */
-  #cutOffUnwritten(ack: number | undefined): void {
-    if (ack === undefined) this.#unwritten?.response?.destroy();
   }
 }
 

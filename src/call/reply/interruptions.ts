@@ -1,4 +1,4 @@
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { InterruptVerdict, OpenItem } from '../../upstream/host.ts';
 import type { CallTools } from '../tools.ts';
 import type { Downlink } from './downlink.ts';
@@ -33,7 +33,7 @@ export class Interruptions {
 
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.#options.player.settle(nowMs);
     const isProtected = new Set(items.filter((item) => item.isProtected).map(({ itemId }) => itemId));
     return (
@@ -45,7 +45,7 @@ export class Interruptions {
   /** Stops playback of everything unheard, unless some of it is protected. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
     const { ledger, outbox, downlink, replies, tools, player, onInterrupted } = this.#options;
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     player.settle(nowMs);
     const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
     const heard = items.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);

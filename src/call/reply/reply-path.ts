@@ -1,5 +1,5 @@
 import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallObserver } from '../record/observer.ts';
@@ -57,8 +57,8 @@ export class ReplyPath {
       filler &&
       new CallFiller({
         load: () => filler.load(),
-        play: (itemId, frames) => this.#queue(itemId, frames, options.format, hrNowMs()),
-        remainingMs: () => this.ledger.remainingMs(hrNowMs()) + this.outbox.queuedAudioMs,
+        play: (itemId, frames) => this.#queue(itemId, frames, options.format, monotonicNowMs()),
+        remainingMs: () => this.ledger.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
@@ -103,7 +103,7 @@ export class ReplyPath {
     receivedAtMs: number | undefined,
   ): void {
     const { observer, maxOutboxMs, onBacklog } = this.#options;
-    const nowMs = hrNowMs();
+    const nowMs = monotonicNowMs();
     this.filler?.stop();
     this.#queue(itemId, frames, format, nowMs);
     observer.replyQueued(itemId, receivedAtMs, nowMs);
@@ -127,7 +127,7 @@ export class ReplyPath {
     const { observer, onProgress, onActionDelivered } = this.#options;
     switch (entry.kind) {
       case 'audio':
-        this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, hrNowMs());
+        this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, monotonicNowMs());
         observer.replyDelivered(entry.audioMs);
         onProgress(entry.itemId);
         break;

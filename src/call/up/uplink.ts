@@ -1,5 +1,6 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { Sink } from '../../bus/index.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { ApiError, invalidAudio } from '../../http/errors.ts';
 import type { IncomingChunk } from '../../http/gateway.ts';
 import type { CallerFrame } from '../../realtime/session.ts';
@@ -7,7 +8,7 @@ import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
-import { ChunkSequencer } from './chunk-sequencer.ts';
+import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
 /** Chunks and frames of one call that may wait on this side of the upstream. */
 const MAX_QUEUED_CHUNKS = 100;
@@ -84,7 +85,8 @@ export class Uplink {
    */
   accept(chunk: IncomingChunk): Promise<void> {
     const { chunkSeq } = chunk;
-    this.#checkNumbering(chunkSeq);
+    // Keys alone are no audio, which has an order to keep: they need no number, and settle nothing about numbers.
+    if (chunk.audio !== undefined || chunkSeq !== undefined) this.#checkNumbering(chunkSeq);
     if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) {
       this.#options.onRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
       return Promise.resolve();
@@ -129,7 +131,7 @@ export class Uplink {
 
   /** Uses up the number of a chunk that was refused, so that none waits for it. */
   consume(chunkSeq: number): void {
-    if (this.#numbered === false) return;
+    if (this.#numbered === false || this.#sequencer.isOutOfReach(chunkSeq)) return;
     this.#numbered = true;
     this.#offer(chunkSeq, { chunk: { receivedAtMs: 0 }, done() {} });
   }
@@ -144,6 +146,13 @@ export class Uplink {
   }
 
   #checkNumbering(chunkSeq: number | undefined): void {
+    if (chunkSeq !== undefined && this.#sequencer.isOutOfReach(chunkSeq)) {
+      const { next } = this.#sequencer;
+      throw new ApiError(
+        'invalid_field',
+        `chunkSeq is ${chunkSeq}, but the next chunk of this call is ${next}: it may be ahead by ${MAX_JUMP_CHUNKS} at most`,
+      );
+    }
     const numbered = chunkSeq !== undefined;
     this.#numbered ??= numbered;
     if (this.#numbered === numbered) return;
@@ -169,7 +178,7 @@ export class Uplink {
   }
 
   #offer(chunkSeq: number, placed: Placed): void {
-    if (this.#sequencer.offer(chunkSeq, placed, performance.now()) !== 'repeat') this.#watchForHole();
+    if (this.#sequencer.offer(chunkSeq, placed, monotonicNowMs()) !== 'repeat') this.#watchForHole();
   }
 
   /** Gives up what is missing once the chunk that waits for it has waited long enough. */
@@ -179,10 +188,10 @@ export class Uplink {
     if (expiresAtMs === undefined) return;
     this.#holeTimer = setTimeout(
       () => {
-        this.#sequencer.expire(performance.now());
+        this.#sequencer.expire(monotonicNowMs());
         this.#watchForHole();
       },
-      Math.max(1, Math.ceil(expiresAtMs - performance.now())),
+      Math.max(1, Math.ceil(expiresAtMs - monotonicNowMs())),
     );
   }
 

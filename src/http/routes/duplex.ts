@@ -1,9 +1,11 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type AudioFormat, CODECS, codecOf, type DeclaredAudio } from '../../audio/codec.ts';
 import type { DownStreamRequest } from '../../call/duplex/down-stream.ts';
 import { AudioExchange } from '../audio-exchange.ts';
+import { ClientWatch } from '../client-watch.ts';
 import {
   AudioQuery,
   CREATE_FIELDS,
@@ -11,6 +13,7 @@ import {
   defaultFrameMs,
   LEAD_MS,
   STREAMED_AUDIO_TYPES,
+  UP_ANSWER_EXAMPLES,
   UpAnswer,
 } from '../duplex-schemas.ts';
 import { ApiError } from '../errors.ts';
@@ -45,7 +48,10 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
         response: {
           200: {
             description: "The agent's audio; counters with `down=0`",
-            content: { 'application/json': { schema: UpAnswer }, ...audioOf(ANSWER_TYPES) },
+            content: {
+              'application/json': { schema: UpAnswer, examples: UP_ANSWER_EXAMPLES },
+              ...audioOf(ANSWER_TYPES),
+            },
           },
           ...failures(
             ...CALL_FAILURES,
@@ -70,15 +76,17 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
           'Content-Type is a WAV file, but what is streamed is bare samples',
         );
       }
-      const session = await sessionOf(gateway, request, formatOf(declared));
+      // Nothing is created for a request that cannot be followed.
+      downRequest(query, formatOf(declared));
+      const session = await sessionOf(gateway, request, reply.raw, formatOf(declared));
       const up = formatOf(declared, session.format);
       const down = query.down === 0 ? undefined : downRequest(query, up);
       const exchange = new AudioExchange(request.raw, reply.raw);
       const wanted = { format: up, bigEndian: declared.bigEndian ?? false, tickMs: query.tick ?? DEFAULT_TICK_MS };
       const received = exchange.receive(session, wanted, (query.end ?? query.create) === 1);
       if (!down) return { status: 'streamed' as const, ...(await received) };
-      reply.hijack();
       exchange.play(session, down, headersOf(request));
+      reply.hijack();
       // Without an answer to end, the end of the body would leave its client waiting.
       void received.then(() => exchange.end());
       return reply;
@@ -106,8 +114,8 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     async (request, reply) => {
       const session = gateway.findSession(request.scope, request.params.callId);
       const down = downRequest(request.query, session.format);
-      reply.hijack();
       new AudioExchange(request.raw, reply.raw).play(session, down, headersOf(request));
+      reply.hijack();
       return reply;
     },
   );
@@ -116,14 +124,21 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
 type StreamRequest = FastifyRequest<{ Params: { callId: string }; Querystring: DuplexQuery }>;
 
 /** The call that a stream belongs to; with `create=1` it is made where there is none. */
-async function sessionOf(gateway: CallGateway, request: StreamRequest, format: AudioFormat): Promise<CallSession> {
+async function sessionOf(
+  gateway: CallGateway,
+  request: StreamRequest,
+  response: ServerResponse,
+  format: AudioFormat,
+): Promise<CallSession> {
   const { query, params, scope, id } = request;
   const { callId } = params;
   if (query.create !== 1) return gateway.findSession(scope, callId);
   const { encoding, sampleRateHz: sampleRate } = format;
   const fields = CREATE_FIELDS.filter((name) => query[name] !== undefined).map((name) => [name, query[name]]);
   const body: CreateBody = { callId, ...Object.fromEntries(fields), encoding, sampleRate };
-  await gateway.createSession(scope, body, id);
+  const client = new ClientWatch(response);
+  await gateway.createSession(scope, body, id, client);
+  client.end();
   return gateway.findSession({ tenantId: gateway.tenantOf(scope, body) }, callId);
 }
 

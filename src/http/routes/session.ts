@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { ClientWatch } from '../client-watch.ts';
 import { CallEvents } from '../event-schemas.ts';
 import { CALL_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
 import type { CallGateway } from '../gateway.ts';
@@ -34,7 +35,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         },
       },
     },
-    (request) => gateway.createSession(request.scope, request.body, request.id),
+    (request, reply) => gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw)),
   );
 
   await app.register(endRoute, { gateway });

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { ClientWatch } from '../client-watch.ts';
 import { invalidAudio } from '../errors.ts';
 import { CALL_FAILURES, failures } from '../failures.ts';
@@ -62,7 +62,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       },
     },
     async (request, reply) => {
-      const receivedAtMs = hrNowMs();
+      const receivedAtMs = monotonicNowMs();
       const session = gateway.findSession(request.scope, request.params.callId);
       const raw = Buffer.isBuffer(request.body) ? request.body : undefined;
       const body = raw ? {} : ((request.body ?? {}) as StreamBody);
@@ -150,7 +150,6 @@ function send(reply: FastifyReply, answer: object, delivery: Delivery): FastifyR
     // Nobody is there to answer.
     return reply.hijack();
   }
-  delivery.response = raw;
   raw.once('close', () => (raw.writableFinished ? delivery.written() : delivery.aborted()));
   return reply.send(answer);
 }

@@ -1,5 +1,5 @@
 import { Piscina } from 'piscina';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import type {
   AudioJob,
   AudioJobResult,
@@ -90,14 +90,14 @@ export class AudioPool {
     this.#ready.push(lane);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const pauseMs = GATHER_MS - (performance.now() - this.#flushedAtMs);
+    const pauseMs = GATHER_MS - (monotonicNowMs() - this.#flushedAtMs);
     if (pauseMs <= 0) setImmediate(() => this.#flush());
     else setTimeout(() => this.#flush(), pauseMs);
   };
 
   #flush(): void {
     this.#scheduled = false;
-    this.#flushedAtMs = performance.now();
+    this.#flushedAtMs = monotonicNowMs();
     const lanes = this.#ready;
     this.#ready = [];
     const size = Math.ceil(lanes.length / this.#threads);
@@ -106,7 +106,7 @@ export class AudioPool {
 
   async #run(lanes: Lane[]): Promise<void> {
     const jobs = lanes.map((lane) => lane.takeJob());
-    const startedAtMs = hrNowMs();
+    const startedAtMs = monotonicNowMs();
     this.#inFlight += jobs.length;
     try {
       const results = await this.#piscina.run(jobs);
@@ -115,7 +115,7 @@ export class AudioPool {
       for (const lane of lanes) lane.fail(error as Error);
     } finally {
       this.#inFlight -= jobs.length;
-      this.#onBatch?.((hrNowMs() - startedAtMs) / 1000, jobs);
+      this.#onBatch?.((monotonicNowMs() - startedAtMs) / 1000, jobs);
     }
   }
 }

@@ -1,14 +1,18 @@
 import { BusError, type CallContext, type Client, type Sink, Status } from '../../bus/index.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
 import { UpstreamError } from '../../realtime/upstream-error.ts';
-import type { RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
+import type { ConnectPermit, ConnectRequest, RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
+import { ClientCadence } from './cadence.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './service.ts';
 import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
 
 /** Audio that may wait in a socket before the client is made to wait. */
 const MAX_SOCKET_BACKLOG_BYTES = 256 * 1024;
 const BACKLOG_CHECK_MS = 20;
+
+/** For the result of an attempt that took all its time to reach the main thread. */
+const RESULT_GRACE_MS = 5_000;
 
 type Gateway = Client<(typeof GatewayService)['methods']>;
 
@@ -18,6 +22,7 @@ export class HostedSession implements FillableSession {
   readonly #key: string;
   readonly #gateway: Gateway;
   readonly #onSent: (latencyMs: number) => void;
+  readonly #cadence = new ClientCadence();
   #session: RealtimeSession | undefined;
   #downlink: Sink<ReplyAudio> | undefined;
   #events: Sink<ReportedEvent> | undefined;
@@ -29,6 +34,10 @@ export class HostedSession implements FillableSession {
     this.#key = key;
     this.#gateway = gateway;
     this.#onSent = onSent;
+  }
+
+  get patienceMs(): number {
+    return this.#cadence.patienceMs;
   }
 
   attachDownlink(sink: Sink<ReplyAudio>): void {
@@ -43,7 +52,7 @@ export class HostedSession implements FillableSession {
   async open(request: OpenRequest, context: CallContext): Promise<OpenAnswer> {
     if (this.#session) throw new BusError(Status.AlreadyExists, `session ${this.#key} is open already`);
     this.#silenceFrame = request.silenceFrame;
-    const session = new RealtimeSession({ ...request, nowMs: hrNowMs }, this.#host());
+    const session = new RealtimeSession({ ...request, nowMs: monotonicNowMs }, this.#host());
     this.#session = session;
     context.signal.addEventListener('abort', () => session.close(), { once: true });
     try {
@@ -56,10 +65,11 @@ export class HostedSession implements FillableSession {
 
   /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
   sendAudio(frame: CallerFrame): Promise<void> | undefined {
-    this.silentSinceMs = hrNowMs();
+    this.silentSinceMs = monotonicNowMs();
+    this.#cadence.heard(frame.receivedAtMs, frame.audioMs);
     const session = this.#session;
     if (!session) return undefined;
-    if (session.sendAudio(frame)) this.#onSent(hrNowMs() - frame.receivedAtMs);
+    if (session.sendAudio(frame)) this.#onSent(monotonicNowMs() - frame.receivedAtMs);
     return session.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES ? this.#drained(session) : undefined;
   }
 
@@ -98,14 +108,36 @@ export class HostedSession implements FillableSession {
     const gateway = this.#gateway;
     return {
       // Nobody is told what comes to an end behind the session's.
-      event: (event) => void (this.#closed || this.#events?.write({ atMs: hrNowMs(), ...event })),
-      audio: (audio) => void (this.#closed || this.#downlink?.write(audio)),
+      event: (event) => {
+        if (this.#closed) return;
+        if (event.type === 'speech_started') this.#cadence.interrupted(monotonicNowMs());
+        this.#events?.write({ atMs: monotonicNowMs(), ...event });
+      },
+      audio: (audio) => {
+        if (this.#closed) return;
+        if (audio.kind === 'delta') this.#cadence.replied(audio.receivedAtMs, audio.audioMs);
+        this.#downlink?.write(audio);
+      },
       isPlaying: (items) => gateway.isPlaying({ sessionKey, items }),
       interrupt: (items, startedAtMs) => gateway.interrupt({ sessionKey, items, startedAtMs }),
       runTool: (call) => gateway.runTool({ sessionKey, call }),
       history: () => gateway.history({ sessionKey }),
-      connectPermit: () => gateway.connectPermit({ sessionKey }),
-      connectResult: (result) => void gateway.connectResult({ sessionKey, result }).catch(() => {}),
+      connectPermit: (request) => this.#connectPermit(request),
+    };
+  }
+
+  async #connectPermit({ signal, endsAtMs }: ConnectRequest): Promise<ConnectPermit> {
+    const timeoutMs = endsAtMs - monotonicNowMs() + RESULT_GRACE_MS;
+    const call = this.#gateway.connect({ sessionKey: this.#key, endsAtMs }, { signal, timeoutMs });
+    const { promise: granted, resolve, reject } = Promise.withResolvers<unknown>();
+    call.onItem(resolve).then(() => reject(new BusError(Status.Internal, 'there was no permit')), reject);
+    await granted;
+    return {
+      settle(result) {
+        if (call.sink.closed) return;
+        call.sink.write(result);
+        call.sink.end();
+      },
     };
   }
 

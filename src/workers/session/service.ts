@@ -1,12 +1,12 @@
-import { clientStream, defineService, serverStream, unary } from '../../bus/index.ts';
+import { bidi, clientStream, defineService, serverStream, unary } from '../../bus/index.ts';
 import type { HistogramCounts } from '../../metrics/histogram-counts.ts';
 import type { UpstreamTarget } from '../../realtime/connection.ts';
 import type { ReconnectPolicy } from '../../realtime/reconnect-policy.ts';
 import type { CallerFrame } from '../../realtime/session.ts';
 import type { RealtimeSettings } from '../../realtime/settings.ts';
-import type { UpstreamErrorClass } from '../../realtime/upstream-error.ts';
 import type { ReplayItem } from '../../upstream/conversation.ts';
 import type {
+  ConnectResult,
   HandedReply,
   InterruptVerdict,
   OpenItem,
@@ -37,7 +37,7 @@ export interface OpenAnswer {
   readonly upstreamSessionId: string | undefined;
 }
 
-/** A session's event, with the worker's time at which it happened, in `process.hrtime` milliseconds. */
+/** A session's event, with the worker's time at which it happened, in milliseconds of `monotonicNowMs`. */
 export type ReportedEvent = SessionEvent & { readonly atMs: number };
 
 export type SessionCommand =
@@ -80,9 +80,11 @@ export const GatewayService = defineService('gateway', {
   >(),
   runTool: unary<SessionRef & { readonly call: ToolCall }, ToolResult>(),
   history: unary<SessionRef, readonly ReplayItem[]>(),
-  /** Answers when another upstream connection may be opened: one limit for all workers. */
-  connectPermit: unary<SessionRef, void>(),
-  connectResult: unary<SessionRef & { readonly result: 'ok' | UpstreamErrorClass }, void>(),
+  /**
+   * A permit to open one upstream connection, by one limit for all workers: its one item down says that it is granted,
+   * its one item up what became of it. A call that ends without one, as with its worker, gives the permit back.
+   */
+  connect: bidi<ConnectResult, 'granted', SessionRef & { readonly endsAtMs: number }>(),
   /** What was measured on the worker since its last report. */
   report: unary<WorkerReport, void>(),
 });

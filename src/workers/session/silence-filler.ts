@@ -1,5 +1,5 @@
-/** Without audio from the client for this long, silence goes upstream, so that its VAD can close a turn. */
-export const SILENCE_AFTER_MS = 300;
+import { SILENCE_AFTER_MS } from './cadence.ts';
+
 /** What a frame of silence lasts. */
 export const SILENCE_FRAME_MS = 100;
 /** For how long nothing is filled after a time in which the thread may have stood still. */
@@ -11,6 +11,8 @@ const MAX_DOUBTS = 5;
 export interface FillableSession {
   /** Until when the upstream has audio, the client's or silence; undefined before the first chunk. */
   silentSinceMs: number | undefined;
+  /** How long its client may send nothing; at least `SILENCE_AFTER_MS`. */
+  readonly patienceMs: number;
   /** Sends a frame of silence. */
   sendSilence(nowMs: number): void;
 }
@@ -37,11 +39,14 @@ export class SilenceFiller {
     let putOff = false;
     for (const session of this.#sessions.values()) {
       if (session.silentSinceMs === undefined) continue;
-      let dueInMs = session.silentSinceMs + SILENCE_AFTER_MS - nowMs;
+      const quietMs = nowMs - session.silentSinceMs;
+      // A client that sends all the time is not asked for its patience.
+      const patienceMs = quietMs < SILENCE_AFTER_MS - LOOK_AGAIN_MS ? SILENCE_AFTER_MS : session.patienceMs;
+      let dueInMs = patienceMs - quietMs;
       if (inDoubt && dueInMs < LOOK_AGAIN_MS) {
         putOff = true;
         dueInMs = LOOK_AGAIN_MS;
-        session.silentSinceMs = nowMs + dueInMs - SILENCE_AFTER_MS;
+        session.silentSinceMs = nowMs + dueInMs - patienceMs;
       } else if (dueInMs <= 0) {
         // Keeps pace with the clock: what is sent stands for time that has passed.
         session.silentSinceMs += SILENCE_FRAME_MS;

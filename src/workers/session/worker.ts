@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { workerData } from 'node:worker_threads';
 import { BusError, BusPeer, type Sink, Status } from '../../bus/index.ts';
-import { hrNowMs } from '../../clock.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { LATENCY_BUCKETS_SECONDS } from '../../metrics/buckets.ts';
 import { HistogramRecorder } from '../../metrics/histogram-counts.ts';
 import type { CallerFrame } from '../../realtime/session.ts';
@@ -80,7 +80,7 @@ const silence = new SilenceFiller(sessions);
 
 /** Sleeps until the next session may want silence: on a thread of its own, a session's wake-ups are most of its cost. */
 function fillSilence(): void {
-  setTimeout(fillSilence, Math.ceil(silence.tick(hrNowMs()))).unref();
+  setTimeout(fillSilence, Math.ceil(silence.tick(monotonicNowMs()))).unref();
 }
 fillSilence();
 

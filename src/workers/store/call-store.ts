@@ -1,6 +1,7 @@
-import { type BackoffOptions, backoffMs } from '../../backend/backoff.ts';
 import type { BackendLog } from '../../backend/log.ts';
+import { type BackoffOptions, backoffMs } from '../../backoff.ts';
 import { BusError, type StatusCode } from '../../bus/index.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { StoreError, type StoreErrorCode } from '../../store/errors.ts';
 import type {
   CallPage,
@@ -195,8 +196,8 @@ export class CallStore {
     clearInterval(this.#sizeTimer);
     clearTimeout(this.#flushTimer);
     await this.#flushing;
-    const endsAtMs = performance.now() + CLOSE_TIMEOUT_MS;
-    while (this.#hasWork && performance.now() < endsAtMs) {
+    const endsAtMs = monotonicNowMs() + CLOSE_TIMEOUT_MS;
+    while (this.#hasWork && monotonicNowMs() < endsAtMs) {
       if (!(await this.#writeBatch(CLOSE_TIMEOUT_MS))) break;
     }
     for (const waiting of this.#waiting.values()) waiting.resolve('in_memory');

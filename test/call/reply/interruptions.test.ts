@@ -5,7 +5,7 @@ import { Outbox } from '../../../src/call/reply/outbox.ts';
 import { PlaybackLedger } from '../../../src/call/reply/playback-ledger.ts';
 import { Replies } from '../../../src/call/reply/replies.ts';
 import type { CallTools } from '../../../src/call/tools.ts';
-import { hrNowMs } from '../../../src/clock.ts';
+import { monotonicNowMs } from '../../../src/clock.ts';
 import { Conversation } from '../../../src/upstream/conversation.ts';
 
 let ledger: PlaybackLedger;
@@ -48,7 +48,7 @@ beforeEach(() => {
 });
 
 /** An item of a second, of which the client has had `deliveredMs`, long ago unless it is given as playing now. */
-function item(itemId: string, deliveredMs: number, deliveredAtMs = hrNowMs() - 60_000) {
+function item(itemId: string, deliveredMs: number, deliveredAtMs = monotonicNowMs() - 60_000) {
   ledger.received(itemId, 1020);
   for (let ms = 0; ms < deliveredMs; ms += 60) ledger.delivered(itemId, 60, 60, deliveredAtMs);
 }

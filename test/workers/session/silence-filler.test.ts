@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type FillableSession, SILENCE_AFTER_MS, SilenceFiller } from '../../../src/workers/session/silence-filler.ts';
+import { SILENCE_AFTER_MS } from '../../../src/workers/session/cadence.ts';
+import { type FillableSession, SilenceFiller } from '../../../src/workers/session/silence-filler.ts';
 
 class Quiet implements FillableSession {
   silentSinceMs: number | undefined = 0;
+  patienceMs = SILENCE_AFTER_MS;
   sentAtMs: number[] = [];
 
   sendSilence(nowMs: number): void {
@@ -59,6 +61,15 @@ describe('SilenceFiller', () => {
     };
     run(5_000, sendEvery200Ms, session);
     expect(session.sentAtMs).toEqual([]);
+  });
+
+  it('waits as long as the rhythm of a client says, and then keeps the pace of the clock', () => {
+    const session = new Quiet();
+    session.patienceMs = 1_800;
+    const other = new Quiet();
+    run(2_200, undefined, session, other);
+    expect(session.sentAtMs).toEqual([1_800, 1_900, 2_000, 2_100, 2_200]);
+    expect(other.sentAtMs.length).toBe(19);
   });
 
   it('catches up when a timer is late', () => {

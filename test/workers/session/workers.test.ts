@@ -22,8 +22,7 @@ function start(mode: 'dedicated' | number, spares = 0): void {
       interrupt: unused,
       runTool: unused,
       history: unused,
-      connectPermit: unused,
-      connectResult: unused,
+      connect: unused,
       report: () => {},
     },
   });
