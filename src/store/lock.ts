@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreError, toStoreError } from './errors.ts';
 import { preparePlace } from './place.ts';
@@ -12,9 +13,18 @@ const ATTEMPT_MS = 50;
  */
 export class StoreLock {
   readonly #database: DatabaseSync;
+  readonly #path: string;
+  readonly #inode: number;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(path: string, database: DatabaseSync) {
+    this.#path = path;
     this.#database = database;
+    this.#inode = statSync(path).ino;
+  }
+
+  /** Whether others who want the directory find this lock: whoever removed the directory has removed its file. */
+  get isInPlace(): boolean {
+    return statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode;
   }
 
   /**
@@ -29,7 +39,7 @@ export class StoreLock {
       for (let attempt = 1; ; attempt++) {
         try {
           database.exec('BEGIN EXCLUSIVE');
-          return new StoreLock(database);
+          return new StoreLock(path, database);
         } catch (cause) {
           const error = toStoreError(cause, 'the lock');
           if (error.code !== 'store_busy') throw error;

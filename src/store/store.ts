@@ -50,7 +50,7 @@ export interface WriteResult {
 export class Store {
   readonly #options: StoreOptions;
   readonly #path: string;
-  readonly #lock: StoreLock;
+  #lock: StoreLock;
   #file: StoreFile;
   #history: History;
   #undelivered: Undelivered;
@@ -172,6 +172,12 @@ export class Store {
     const isGone = error.code === 'store_moved';
     // A new file would take the log of the old one for its own.
     if (isGone) this.#saved ??= readUndelivered(old.database);
+    prepareDirectory(this.#options.directory);
+    if (!this.#lock.isInPlace) {
+      const lock = acquireLock(this.#options.directory);
+      this.#lock.release();
+      this.#lock = lock;
+    }
     const aside = isGone ? undefined : { path: moveAside(this.#path, now), why: error.message };
     const { file, setAside } = StoreFile.openOrBegin(this.#path, now);
     this.#file = file;

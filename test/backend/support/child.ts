@@ -20,6 +20,10 @@ export class Child {
     this.#lines = reader[Symbol.asyncIterator]();
   }
 
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
   /** The next line; undefined when there are no more. */
   async line(): Promise<string | undefined> {
     const { value, done } = await this.#lines.next();
