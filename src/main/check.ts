@@ -80,5 +80,5 @@ function checkWritable(directory: string): string {
   } catch (cause) {
     throw new Error(`DATA_DIR is "${directory}", but it cannot be written: ${(cause as Error).message}`, { cause });
   }
-  return `journal: ${resolve(directory)}`;
+  return `store of calls: ${resolve(directory)}`;
 }

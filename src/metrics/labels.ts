@@ -111,4 +111,5 @@ export function methodLabel(method: string): string {
   return METHODS.has(method) ? method : 'other';
 }
 
-export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed'] as const;
+/** `lost`: neither the disk nor the backend took it. */
+export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;

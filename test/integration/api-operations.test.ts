@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/main/config.ts';
 import { startDaemon } from '../../src/main/daemon.ts';
 import { RealtimeSimulator } from '../../src/simulator/server.ts';
+import { Store } from '../../src/store/store.ts';
 import { http, TestCall } from '../support/call.ts';
 import { selfSignedCertificate } from '../support/certificate.ts';
 import { startDaemonProcess } from '../support/daemon-process.ts';
@@ -130,8 +131,9 @@ describe('draining', () => {
       const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
       expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
       expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
-      const journal = readdirSync(join(folder, 'data/summaries')).filter((name) => name.endsWith('.jsonl'));
-      expect(readFileSync(join(folder, 'data/summaries', journal[0]!), 'utf8')).toContain('"callId":"running"');
+      const store = Store.open({ directory: join(folder, 'data'), retentionDays: 30, note: () => {} });
+      expect(store.find(undefined, 'running', 'masked')).toMatchObject([{ outcome: 'shutdown' }]);
+      store.close();
     },
     60_000,
   );
@@ -165,7 +167,7 @@ describe('a start that cannot be', () => {
   it('says which folder cannot be written, or is in use', async () => {
     const notAFolder = file('not-a-folder', '');
     expect(await failure({ DATA_DIR: notAFolder })).toMatch(
-      `DATA_DIR is "${notAFolder}", but call summaries cannot be kept there: ENOTDIR`,
+      `DATA_DIR is "${notAFolder}", but calls cannot be kept there: `,
     );
     const { folder: used } = await start();
     expect(await failure({ DATA_DIR: join(used, 'data') })).toMatch('DATA_DIR is used by another daemon');
@@ -365,7 +367,7 @@ describe('--check', () => {
       '  agent profiles: customer-care-voice',
       '  keys: the operator, tenants: 1',
       '  TLS: on',
-      `  journal: ${join(folder, 'data')}`,
+      `  store of calls: ${join(folder, 'data')}`,
       '  address: 127.0.0.1:3105',
       '  upstream: the embedded simulator',
       '',
