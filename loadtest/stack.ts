@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type StartedProcess, startProcess } from './child.ts';
+import type { SpeechMark } from './protocol.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -23,6 +24,8 @@ export interface StackOptions {
   readonly tls: boolean;
   /** Arguments of the gateway's `node`, such as `--cpu-prof`. */
   readonly nodeArgs: readonly string[];
+  /** Told when the simulator hears a caller begin to speak; absent: it does not say. */
+  readonly onSpeech?: ((mark: SpeechMark) => void) | undefined;
 }
 
 /** A gateway and its upstream, each in a process of its own, on free ports of the loopback interface. */
@@ -30,6 +33,8 @@ export interface Stack {
   readonly gateway: StartedProcess;
   readonly simulator: StartedProcess;
   readonly apiKey: string;
+  /** With what the gateway hashes callers' numbers for the simulator. */
+  readonly callerHash: { readonly key: string; readonly tenantId: string };
   /** The profile that calls are to name. */
   readonly aiAgentRef: string;
   stop(): Promise<void>;
@@ -62,11 +67,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         join(root, 'dist/simulator/cli.js'),
         ...['--port', '0', '--mode', options.simulatorMode, '--log-level', 'info', '--delta', String(options.deltaMs)],
         ...(tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : []),
+        ...(options.onSpeech ? ['--log-speech'] : []),
       ],
+      onLine: options.onSpeech && ((line) => tellSpeech(line, options.onSpeech!)),
       url: /"url":"(wss?:[^"]+)".*listening/,
     });
     started.push(simulator);
     const apiKey = randomUUID();
+    const callerHash = { key: randomUUID(), tenantId: 'default' };
     const gateway = await startProcess({
       name: 'the gateway',
       args: [...options.nodeArgs, join(root, 'dist/main/cli.js')],
@@ -77,6 +85,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         W3_VOICE_GATEWAY_API_KEY: apiKey,
         API_KEYS_FILE: '',
         W3_API_URL: '',
+        CALLER_HASH_KEY: callerHash.key,
+        DEFAULT_TENANT_ID: callerHash.tenantId,
         OPENAI_API_KEY: 'load-test',
         OPENAI_REALTIME_URL: simulator.url,
         AGENTS_DIR: makeAgents(folder),
@@ -92,11 +102,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     started.push(gateway);
     const aiAgentRef = options.simulatorMode === 'scripted' ? SCRIPTED_AGENT : QUIET_AGENT;
-    return { gateway, simulator, apiKey, aiAgentRef, stop };
+    return { gateway, simulator, apiKey, callerHash, aiAgentRef, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Reads what the simulator logs with `--log-speech`. */
+function tellSpeech(line: string, onSpeech: (mark: SpeechMark) => void): void {
+  if (!line.includes('"msg":"speech started"')) return;
+  const { caller, atMs } = JSON.parse(line) as Partial<SpeechMark>;
+  if (caller !== undefined && atMs !== undefined) onSpeech({ caller, atMs });
 }
 
 const SCRIPTED_AGENT = 'customer-care-voice';

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
+import { monotonicNowMs } from '../clock.ts';
 import { FAULT_NAMES, faultsFromQuery, type QueriedFaults } from './faults.ts';
 import { RealtimeSimulator, type SimulatorMode, type SimulatorOptions } from './server.ts';
 
@@ -21,6 +22,7 @@ interface CliOptions {
   tlsCert?: string;
   tlsKey?: string;
   fault?: QueriedFaults;
+  logSpeech: boolean;
   logLevel: string;
 }
 
@@ -76,6 +78,7 @@ const program = new Command('simulator')
     "a fault of every connection, or of the first N with fault_count=N: 'drop_mid_reply&fault_after_ms=300'",
     faultQuery,
   )
+  .option('--log-speech', "log when a caller begins to speak, with the time on the machine's monotonic clock", false)
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
   .addHelpText('after', `\nFaults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}`);
 
@@ -111,6 +114,13 @@ async function main(): Promise<void> {
     const { id, request } = connection;
     log.info({ session: id, model: request.model, faults: connection.faults }, 'connected');
     connection.once('close', (code, reason) => log.info({ session: id, code, reason }, 'closed'));
+    if (cli.logSpeech) {
+      const caller = request.headers['openai-safety-identifier'];
+      connection.on('serverEvent', ({ type }) => {
+        if (type !== 'input_audio_buffer.speech_started') return;
+        log.info({ session: id, caller, atMs: monotonicNowMs() }, 'speech started');
+      });
+    }
     if (log.isLevelEnabled('debug')) {
       connection.on('clientEvent', (event) => log.debug({ session: id, event: event.type }, 'received'));
       connection.on('serverEvent', (event) => log.debug({ session: id, event: event.type }, 'sent'));
