@@ -7,7 +7,6 @@ import {
   firstChunkOf,
   LAST_REPLY_MS,
   noteEnd,
-  RETRY_PAUSE_MS,
   sleepMs,
   TOO_OLD_MS,
 } from './call-context.ts';
@@ -18,9 +17,6 @@ import { ask } from './requests.ts';
 import type { SendClock, Sender } from './send-clock.ts';
 import { StreamListener } from './stream-listener.ts';
 import { chunkOf, StreamedExchange } from './streamed-exchange.ts';
-
-/** How long a poll for transcript lines waits beside a scripted call. */
-const LINES_TIMEOUT_MS = 5_000;
 
 /** A recording's chunks as they go over a connection, made once for all calls. */
 const framed = new WeakMap<Recording, { readonly chunks: readonly Buffer[]; readonly silence: Buffer }>();
@@ -94,15 +90,17 @@ export class DuplexCall implements Sender {
       stats.count('callsStarted');
       stats.activeCalls += 1;
       if (job.callLengthMs !== undefined) this.#endsAtMs = monotonicNowMs() + job.callLengthMs;
-      const reading = job.expectation === 'scripted' ? this.#readLines() : undefined;
       this.#firstDueMs = this.#clock.add(this, monotonicNowMs() + this.#phaseMs);
       await this.#sent.promise;
       await this.#drain();
       const wasCut = monotonicNowMs() >= stopMs();
+      const endedByItself = this.#isOver;
       await this.#end();
-      await reading;
-      if (foreignPath === undefined) this.#listener.speech.finish();
-      this.#lines.check(wasCut);
+      if (foreignPath === undefined) {
+        if (endedByItself || job.expectation === 'scripted') await this.#askHow();
+        this.#listener.speech.finish();
+        this.#lines.check(wasCut);
+      }
       stats.activeCalls -= 1;
       stats.count('callsEnded');
       return true;
@@ -183,13 +181,13 @@ export class DuplexCall implements Sender {
     }
   }
 
-  /** When sending ends: with the run, after the call's length, or once a scripted call has nothing more to wait for. */
+  /** When sending ends: with the run, after the call's length, or once a scripted call has waited for the last reply. */
   #stopMs(): number {
     const { job, stopMs } = this.#context;
     const endMs = Math.min(stopMs(), this.#endsAtMs);
     if (job.expectation !== 'scripted') return endMs;
     const left = this.#next - this.#chunks.length;
-    return left >= 0 && (left * job.chunkMs > LAST_REPLY_MS || this.#lines.isComplete) ? 0 : endMs;
+    return left * job.chunkMs > LAST_REPLY_MS ? 0 : endMs;
   }
 
   #send(nowMs: number): void {
@@ -210,8 +208,7 @@ export class DuplexCall implements Sender {
   // Down
 
   #onEnd(code: string | undefined): void {
-    const { stats, job } = this.#context;
-    const isEarly = !this.#isEnding;
+    const { stats } = this.#context;
     this.#isOver = true;
     this.#over.resolve();
     if (this.#status !== 200) {
@@ -220,9 +217,7 @@ export class DuplexCall implements Sender {
       if (this.#problem) stats.note(`${this.#callId} duplex: ${this.#problem.slice(0, 200)}`);
     } else if (code !== undefined) {
       stats.error(`duplex ${code}`);
-      if (isEarly) stats.count('callsLost');
-    } else if (isEarly && job.duplex.foreignPath === undefined && job.expectation !== 'scripted') {
-      void this.#askWhy();
+      if (!this.#isEnding) stats.count('callsLost');
     }
   }
 
@@ -255,46 +250,20 @@ export class DuplexCall implements Sender {
     else stats.error('duplex end timeout');
   }
 
-  // Beside the stream
-
-  /** The stream ended by itself: the call tells why. */
-  async #askWhy(): Promise<void> {
-    const lane = this.#lane();
-    const outcome = await ask('poll', () => lane.get(`/api/voice/stream/${this.#callId}/response?timeout=0`));
+  /** The summary of the call: how it ended, and what was said in it. */
+  async #askHow(): Promise<void> {
+    const { job, stats } = this.#context;
+    const { origin, headers, requestTimeoutMs: timeoutMs } = job;
+    const lane = new HttpLane({ origin, headers, timeoutMs, keepAlive: true });
+    stats.count('requests');
+    const outcome = await ask('end', () => lane.post(`/api/voice/session/${this.#callId}/end`));
     await lane.close();
-    this.#context.stats.count('requests');
-    if (outcome.type === 'answered')
-      noteEnd(this.#context, this.#callId, outcome.answer.endReason, outcome.answer.error);
-    else this.#context.stats.error(outcome.error);
-  }
-
-  /** What is said, in words, as it is said. */
-  async #readLines(): Promise<void> {
-    const { stats } = this.#context;
-    const lane = this.#lane();
-    let ack = -1;
-    for (let isOver = false; !isOver; ) {
-      const path = `/api/voice/stream/${this.#callId}/response?timeout=${LINES_TIMEOUT_MS}&ack=${ack}`;
-      stats.count('requests');
-      const outcome = await ask('poll', () => lane.get(path, LINES_TIMEOUT_MS));
-      if (outcome.type !== 'answered') {
-        stats.error(outcome.error);
-        isOver = this.#isOver || (outcome.type === 'refused' && outcome.status === 404);
-        await sleepMs(RETRY_PAUSE_MS);
-        continue;
-      }
-      const { transcript, seq = ack, hasMore, endReason, error } = outcome.answer;
-      if (transcript !== undefined) this.#lines.add(transcript);
-      ack = Math.max(ack, seq);
-      if (hasMore !== false) continue;
-      isOver = true;
-      noteEnd(this.#context, this.#callId, endReason, error);
+    if (outcome.type !== 'answered') {
+      stats.error(outcome.error);
+      return;
     }
-    await lane.close();
-  }
-
-  #lane(): HttpLane {
-    const { origin, headers, requestTimeoutMs: timeoutMs } = this.#context.job;
-    return new HttpLane({ origin, headers, timeoutMs, keepAlive: true });
+    const { transcript = [], endReason, error } = outcome.answer.summary ?? {};
+    for (const line of transcript) this.#lines.add(line);
+    noteEnd(this.#context, this.#callId, endReason, error);
   }
 }
