@@ -50,6 +50,16 @@ export function buildIfNeeded(): void {
   if (status !== 0) throw new Error('the gateway could not be built');
 }
 
+/** Starts a simulator from the last build, on a free port. @throws {Error} when it does not come up */
+export function startSimulator(args: readonly string[], onLine?: (line: string) => void): Promise<StartedProcess> {
+  return startProcess({
+    name: 'the simulator',
+    args: [join(root, 'dist/simulator/cli.js'), '--port', '0', '--log-level', 'info', ...args],
+    url: /"url":"(wss?:[^"]+)".*listening/,
+    onLine,
+  });
+}
+
 /** Starts simulator and gateway from the last build. @throws {Error} when one of them does not come up */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'voice-gateway-load-'));
@@ -61,17 +71,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     const tls = options.tls ? makeCertificate(folder) : undefined;
-    const simulator = await startProcess({
-      name: 'the simulator',
-      args: [
-        join(root, 'dist/simulator/cli.js'),
-        ...['--port', '0', '--mode', options.simulatorMode, '--log-level', 'info', '--delta', String(options.deltaMs)],
+    const { onSpeech } = options;
+    const simulator = await startSimulator(
+      [
+        ...['--mode', options.simulatorMode, '--delta', String(options.deltaMs)],
         ...(tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : []),
-        ...(options.onSpeech ? ['--log-speech'] : []),
+        ...(onSpeech ? ['--log-speech'] : []),
       ],
-      onLine: options.onSpeech && ((line) => tellSpeech(line, options.onSpeech!)),
-      url: /"url":"(wss?:[^"]+)".*listening/,
-    });
+      onSpeech && ((line) => tellSpeech(line, onSpeech)),
+    );
     started.push(simulator);
     const apiKey = randomUUID();
     const callerHash = { key: randomUUID(), tenantId: 'default' };

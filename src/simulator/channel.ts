@@ -1,9 +1,12 @@
 import type { WebSocket } from 'ws';
+import { betaNameOf } from './beta-dialect.ts';
 import { asPublished, type OutgoingEvent } from './events.ts';
 import type { IdSource } from './ids.ts';
 
 /** A client that has not read this much is cut off. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+const AUDIO_DELTA = 'response.output_audio.delta';
 
 /** How often `unknownEvents` strikes. */
 const SPRINKLE_EVERY = 4;
@@ -29,6 +32,8 @@ export class EventChannel {
   readonly #socket: WebSocket;
   readonly #ids: IdSource;
   readonly #listener: ChannelListener;
+  readonly #isBeta: boolean;
+  readonly #deltaType: string;
   #isStalled = false;
   #delayMs = 0;
   #sprinkles = false;
@@ -36,10 +41,13 @@ export class EventChannel {
   readonly #held: { dueMs: number; frame: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener) {
+  /** @param isBeta events have the names of the API's beta */
+  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener, isBeta: boolean) {
     this.#socket = socket;
     this.#ids = ids;
     this.#listener = listener;
+    this.#isBeta = isBeta;
+    this.#deltaType = isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
   }
 
   get isStalled(): boolean {
@@ -61,7 +69,9 @@ export class EventChannel {
 
   send(event: OutgoingEvent): void {
     if (!this.#canSend) return;
-    const { type, ...rest } = event;
+    const { type: name, ...rest } = event;
+    const type = this.#isBeta ? betaNameOf(name) : name;
+    if (type === undefined) return;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#sprinkles) this.#sprinkle(whole);
     this.#write(JSON.stringify(whole));
@@ -72,11 +82,11 @@ export class EventChannel {
   /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */
   sendAudio({ responseId, itemId, outputIndex }: DeltaAddress, base64: string): void {
     if (!this.#canSend) return;
-    const head = `{"type":"response.output_audio.delta","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
+    const head = `{"type":"${this.#deltaType}","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
     this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
     this.#listener.sent();
     if (this.#listener.wantsEvents()) {
-      this.#listener.event({ type: 'response.output_audio.delta', response_id: responseId, item_id: itemId });
+      this.#listener.event({ type: this.#deltaType, response_id: responseId, item_id: itemId });
     }
   }
 

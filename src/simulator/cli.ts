@@ -5,12 +5,13 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { monotonicNowMs } from '../clock.ts';
 import { FAULT_NAMES, faultsFromQuery, type QueriedFaults } from './faults.ts';
-import { RealtimeSimulator, type SimulatorMode, type SimulatorOptions } from './server.ts';
+import { RealtimeSimulator, type SimulatorDialect, type SimulatorMode, type SimulatorOptions } from './server.ts';
 
 interface CliOptions {
   host: string;
   port: number;
   mode: SimulatorMode;
+  dialect: SimulatorDialect;
   speedup: number;
   delta: number;
   responseDelay: number;
@@ -63,6 +64,11 @@ const program = new Command('simulator')
   .addOption(
     new Option('--mode <mode>', 'what to answer with').choices(['scripted', 'echo', 'loopback']).default('scripted'),
   )
+  .addOption(
+    new Option('--dialect <name>', "names of events: today's, or those of the API's beta")
+      .choices(['ga', 'beta'])
+      .default('ga'),
+  )
   .option('--speedup <factor>', 'replies are generated this much faster than they are spoken', positive, 6)
   .option('--delta <ms>', 'loopback: shortest audio of a delta; 0: one for each chunk', nonNegative, 0)
   .option('--response-delay <ms>', 'thinking time of a response', nonNegative, 150)
@@ -90,6 +96,7 @@ function simulatorOptions(cli: CliOptions): SimulatorOptions {
     host: cli.host,
     port: cli.port,
     mode: cli.mode,
+    dialect: cli.dialect,
     speedup: cli.speedup,
     loopbackDeltaMs: cli.delta,
     responseDelayMs: cli.responseDelay,

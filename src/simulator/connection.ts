@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
+import { fromBeta } from './beta-dialect.ts';
 import { EventChannel } from './channel.ts';
 import { ClientLog, type ReceivedEvent } from './client-log.ts';
 import { Conversation } from './conversation.ts';
@@ -67,11 +68,12 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#stats = stats;
     this.#faults = faults;
     this.#log = new ClientLog({ limit: LOG_LIMIT, captureAudio: options.captureAudio });
-    this.#channel = new EventChannel(socket, this.#ids, {
-      sent: (errorCode) => stats.sent(errorCode),
-      event: (event) => this.emit('serverEvent', event),
+    const listener = {
+      sent: (errorCode?: string | null) => stats.sent(errorCode),
+      event: (event: Record<string, unknown>) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
-    });
+    };
+    this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect === 'beta');
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
     this.#session = new Session(
@@ -188,7 +190,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#channel.send(event as unknown as OutgoingEvent);
   }
 
-  /** Refuses a client that speaks the beta's protocol: with an `error`, then close code 4000. Called by the server. */
+  /** Refuses a client that speaks the beta's protocol, where that is not what is spoken here: with an `error`, then close code 4000. Called by the server. */
   refuseBeta(): void {
     const code = 'beta_api_shape_disabled';
     const message = 'The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.';
@@ -209,7 +211,8 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
 
   #receive(data: RawData): void {
     this.#stats.received();
-    const event = parse(data.toString());
+    const parsed = parse(data.toString());
+    const event = parsed && this.#options.dialect === 'beta' ? fromBeta(parsed) : parsed;
     if (!event) {
       const message = 'We could not parse the JSON of your event. It must be an object with a type.';
       this.#channel.sendError({ code: 'invalid_json', message, param: null }, null);

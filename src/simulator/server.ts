@@ -13,7 +13,7 @@ import { type SimulatorStats, StatsKeeper } from './stats.ts';
 
 export type { SimulatorConnection } from './connection.ts';
 export type { BargeInVariant, FaultMoment, Faults } from './faults.ts';
-export type { SimulatorMode, SimulatorOptions } from './options.ts';
+export type { SimulatorDialect, SimulatorMode, SimulatorOptions } from './options.ts';
 export type { SimulatorStats } from './stats.ts';
 
 /** An event has at most 15 MiB of audio, which base64 makes a third larger. */
@@ -194,7 +194,8 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
         this.#stats.closed();
       });
       this.emit('connection', connection);
-      if (/realtime=v1/.test(String(request.headers['openai-beta'] ?? ''))) connection.refuseBeta();
+      const isBeta = /realtime=v1/.test(String(request.headers['openai-beta'] ?? ''));
+      if (isBeta && this.#options.dialect === 'ga') connection.refuseBeta();
       else connection.open();
     });
   }
