@@ -46,8 +46,6 @@ export interface Delivery {
   readonly answer: PollAnswer;
   written(): void;
   aborted(): void;
-  /** Set by whoever sends the answer: destroyed, to break it off, when the client asks anew before it has all of it. */
-  response?: { destroy(): unknown } | undefined;
 }
 
 /** Whether a client that waits for an answer has gone. Lighter than an `AbortSignal`, of which ten a second and call count. */

@@ -4,6 +4,7 @@ import type { BackendLog } from '../backend/log.ts';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import type { Config } from './config.ts';
+import { maskUrl } from './masked-url.ts';
 import { readTls } from './tls.ts';
 
 /** What a look at the configuration found. */
@@ -43,7 +44,8 @@ export async function checkConfig(config: Config): Promise<CheckResult> {
   });
   await look(() => (readTls(env) ? 'TLS: on' : 'TLS: off'));
   await look(() => checkWritable(env.DATA_DIR));
-  facts.push(`address: ${env.HOST}:${env.PORT}`, `upstream: ${config.upstreamUrl ?? 'the embedded simulator'}`);
+  const upstream = config.upstreamUrl === undefined ? 'the embedded simulator' : maskUrl(config.upstreamUrl);
+  facts.push(`address: ${env.HOST}:${env.PORT}`, `upstream: ${upstream}`);
   return { problems, facts };
 }
 

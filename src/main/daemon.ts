@@ -7,6 +7,7 @@ import { DirectoryLockedError } from '../backend/summaries/directory-lock.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
 import { summaryRecord } from '../call/record/summary-record.ts';
 import { buildApp, closeApp } from '../http/app.ts';
+import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
@@ -15,6 +16,7 @@ import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/emb
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { type Config, isLoopback } from './config.ts';
+import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { readTls } from './tls.ts';
 import { version } from './version.ts';
@@ -79,6 +81,10 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const tls = readTls(env);
     const probes = processProbes(() => gateway.poolQueueDepth);
     closers.push(() => probes.close());
+    const descriptors = new Descriptors({
+      sessionWorkers: config.sessionWorkers,
+      calls: () => gateway.health().sessions,
+    });
     const guard = new OverloadGuard({
       limits: {
         eventLoopMs: env.OVERLOAD_EVENT_LOOP_MS,
@@ -86,6 +92,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
         rssMb: env.OVERLOAD_RSS_MB ?? defaultRssLimitMb(),
       },
       probes: overrides.load ?? probes,
+      descriptors,
       onChange: (reason) => {
         if (reason) log.warn({ reason }, 'overloaded: new calls are refused');
         else log.info('no longer overloaded');
@@ -122,8 +129,10 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       onConcluded: (session, summary) => summaries.record(summaryRecord(session, summary)),
     });
     closers.push(() => gateway.close());
+    const connections = new Connections();
     const app = await buildApp({
       gateway,
+      connections,
       keys,
       logger: log,
       version,
@@ -138,6 +147,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
           }),
     });
     closers.push(() => closeApp(app));
+    const maxConnections = descriptors.maxConnections();
+    connections.limit = maxConnections;
     await listen(app, config);
     const url = urlOf(app, tls !== undefined);
     log.info(
@@ -148,6 +159,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
         sessionWorkers: config.sessionWorkers,
         capacity: capacityNote(config.sessionWorkers),
         audioThreads: config.audioThreads,
+        ...(Number.isFinite(maxConnections) ? { maxConnections } : {}),
         agents: profiles.localRefs,
       },
       config.upstream === 'simulator'

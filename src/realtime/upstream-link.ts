@@ -6,6 +6,7 @@ import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
 import { Attempts } from './attempts.ts';
 import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
+import type { RawEvent } from './incoming.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
 import { sessionLife } from './session-life.ts';
@@ -26,7 +27,7 @@ export interface UpstreamLinkOptions {
   readonly history: () => Promise<readonly ReplayItem[]>;
   /** Whether nobody speaks and nothing is being answered, so that moving goes unnoticed. */
   readonly isPause: () => boolean;
-  readonly onEvent: (event: { type: string }) => void;
+  readonly onEvent: (event: RawEvent) => void;
   readonly onLost: (error: UpstreamError) => void;
   /** A new connection knows the conversation. `replayed` is what it was told. */
   readonly onRestored: (info: Restored) => void;

@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws';
 import { betaNameOf } from './beta-dialect.ts';
+import { type EventMutation, EventMutator } from './event-mutations.ts';
 import { asPublished, type OutgoingEvent } from './events.ts';
 import type { IdSource } from './ids.ts';
 
@@ -15,9 +16,11 @@ const SPRINKLE_EVERY = 4;
 export interface ChannelListener {
   /** @param errorCode of an `error` event: its code or null */
   sent(errorCode?: string | null): void;
-  /** Gets each event as it is sent, if `wantsEvents`. Audio is left out of deltas. */
+  /** Gets each event before mutations change it, if `wantsEvents`. */
   event(event: Record<string, unknown>): void;
   wantsEvents(): boolean;
+  /** A mutation has found its event. */
+  mutated(mutation: EventMutation, event: Record<string, unknown>): void;
 }
 
 /** Where an audio delta belongs. */
@@ -34,6 +37,7 @@ export class EventChannel {
   readonly #listener: ChannelListener;
   readonly #isBeta: boolean;
   readonly #deltaType: string;
+  readonly #mutator: EventMutator;
   #isStalled = false;
   #delayMs = 0;
   #sprinkles = false;
@@ -48,6 +52,10 @@ export class EventChannel {
     this.#listener = listener;
     this.#isBeta = isBeta;
     this.#deltaType = isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
+    this.#mutator = new EventMutator({
+      put: (event) => this.#write(JSON.stringify(event)),
+      mutated: (mutation, event) => listener.mutated(mutation, event),
+    });
   }
 
   get isStalled(): boolean {
@@ -58,9 +66,10 @@ export class EventChannel {
     this.#isStalled = true;
   }
 
-  configure(faults: { eventDelayMs?: number; unknownEvents?: boolean }): void {
+  configure(faults: { eventDelayMs?: number; unknownEvents?: boolean; mutations?: readonly EventMutation[] }): void {
     this.#delayMs = faults.eventDelayMs ?? 0;
     this.#sprinkles = faults.unknownEvents ?? false;
+    this.#mutator.configure(faults.mutations);
   }
 
   get #canSend(): boolean {
@@ -74,7 +83,7 @@ export class EventChannel {
     if (type === undefined) return;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#sprinkles) this.#sprinkle(whole);
-    this.#write(JSON.stringify(whole));
+    this.#mutator.pass(whole);
     this.#listener.sent(event.type === 'error' ? (event.error.code ?? null) : undefined);
     if (this.#listener.wantsEvents()) this.#listener.event(whole);
   }
@@ -82,12 +91,25 @@ export class EventChannel {
   /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */
   sendAudio({ responseId, itemId, outputIndex }: DeltaAddress, base64: string): void {
     if (!this.#canSend) return;
-    const head = `{"type":"${this.#deltaType}","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
-    this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
-    this.#listener.sent();
-    if (this.#listener.wantsEvents()) {
-      this.#listener.event({ type: this.#deltaType, response_id: responseId, item_id: itemId });
+    const eventId = this.#ids.next('event');
+    const isWatched = this.#listener.wantsEvents();
+    const event = (this.#mutator.isActive || isWatched) && {
+      type: this.#deltaType,
+      event_id: eventId,
+      response_id: responseId,
+      item_id: itemId,
+      output_index: outputIndex,
+      content_index: 0,
+      delta: base64,
+    };
+    if (event && this.#mutator.isActive) {
+      this.#mutator.pass(event);
+    } else {
+      const head = `{"type":"${this.#deltaType}","event_id":"${eventId}","response_id":"${responseId}","item_id":"${itemId}"`;
+      this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
     }
+    this.#listener.sent();
+    if (event && isWatched) this.#listener.event(event);
   }
 
   /** An `error` event. */
@@ -117,6 +139,8 @@ export class EventChannel {
   }
 
   #write(frame: string): void {
+    // A mutation may send an event after the connection has gone.
+    if (!this.#canSend) return;
     if (this.#delayMs === 0 && this.#held.length === 0) {
       this.#put(frame);
       return;
@@ -143,12 +167,14 @@ export class EventChannel {
 
   /** Sends at once what is still held back, as before a close frame. */
   flush(): void {
+    this.#mutator.flush();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { frame } of this.#held.splice(0)) if (!this.#isStalled) this.#put(frame);
   }
 
   close(): void {
+    this.#mutator.close();
     clearTimeout(this.#timer);
     this.#held.length = 0;
   }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { monotonicNowMs } from '../clock.ts';
+import { FIELD_CHANGES } from './event-mutations.ts';
 import { FAULT_NAMES, faultsFromQuery, type QueriedFaults } from './faults.ts';
 import { RealtimeSimulator, type SimulatorDialect, type SimulatorMode, type SimulatorOptions } from './server.ts';
 
@@ -86,7 +87,16 @@ const program = new Command('simulator')
   )
   .option('--log-speech', "log when a caller begins to speak, with the time on the machine's monotonic clock", false)
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
-  .addHelpText('after', `\nFaults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}`);
+  .addHelpText(
+    'after',
+    `
+Faults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}
+
+mutate_event changes one event: the fault_nth (default 1) of type fault_event (default: of any type). fault_change is
+drop (the default), double, delay (past the next fault_events, default 3, or by fault_delay_ms), or, of the field
+fault_path, ${FIELD_CHANGES.join(', ')}:
+'mutate_event&fault_event=response.done&fault_change=null&fault_path=response.output'`,
+  );
 
 function simulatorOptions(cli: CliOptions): SimulatorOptions {
   if ((cli.tlsCert === undefined) !== (cli.tlsKey === undefined)) {

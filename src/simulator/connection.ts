@@ -2,11 +2,12 @@ import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
 import { fromBeta } from './beta-dialect.ts';
-import { EventChannel } from './channel.ts';
+import { type ChannelListener, EventChannel } from './channel.ts';
 import { ClientLog, type ReceivedEvent } from './client-log.ts';
 import { Conversation } from './conversation.ts';
 import type { Core } from './core.ts';
 import { Dialogue } from './dialogue.ts';
+import type { EventMutation } from './event-mutations.ts';
 import type { ClientEvent, OutgoingEvent } from './events.ts';
 import { FaultTrigger } from './fault-trigger.ts';
 import { FaultBudget, type Faults } from './faults.ts';
@@ -30,8 +31,10 @@ export interface ConnectionRequest {
 interface ConnectionEvents {
   /** A client event has arrived, before anything is done with it. Appends come without their audio. */
   clientEvent: [event: ClientEvent];
-  /** A server event was sent. Audio deltas come without their audio. */
+  /** A server event was sent; this is what it was before mutations changed it. */
   serverEvent: [event: Record<string, unknown>];
+  /** A mutation has found its event, which comes as it was before. */
+  mutated: [mutation: EventMutation, event: Record<string, unknown>];
   /** The socket has closed, whoever closed it. */
   close: [code: number, reason: string];
 }
@@ -68,10 +71,11 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#stats = stats;
     this.#faults = faults;
     this.#log = new ClientLog({ limit: LOG_LIMIT, captureAudio: options.captureAudio });
-    const listener = {
-      sent: (errorCode?: string | null) => stats.sent(errorCode),
-      event: (event: Record<string, unknown>) => this.emit('serverEvent', event),
+    const listener: ChannelListener = {
+      sent: (errorCode) => stats.sent(errorCode),
+      event: (event) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
+      mutated: (mutation, event) => this.emit('mutated', mutation, event),
     };
     this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect === 'beta');
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;

@@ -2,7 +2,7 @@ import type { RealtimeClientEvent, RealtimeServerEvent } from 'openai/resources/
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { isUnanswered, previousInReplay, replayEvents, toolOutput } from '../../src/realtime/replay.ts';
 import type { ResponseOverrides } from '../../src/realtime/response-scheduler.ts';
-import { dispatch, parseServerEvent, type ServerEventHandlers } from '../../src/realtime/server-events.ts';
+import { parseServerEvent } from '../../src/realtime/server-events.ts';
 import { interruptionUpdate, type RealtimeSettings, sessionUpdate } from '../../src/realtime/settings.ts';
 import { tokenUsage } from '../../src/realtime/usage.ts';
 import { validateEvent } from '../../src/simulator/event-schemas.ts';
@@ -154,16 +154,6 @@ describe('the events that come', () => {
     }
   });
 
-  it('go to the handler of their type, and to none that only objects have', () => {
-    const seen: string[] = [];
-    const handlers: ServerEventHandlers = { 'rate_limits.updated': () => seen.push('limits') };
-    expect(dispatch(handlers, { type: 'rate_limits.updated' })).toBe(true);
-    for (const type of ['toString', '__proto__', 'constructor', 'session.updated', 'unknown']) {
-      expect(dispatch(handlers, { type })).toBe(false);
-    }
-    expect(seen).toEqual(['limits']);
-  });
-
   it('are billed with zeros for what they leave out', () => {
     const zeros = { inputText: 0, inputAudio: 0, cachedText: 0, cachedAudio: 0, outputText: 0, outputAudio: 0 };
     expect(tokenUsage(null)).toBeUndefined();
@@ -178,5 +168,34 @@ describe('the events that come', () => {
         output_token_details: { text_tokens: 28, audio_tokens: 136 },
       }),
     ).toEqual({ inputText: 14, inputAudio: 27, cachedText: 4, cachedAudio: 5, outputText: 28, outputAudio: 136 });
+  });
+
+  it('are billed with zeros for what is no number of tokens', () => {
+    let unusable = 0;
+    const input = {
+      text_tokens: -1,
+      audio_tokens: 'x',
+      cached_tokens_details: { text_tokens: [], audio_tokens: 1e300 },
+    };
+    const usage = { input_token_details: input, output_token_details: { text_tokens: Number.NaN, audio_tokens: 7 } };
+    expect(tokenUsage(usage, () => unusable++)).toEqual({
+      inputText: 0,
+      inputAudio: 0,
+      cachedText: 0,
+      cachedAudio: 0,
+      outputText: 0,
+      outputAudio: 7,
+    });
+    expect(unusable).toBe(5);
+    for (const none of ['x', 7]) expect(tokenUsage(none, () => unusable++)).toBeUndefined();
+    expect(tokenUsage([], () => unusable++)).toMatchObject({ inputText: 0 });
+  });
+
+  it('count cached tokens without details, the text before the audio', () => {
+    const cached = (count: number) =>
+      tokenUsage({ input_token_details: { text_tokens: 100, audio_tokens: 50, cached_tokens: count } });
+    expect(cached(64)).toMatchObject({ inputText: 100, cachedText: 64, cachedAudio: 0 });
+    expect(cached(128)).toMatchObject({ cachedText: 100, cachedAudio: 28 });
+    expect(cached(1_000)).toMatchObject({ cachedText: 100, cachedAudio: 50 });
   });
 });

@@ -1,6 +1,7 @@
 import { monotonicNowMs } from '../../clock.ts';
 import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
+import type { CallGuard } from '../guard.ts';
 import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
 import { PollWait } from './poll-wait.ts';
 
@@ -14,7 +15,10 @@ export interface CallStanding {
 
 export interface DeliveriesOptions {
   readonly outbox: Outbox;
+  readonly guard: CallGuard;
   readonly standing: () => CallStanding;
+  /** A stream plays what is queued: answers carry nothing of it. */
+  readonly isStreamed: () => boolean;
   /** Told the audio of each answer when it is built. */
   readonly onAudio: (entries: readonly AudioEntry[]) => void;
   /** The client was told that nothing more comes. */
@@ -27,7 +31,6 @@ class OutboxDelivery implements Delivery {
   readonly batch: OutboxBatch;
   readonly kind: DeliveryKind;
   readonly isLast: boolean;
-  response: Delivery['response'];
   readonly #onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void;
 
   constructor(
@@ -41,7 +44,6 @@ class OutboxDelivery implements Delivery {
     this.batch = batch;
     this.kind = kind;
     this.isLast = isLast;
-    this.response = undefined;
     this.#onSettled = onSettled;
   }
 
@@ -60,8 +62,6 @@ export class Deliveries {
   readonly #waiting = new PollWait();
   /** Kinds of answers that have not yet told of the last interruption. */
   #untold = new Set<DeliveryKind>();
-  /** An answer with entries that is on its way to a client that does not acknowledge. */
-  #unwritten: OutboxDelivery | undefined;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
@@ -94,8 +94,8 @@ export class Deliveries {
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
-    const { outbox, standing, onAudio } = this.#options;
-    this.#cutOffUnwritten(ack);
+    const { outbox, guard, standing, isStreamed, onAudio } = this.#options;
+    if (isStreamed()) return this.#nothing(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
     if (audio.length > 0) onAudio(audio);
@@ -111,28 +111,28 @@ export class Deliveries {
       ...(isLast && endReason ? { endReason } : {}),
       ...(isLast && error ? { error } : {}),
     };
-    const delivery = new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
-    if (ack === undefined && batch.entries.length > 0) this.#unwritten = delivery;
-    return delivery;
+    return new OutboxDelivery(answer, batch, kind, isLast, (settled, isWritten) => {
+      guard.run(() => this.#onSettled(settled, isWritten));
+    });
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
   async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#waiting.supersede();
-    this.#cutOffUnwritten(query.ack);
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
     const endsAtMs = monotonicNowMs() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
-      const why = await this.#waiting.wait(endsAtMs - monotonicNowMs(), client);
-      if (why === 'timeout') break;
-      if (why !== 'woken') return this.#nothing(query.ack);
+      const leftMs = endsAtMs - monotonicNowMs();
+      const resendInMs = query.ack === undefined ? undefined : this.#options.outbox.resendInMs(query.ack);
+      const why = await this.#waiting.wait(Math.min(leftMs, resendInMs ?? leftMs), client);
+      if (why === 'timeout' && leftMs <= (resendInMs ?? leftMs)) break;
+      if (why === 'superseded' || why === 'gone') return this.#nothing(query.ack);
     }
     return this.now('poll', query);
   }
 
-  readonly #onSettled = (delivery: OutboxDelivery, isWritten: boolean): void => {
-    if (this.#unwritten === delivery) this.#unwritten = undefined;
+  #onSettled(delivery: OutboxDelivery, isWritten: boolean): void {
     if (isWritten) {
       delivery.batch.written();
       if (delivery.isLast) this.#options.onLastAnswer();
@@ -140,10 +140,11 @@ export class Deliveries {
       if (delivery.answer.interrupted) this.giveBackInterrupted(delivery.kind);
       delivery.batch.aborted();
     }
-  };
+  }
 
   #hasNews(ack: number | undefined): boolean {
-    const { outbox, standing } = this.#options;
+    const { outbox, standing, isStreamed } = this.#options;
+    if (isStreamed()) return false;
     return outbox.hasEntries(ack) || this.#untold.has('poll') || (outbox.isEmpty && standing().isOver);
   }
 
@@ -151,14 +152,6 @@ export class Deliveries {
     const { outbox } = this.#options;
     const answer = { seq: outbox.restingSeq(ack), generation: outbox.generation, hasMore: true };
     return { answer, written() {}, aborted() {} };
-  }
-
-  /**
-   * A client that asks anew before it has all of an answer has given that answer up. It cannot say how far it came, so
-   * the answer is broken off and all of it delivered again.
-   */
-  #cutOffUnwritten(ack: number | undefined): void {
-    if (ack === undefined) this.#unwritten?.response?.destroy();
   }
 }
 

@@ -1,4 +1,5 @@
 import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
+import { type Clock, monotonicNowMs } from '../../clock.ts';
 
 /** What FreeSWITCH is asked to do, once for each `id`, after playing everything before it. */
 export interface CallAction {
@@ -35,7 +36,7 @@ export type AudioEntry = Extract<OutboxEntry, { kind: 'audio' }>;
 export interface TakeOptions {
   /** Everything up to this `seq` arrived (−1: nothing yet). Absent: everything written before arrived. */
   readonly ack?: number | undefined;
-  /** Most milliseconds of audio in the answer; at least one frame is always taken. */
+  /** Most milliseconds of audio in the answer, 3 s unless it says otherwise; at least one frame is always taken. */
   readonly maxMs?: number | undefined;
 }
 
@@ -49,8 +50,19 @@ export interface OutboxBatch {
   aborted(): void;
 }
 
+/** Audio of one answer to a client that names no measure. */
+const DEFAULT_MAX_MS = 3_000;
+/**
+ * How long a written answer is given to be acknowledged: as long as its audio lasts, within these. A client that lost the
+ * answer has it again after that, before it has run dry for long.
+ */
+const MIN_RESEND_MS = 100;
+const MAX_RESEND_MS = 1_000;
+
 interface Slot {
   entry: OutboxEntry;
+  /** A client that acknowledges is not sent it again before this time, since its acknowledgement is under way. */
+  resendAtMs?: number;
   /** `converting`: it is there, but nobody can have it yet, nor what is behind it. */
   state: 'queued' | 'in_flight' | 'written' | 'converting';
 }
@@ -68,16 +80,18 @@ export class Outbox {
   #generation = 0;
   #queuedAudioMs = 0;
   #closed = false;
-  #onDelivered: (entry: OutboxEntry) => void;
-  #onChange: () => void;
+  readonly #onDelivered: (entry: OutboxEntry) => void;
+  readonly #onChange: () => void;
+  readonly #nowMs: Clock;
 
   /**
    * @param onDelivered called once an entry, in order of `seq`, when it is known to have arrived
    * @param onChange called when there may be something new to read
    */
-  constructor(onDelivered: (entry: OutboxEntry) => void, onChange: () => void) {
+  constructor(onDelivered: (entry: OutboxEntry) => void, onChange: () => void, nowMs: Clock = monotonicNowMs) {
     this.#onDelivered = onDelivered;
     this.#onChange = onChange;
+    this.#nowMs = nowMs;
   }
 
   get generation(): number {
@@ -104,9 +118,15 @@ export class Outbox {
 
   /** Whether a read with this `ack` would find an entry. */
   hasEntries(ack: number | undefined): boolean {
-    if (ack === undefined) return this.#slots.find((slot) => slot.state !== 'written')?.state === 'queued';
-    const last = this.#slots.at(-1);
-    return last !== undefined && last.entry.seq > ack;
+    return this.#first(ack) !== undefined;
+  }
+
+  /**
+   * Milliseconds until what was written, and is not acknowledged, may be sent again; undefined: nothing waits for that.
+   */
+  resendInMs(ack: number): number | undefined {
+    const slot = this.#slots.find(({ entry }) => entry.seq > ack);
+    return slot?.state === 'written' ? Math.max(0, slot.resendAtMs! - this.#nowMs()) : undefined;
   }
 
   /**
@@ -239,14 +259,14 @@ export class Outbox {
   }
 
   /** Acknowledges, then takes what one answer may carry: up to `maxMs` of audio, and nothing behind an action. */
-  take({ ack, maxMs = Number.POSITIVE_INFINITY }: TakeOptions): OutboxBatch {
+  take({ ack, maxMs = DEFAULT_MAX_MS }: TakeOptions): OutboxBatch {
     this.acknowledge(ack);
     const taken: Slot[] = [];
     let audioMs = 0;
-    for (const slot of this.#slots) {
+    const first = this.#first(ack);
+    for (const slot of first ? this.#slots.slice(this.#slots.indexOf(first)) : []) {
       const { entry } = slot;
-      // Without acknowledgements nothing may overtake an answer that is still being written, and may yet come back.
-      if (slot.state === 'converting' || (ack === undefined && slot.state === 'in_flight')) break;
+      if (slot.state === 'converting' || slot.state === 'in_flight') break;
       if (entry.kind === 'audio') {
         if (audioMs > 0 && audioMs + entry.frameMs > maxMs) break;
         audioMs += entry.frameMs;
@@ -259,17 +279,37 @@ export class Outbox {
     if (last) this.#sentSeq = Math.max(this.#sentSeq, last.entry.seq);
     return {
       entries: taken.map((slot) => slot.entry),
-      written: () => this.#markWritten(taken, ack !== undefined),
+      written: () => this.#markWritten(taken, ack !== undefined, audioMs),
       aborted: () => this.#giveBack(taken),
     };
   }
 
-  #markWritten(taken: Slot[], acknowledges: boolean): void {
-    for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'written';
+  /**
+   * The entry with which a read begins. What an answer under way carries may yet come back, so nothing overtakes it; what
+   * was written to a client that acknowledges is given time to be acknowledged, or its next requests, which it sent before
+   * it had the answer, would all carry it again.
+   */
+  #first(ack: number | undefined): Slot | undefined {
+    const slot =
+      ack === undefined
+        ? this.#slots.find(({ state }) => state !== 'written')
+        : this.#slots.find(({ entry }) => entry.seq > ack);
+    switch (slot?.state) {
+      case 'queued':
+        return slot;
+      case 'written':
+        return slot.resendAtMs! <= this.#nowMs() ? slot : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #markWritten(taken: Slot[], acknowledges: boolean, audioMs: number): void {
+    const resendAtMs = this.#nowMs() + Math.min(Math.max(audioMs, MIN_RESEND_MS), MAX_RESEND_MS);
+    for (const slot of taken) if (slot.state === 'in_flight') Object.assign(slot, { state: 'written', resendAtMs });
     // A client that acknowledges has them when it says so.
-    if (acknowledges) return;
-    this.acknowledge(undefined);
-    // What was held back behind them may go.
+    if (!acknowledges) this.acknowledge(undefined);
+    // What was held back behind them may go, or go again after a while.
     if (taken.length > 0 && this.#slots.length > 0) this.#onChange();
   }
 

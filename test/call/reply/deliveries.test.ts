@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CallGuard } from '../../../src/call/guard.ts';
 import { Deliveries } from '../../../src/call/reply/deliveries.ts';
 import { Outbox } from '../../../src/call/reply/outbox.ts';
 import type { Departure } from '../../../src/http/gateway.ts';
@@ -8,24 +9,35 @@ const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
 
 const present = (): Departure => ({ isGone: false, onGone: undefined });
 
+const failing = new CallGuard((error) => {
+  throw error;
+});
+
 function call() {
   const delivered: number[] = [];
   const handedOver: number[] = [];
   const standing: { isOver: boolean; endReason?: EndReason; error?: string } = { isOver: false };
   let lastAnswers = 0;
+  const nowMs = { value: 1000 };
+  const stream = { isOpen: false };
   const outbox: Outbox = new Outbox(
     ({ seq }) => delivered.push(seq),
     () => deliveries.wake(),
+    () => nowMs.value,
   );
   const deliveries: Deliveries = new Deliveries({
     outbox,
+    guard: failing,
     standing: () => standing,
+    isStreamed: () => stream.isOpen,
     onAudio: (entries) => handedOver.push(...entries.map(({ seq }) => seq)),
     onLastAnswer: () => {
       lastAnswers += 1;
     },
   });
   return {
+    nowMs,
+    stream,
     outbox,
     deliveries,
     delivered,
@@ -120,32 +132,77 @@ describe('Deliveries', () => {
     expect((await superseded).answer.seq).toBe(-1);
   });
 
-  it('breaks off an answer that a client without acknowledgements no longer waits for, and repeats it', async () => {
+  it('holds back what is behind an answer that is being written, for a client without acknowledgements', async () => {
+    const { say, poll, deliveries } = call();
+    say('AAAA');
+    const slow = await poll();
+    say('BBBB');
+    expect(deliveries.now('stream', {}).answer.audio).toBeUndefined();
+    const waiting = poll();
+    slow.written();
+    expect((await waiting).answer.audio).toBe('BBBB');
+  });
+
+  it('begins again with an answer whose connection is gone', async () => {
     const { say, poll } = call();
     say('AAAA');
     const slow = await poll();
-    let isCutOff = false;
-    slow.response = {
-      destroy() {
-        isCutOff = true;
-        queueMicrotask(() => slow.aborted());
-      },
-    };
-    const next = await poll();
-    expect(isCutOff).toBe(true);
-    expect(next.answer.audio).toBe('AAAA');
+    const waiting = poll();
+    slow.aborted();
+    expect((await waiting).answer.audio).toBe('AAAA');
   });
 
-  it('does not break off the answers of a client that acknowledges', async () => {
-    const { say, poll } = call();
-    say('AAAA');
+  it('sends nothing twice to requests that were under way before its answer was acknowledged', async () => {
+    const { say, poll, deliveries } = call();
+    say('AAAA', 'BBBB');
     const slow = await poll({ ack: -1 });
-    slow.response = {
-      destroy() {
-        throw new Error('not to be called');
-      },
-    };
-    expect((await poll({ ack: -1 })).answer.audio).toBe('AAAA');
+    expect(deliveries.now('stream', { ack: -1 }).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+    slow.written();
+    say('CCCC');
+    expect(deliveries.now('stream', { ack: -1 }).answer.audio).toBeUndefined();
+    expect(deliveries.now('stream', { ack: 1 }).answer.audio).toBe('CCCC');
+  });
+
+  it('sends again what is not acknowledged in time, from there on', async () => {
+    const { say, poll, nowMs } = call();
+    say('AAAA', 'BBBB');
+    (await poll({ ack: -1 })).written();
+    say('CCCC');
+    nowMs.value += 119;
+    expect((await poll({ ack: -1 }, 0)).answer.audio).toBeUndefined();
+    nowMs.value += 1;
+    expect((await poll({ ack: -1 }, 0)).answer.audio).toBe('AAAABBBBCCCC');
+  });
+
+  it('lets a poll wait for what may be sent again', async () => {
+    const { say, poll, nowMs } = call();
+    say('AAAA');
+    (await poll({ ack: -1 })).written();
+    const waiting = poll({ ack: -1 });
+    nowMs.value += 100;
+    expect((await waiting).answer.audio).toBe('AAAA');
+  });
+
+  it('carries three seconds of audio where the client names no measure', async () => {
+    const { say, poll } = call();
+    say(...Array.from({ length: 60 }, () => 'AAAA'));
+    expect((await poll()).answer.audio).toHaveLength(50 * 4);
+    const { say: sayToo, poll: pollToo } = call();
+    sayToo(...Array.from({ length: 60 }, () => 'AAAA'));
+    expect((await pollToo({ ack: -1 })).answer.audio).toHaveLength(50 * 4);
+    expect((await pollToo({ ack: -1, maxMs: 3_600 }, 0)).answer.audio).toBeUndefined();
+  });
+
+  it('carries nothing while a stream plays the call', async () => {
+    const { say, poll, deliveries, stream } = call();
+    say('AAAA');
+    stream.isOpen = true;
+    expect(deliveries.now('stream', {}).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+    expect((await poll({}, 5)).answer.audio).toBeUndefined();
+    const waiting = poll();
+    stream.isOpen = false;
+    deliveries.wake();
+    expect((await waiting).answer.audio).toBe('AAAA');
   });
 
   it('tells of an interruption once in each kind of answer, and completes a waiting poll with it', async () => {
@@ -197,10 +254,11 @@ describe('Deliveries', () => {
   });
 
   it('waits for an acknowledgement before it says that nothing more comes', async () => {
-    const { say, poll, standing } = call();
+    const { say, poll, standing, nowMs } = call();
     say('AAAA');
     standing.isOver = true;
     (await poll({ ack: -1 })).written();
+    nowMs.value += 1_000;
     expect((await poll({ ack: -1 })).answer).toMatchObject({ audio: 'AAAA', hasMore: true });
     expect((await poll({ ack: 0 })).answer).toEqual({ seq: 0, generation: 0, hasMore: false });
   });

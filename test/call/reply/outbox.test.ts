@@ -12,13 +12,18 @@ function outbox() {
     () => {
       changes += 1;
     },
+    () => nowMs,
   );
   let frames = 0;
+  let nowMs = 0;
   return {
     box,
     delivered,
     deliveredSeqs: () => delivered.map(({ seq }) => seq),
     changes: () => changes,
+    later(ms: number) {
+      nowMs += ms;
+    },
     /** Queues `count` frames of 60 ms. */
     speak(count: number, itemId = 'item') {
       box.pushAudio(
@@ -93,12 +98,14 @@ describe('Outbox', () => {
   });
 
   it('keeps what was written until it is acknowledged, and delivers the rest again', () => {
-    const { box, speak, deliveredSeqs } = outbox();
+    const { box, speak, deliveredSeqs, later } = outbox();
     speak(4);
     const first = box.take({ ack: -1 });
     first.written();
     expect(deliveredSeqs()).toEqual([]);
     expect(box.queuedAudioMs).toBe(240);
+    expect(box.hasEntries(-1)).toBe(false);
+    later(1_000);
     expect(box.hasEntries(-1)).toBe(true);
     expect(seqs(box.take({ ack: 1 }))).toEqual([2, 3]);
     expect(deliveredSeqs()).toEqual([0, 1]);
@@ -119,9 +126,10 @@ describe('Outbox', () => {
   });
 
   it('believes an acknowledgement of an answer older than the last', () => {
-    const { box, speak, deliveredSeqs } = outbox();
+    const { box, speak, deliveredSeqs, later } = outbox();
     speak(6);
     box.take({ ack: -1 }).written();
+    later(1_000);
     // Another request repeats the beginning only.
     expect(seqs(box.take({ ack: -1, maxMs: 120 }))).toEqual([0, 1]);
     box.acknowledge(5);
@@ -139,9 +147,15 @@ describe('Outbox', () => {
   it('caps the audio of an answer, but never below a frame', () => {
     const { box, speak } = outbox();
     speak(5);
-    expect(seqs(box.take({ ack: -1, maxMs: 1 }))).toEqual([0]);
-    expect(seqs(box.take({ ack: -1, maxMs: 179 }))).toEqual([0, 1]);
-    expect(seqs(box.take({ ack: -1, maxMs: 180 }))).toEqual([0, 1, 2]);
+    for (const [maxMs, expected] of [
+      [1, [0]],
+      [179, [0, 1]],
+      [180, [0, 1, 2]],
+    ] as const) {
+      const batch = box.take({ ack: -1, maxMs });
+      expect(seqs(batch)).toEqual(expected);
+      batch.aborted();
+    }
   });
 
   it('ends an answer at an action', () => {
@@ -156,7 +170,7 @@ describe('Outbox', () => {
   });
 
   it('discards unacknowledged audio at an interruption and keeps words and actions', () => {
-    const { box, speak, deliveredSeqs } = outbox();
+    const { box, speak, deliveredSeqs, later } = outbox();
     speak(2);
     box.pushTranscript('[AI]: Hello');
     box.pushAction(hangup);
@@ -167,6 +181,7 @@ describe('Outbox', () => {
     expect(box.generation).toBe(1);
     expect(box.queuedAudioMs).toBe(0);
     speak(1);
+    later(1_000);
     const next = box.take({ ack: -1 });
     expect(next.entries.map(({ seq, kind, generation }) => [seq, kind, generation])).toEqual([
       [2, 'transcript', 0],
@@ -192,8 +207,9 @@ describe('Outbox', () => {
     expect(box.interrupt(() => false)).toEqual([hangup]);
     expect(box.isEmpty).toBe(true);
     box.pushAction(hangup);
-    box.take({ ack: -1 });
+    const onItsWay = box.take({ ack: -1 });
     expect(box.interrupt(() => false)).toEqual([]);
+    onItsWay.aborted();
     expect(seqs(box.take({ ack: -1 }))).toEqual([1]);
   });
 
@@ -236,12 +252,13 @@ describe('Outbox', () => {
           do: fc.constant('read' as const),
           maxMs: fc.option(fc.integer({ min: 1, max: 400 }), { nil: undefined }),
           fate: fc.constantFrom('arrives', 'lost', 'aborted', 'late'),
+          afterMs: fc.constantFrom(0, 50, 1_000),
         }),
       },
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const { box, speak, deliveredSeqs } = outbox();
+        const { box, speak, deliveredSeqs, later } = outbox();
         const received: number[] = [];
         let pushed = 0;
         let ack = -1;
@@ -261,11 +278,14 @@ describe('Outbox', () => {
             box.pushTranscript('line');
             pushed += 1;
           } else {
+            later(next.afterMs);
             const asked = ack;
             const batch = read(next.maxMs);
             if (next.fate === 'aborted') batch.aborted();
-            else if (next.fate === 'late') late = batch;
-            else {
+            else if (next.fate === 'late') {
+              late?.aborted();
+              late = batch;
+            } else {
               batch.written();
               if (next.fate === 'arrives') arrive(batch, asked);
             }
@@ -275,7 +295,9 @@ describe('Outbox', () => {
             }
           }
         }
+        late?.aborted();
         for (;;) {
+          later(1_000);
           const asked = ack;
           const batch = read(undefined);
           batch.written();
@@ -306,7 +328,8 @@ describe('Outbox', () => {
         const { box, speak, deliveredSeqs } = outbox();
         const received: number[] = [];
         let pushed = 0;
-        for (const next of [...steps, { do: 'read' as const, maxMs: undefined, written: true }]) {
+        const last = Array.from({ length: 10 }, () => ({ do: 'read' as const, maxMs: undefined, written: true }));
+        for (const next of [...steps, ...last]) {
           if (next.do === 'speak') {
             speak(next.count);
             pushed += next.count;
