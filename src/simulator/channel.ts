@@ -1,10 +1,13 @@
 import type { WebSocket } from 'ws';
+import { betaNameOf } from './beta-dialect.ts';
 import { type EventMutation, EventMutator } from './event-mutations.ts';
 import { asPublished, type OutgoingEvent } from './events.ts';
 import type { IdSource } from './ids.ts';
 
 /** A client that has not read this much is cut off. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+const AUDIO_DELTA = 'response.output_audio.delta';
 
 /** How often `unknownEvents` strikes. */
 const SPRINKLE_EVERY = 4;
@@ -32,6 +35,8 @@ export class EventChannel {
   readonly #socket: WebSocket;
   readonly #ids: IdSource;
   readonly #listener: ChannelListener;
+  readonly #isBeta: boolean;
+  readonly #deltaType: string;
   readonly #mutator: EventMutator;
   #isStalled = false;
   #delayMs = 0;
@@ -40,10 +45,13 @@ export class EventChannel {
   readonly #held: { dueMs: number; frame: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener) {
+  /** @param isBeta events have the names of the API's beta */
+  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener, isBeta: boolean) {
     this.#socket = socket;
     this.#ids = ids;
     this.#listener = listener;
+    this.#isBeta = isBeta;
+    this.#deltaType = isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
     this.#mutator = new EventMutator({
       put: (event) => this.#write(JSON.stringify(event)),
       mutated: (mutation, event) => listener.mutated(mutation, event),
@@ -70,7 +78,9 @@ export class EventChannel {
 
   send(event: OutgoingEvent): void {
     if (!this.#canSend) return;
-    const { type, ...rest } = event;
+    const { type: name, ...rest } = event;
+    const type = this.#isBeta ? betaNameOf(name) : name;
+    if (type === undefined) return;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#sprinkles) this.#sprinkle(whole);
     this.#mutator.pass(whole);
@@ -84,7 +94,7 @@ export class EventChannel {
     const eventId = this.#ids.next('event');
     const isWatched = this.#listener.wantsEvents();
     const event = (this.#mutator.isActive || isWatched) && {
-      type: 'response.output_audio.delta',
+      type: this.#deltaType,
       event_id: eventId,
       response_id: responseId,
       item_id: itemId,
@@ -95,7 +105,7 @@ export class EventChannel {
     if (event && this.#mutator.isActive) {
       this.#mutator.pass(event);
     } else {
-      const head = `{"type":"response.output_audio.delta","event_id":"${eventId}","response_id":"${responseId}","item_id":"${itemId}"`;
+      const head = `{"type":"${this.#deltaType}","event_id":"${eventId}","response_id":"${responseId}","item_id":"${itemId}"`;
       this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
     }
     this.#listener.sent();

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
-import { EventChannel } from './channel.ts';
+import { fromBeta } from './beta-dialect.ts';
+import { type ChannelListener, EventChannel } from './channel.ts';
 import { ClientLog, type ReceivedEvent } from './client-log.ts';
 import { Conversation } from './conversation.ts';
 import type { Core } from './core.ts';
@@ -70,12 +71,13 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#stats = stats;
     this.#faults = faults;
     this.#log = new ClientLog({ limit: LOG_LIMIT, captureAudio: options.captureAudio });
-    this.#channel = new EventChannel(socket, this.#ids, {
+    const listener: ChannelListener = {
       sent: (errorCode) => stats.sent(errorCode),
       event: (event) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
       mutated: (mutation, event) => this.emit('mutated', mutation, event),
-    });
+    };
+    this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect === 'beta');
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
     this.#session = new Session(
@@ -192,7 +194,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#channel.send(event as unknown as OutgoingEvent);
   }
 
-  /** Refuses a client that speaks the beta's protocol: with an `error`, then close code 4000. Called by the server. */
+  /** Refuses a client that speaks the beta's protocol, where that is not what is spoken here: with an `error`, then close code 4000. Called by the server. */
   refuseBeta(): void {
     const code = 'beta_api_shape_disabled';
     const message = 'The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.';
@@ -213,7 +215,8 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
 
   #receive(data: RawData): void {
     this.#stats.received();
-    const event = parse(data.toString());
+    const parsed = parse(data.toString());
+    const event = parsed && this.#options.dialect === 'beta' ? fromBeta(parsed) : parsed;
     if (!event) {
       const message = 'We could not parse the JSON of your event. It must be an object with a type.';
       this.#channel.sendError({ code: 'invalid_json', message, param: null }, null);

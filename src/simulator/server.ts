@@ -14,7 +14,7 @@ import { type SimulatorStats, StatsKeeper } from './stats.ts';
 export type { ConnectionRequest, SimulatorConnection } from './connection.ts';
 export type { EventChange, EventMutation, FieldChange } from './event-mutations.ts';
 export type { BargeInVariant, FaultMoment, Faults } from './faults.ts';
-export type { SimulatorMode, SimulatorOptions } from './options.ts';
+export type { SimulatorDialect, SimulatorMode, SimulatorOptions } from './options.ts';
 export type { SimulatorStats } from './stats.ts';
 
 /** An event has at most 15 MiB of audio, which base64 makes a third larger. */
@@ -202,7 +202,8 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
         this.#stats.closed();
       });
       this.emit('connection', connection);
-      if (/realtime=v1/.test(String(request.headers['openai-beta'] ?? ''))) connection.refuseBeta();
+      const isBeta = /realtime=v1/.test(String(request.headers['openai-beta'] ?? ''));
+      if (isBeta && this.#options.dialect === 'ga') connection.refuseBeta();
       else connection.open();
     });
   }
