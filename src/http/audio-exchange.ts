@@ -3,6 +3,7 @@ import { type AudioFormat, bytesPerMs, codecOf } from '../audio/codec.ts';
 import type { AudioReceiver, DownStreamRequest } from '../call/duplex/down-stream.ts';
 import type { AudioSender, UpStreamRequest } from '../call/duplex/up-stream.ts';
 import type { CallSession } from './gateway.ts';
+import { markStreamed } from './streamed.ts';
 
 /** What came up on one connection. */
 export interface Received {
@@ -25,6 +26,7 @@ export class AudioExchange implements AudioReceiver, AudioSender {
 
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.#request = request;
+    markStreamed(request);
     this.#response = response;
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { isStreamed } from './streamed.ts';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -25,6 +26,9 @@ export class Connection {
   #quietTicks = 0;
   #stuckTicks = 0;
   #progress = '';
+  /** The last request that was begun: only its body can still be arriving. */
+  #latest: IncomingMessage | undefined;
+  #bodyTicks = 0;
 
   constructor(socket: Socket, handle: RequestHandler) {
     this.#socket = socket;
@@ -50,6 +54,11 @@ export class Connection {
     return this.#stuckTicks;
   }
 
+  /** Ticks that a body has been arriving, of which it is expected that it ends. */
+  get bodyTicks(): number {
+    return this.#bodyTicks;
+  }
+
   /** Takes a request on, or lets it wait. */
   take(request: IncomingMessage, response: ServerResponse): void {
     if (this.#socket.destroyed) return;
@@ -68,6 +77,9 @@ export class Connection {
     const progress = this.#socket.writableLength > 0 ? progressOf(this.#socket) : '';
     this.#stuckTicks = progress !== '' && progress === this.#progress ? this.#stuckTicks + 1 : 0;
     this.#progress = progress;
+    const latest = this.#latest;
+    const isArriving = latest && !latest.complete && this.#held.length === 0 && !isStreamed(latest);
+    this.#bodyTicks = isArriving ? this.#bodyTicks + 1 : 0;
   }
 
   close(): void {
@@ -90,6 +102,8 @@ export class Connection {
 
   #begin(request: IncomingMessage, response: ServerResponse): void {
     this.#answers.push(response);
+    this.#latest = request;
+    this.#bodyTicks = 0;
     response.on('close', () => this.#onAnswered(response));
     this.#handle(request, response);
   }

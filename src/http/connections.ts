@@ -22,7 +22,7 @@ export interface ServerSettings {
 
 /** Every connection of clients: how many there may be, and what each may hold. */
 export class Connections {
-  readonly #open = new Map<Socket, Connection>();
+  readonly #open = new Map<Socket, { readonly connection: Connection; readonly expire: () => void }>();
   readonly #servers = new Set<Server>();
   readonly #timer: NodeJS.Timeout;
   #limit = Number.POSITIVE_INFINITY;
@@ -56,7 +56,8 @@ export class Connections {
     const server = tls
       ? createHttpsServer({ ...connection, ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT_MS })
       : createHttpServer(connection);
-    server.requestTimeout = settings.requestTimeoutMs;
+    // Node's own knows no body that lasts as long as a call: bodies are timed here, heads by Node.
+    server.requestTimeout = 0;
     server.keepAliveTimeout = settings.keepAliveTimeoutMs;
     // A poll is a connection on which nothing happens for a minute.
     server.setTimeout(0);
@@ -66,10 +67,19 @@ export class Connections {
       socket.once('close', () => this.#openCount--);
     });
     server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-      this.#open.set(socket, new Connection(socket, handler));
+      const connection = new Connection(socket, handler);
+      const expire = () => {
+        if (connection.bodyTicks * TICK_MS < settings.requestTimeoutMs) return;
+        server.emit(
+          'clientError',
+          Object.assign(new Error('request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }),
+          socket,
+        );
+      };
+      this.#open.set(socket, { connection, expire });
       socket.once('close', () => this.#open.delete(socket));
     });
-    server.on('request', (request, response) => this.#open.get(request.socket)?.take(request, response));
+    server.on('request', (request, response) => this.#open.get(request.socket)?.connection.take(request, response));
     // An expectation that nobody knows is no reason to turn a call away, which is what Node would do.
     server.on('checkExpectation', (request, response) => server.emit('request', request, response));
     this.#servers.add(server);
@@ -80,8 +90,9 @@ export class Connections {
   /** Closes connections whose answers nobody reads, and idle ones where there are too many. Called once a second. */
   tick(): void {
     const isShort = this.#openCount >= this.#limit * SHORT;
-    for (const connection of this.#open.values()) {
+    for (const { connection, expire } of this.#open.values()) {
       connection.tick();
+      expire();
       const { stuckTicks, quietTicks } = connection;
       if (stuckTicks >= MAX_STUCK_TICKS || (isShort && quietTicks >= MAX_QUIET_TICKS_WHEN_SHORT)) connection.close();
     }

@@ -349,7 +349,7 @@ function wellFormed(text: string): string {
 
 /** Requests that no client library would send. */
 function brokenHttp(random: Random): Buffer {
-  const head = (line: string, ...lines: string[]) => `${[line, 'host: x', ...lines].join('\r\n')}\r\n\r\n`;
+  const head = (line: string, ...lines: string[]) => `${[line, 'host: localhost', ...lines].join('\r\n')}\r\n\r\n`;
   const path = '/api/voice/stream/fuzz-0';
   const text = random.pick([
     () => random.bytes(random.int(1, 400)).toString('latin1'),
@@ -379,7 +379,7 @@ function brokenHttp(random: Random): Buffer {
       '{}',
     () => head(`POST ${path} HTTP/1.1`, 'expect: something-else', 'content-length: 2'),
     () => head(`GET ${'/x'.repeat(random.int(1, 10_000))} HTTP/1.1`),
-    () => `GET /health HTTP/1.1\nhost: x\n\n`,
+    () => `GET /health HTTP/1.1\nhost: localhost\n\n`,
     () => `${head('GET /health HTTP/1.1')}${head('GET /ready HTTP/1.1')}${random.bytes(40).toString('latin1')}`,
     () =>
       head(random.pick(['GET /docs/json HTTP/1.1', `GET ${path}/response?timeout=0 HTTP/1.1`])).repeat(

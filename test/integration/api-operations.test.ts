@@ -249,7 +249,7 @@ describe('connections', () => {
         socket.on('close', () => resolve());
         socket.on('error', () => {});
         socket.write(
-          `POST /api/voice/stream/hasty HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+          `POST /api/voice/stream/hasty HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
           () => socket.destroy(),
         );
       });

@@ -59,14 +59,25 @@ const ROUTES: Record<string, (callId: string, headers: Headers) => Promise<Answe
     }),
   'GET response': (callId, headers) =>
     http('GET', `${gateway.url}/api/voice/stream/${callId}/response?timeout=0`, undefined, headers),
+  'POST duplex (up alone)': (callId, headers) =>
+    http('POST', `${gateway.url}/api/voice/stream/${callId}/duplex?down=0`, Buffer.alloc(160), {
+      ...headers,
+      'content-type': 'audio/pcmu',
+    }),
+  'GET audio': (callId, headers) => http('GET', `${gateway.url}/api/voice/stream/${callId}/audio`, undefined, headers),
   'GET session': (callId, headers) => http('GET', `${gateway.url}/api/voice/session/${callId}`, undefined, headers),
   'GET events': (callId, headers) =>
     http('GET', `${gateway.url}/api/voice/session/${callId}/events`, undefined, headers),
   'POST end': (callId, headers) => http('POST', `${gateway.url}/api/voice/session/${callId}/end`, undefined, headers),
+  'GET history': (_callId, headers) => http('GET', `${gateway.url}/api/voice/calls`, undefined, headers),
+  'GET history of a call': (callId, headers) =>
+    http('GET', `${gateway.url}/api/voice/calls/${callId}`, undefined, headers),
   'GET sessions': (_callId, headers) => http('GET', `${gateway.url}/api/voice/sessions`, undefined, headers),
 };
 /** Those of them that are about one call that exists. */
-const CALL_ROUTES = Object.keys(ROUTES).filter((name) => name !== 'POST create' && name !== 'GET sessions');
+const CALL_ROUTES = Object.keys(ROUTES).filter(
+  (name) => !['POST create', 'GET sessions', 'GET history', 'GET history of a call'].includes(name),
+);
 
 const WRONG: Record<string, { headers: Headers; status: number; code: string }> = {
   'no key': { headers: {}, status: 401, code: 'unauthorized' },
@@ -105,7 +116,7 @@ it('every route that asks for a key is tried here', async () => {
   const documented = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods)
       .filter(([, { security }]) => security?.length !== 0)
-      .map(([method]) => `${method.toUpperCase()} ${path.replace('{callId}', 'CALL')}`),
+      .map(([method]) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/, 'CALL')}`),
   );
   const tried = new Set<string>();
   const spy = createServer((request, response) => {

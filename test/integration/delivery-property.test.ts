@@ -144,7 +144,7 @@ function breakOff(request: Buffer, bytes: number): Promise<void> {
 }
 
 function requestText(method: string, path: string, body: Buffer, headers: Record<string, string>): Buffer {
-  const lines = Object.entries({ host: 'gateway', 'content-length': String(body.length), ...headers });
+  const lines = Object.entries({ host: 'localhost', 'content-length': String(body.length), ...headers });
   return Buffer.concat([
     Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`),
     body,

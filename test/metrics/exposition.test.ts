@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Status } from '../../src/bus/index.ts';
 import {
+  CUT_OFF_REASONS,
   DIRECTIONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
@@ -89,6 +90,10 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   tool_call_seconds: {},
   summaries_total: { outcome: SUMMARY_OUTCOMES },
   summaries_pending: {},
+  duplex_connections: { direction: ['up', 'down'] },
+  duplex_late_seconds: {},
+  duplex_underruns_total: {},
+  duplex_cut_off_total: { reason: CUT_OFF_REASONS },
   store_up: {},
   store_unwritten: {},
   store_failures_total: {},

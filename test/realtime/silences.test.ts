@@ -74,7 +74,7 @@ describe('a request for a response', () => {
       await host.until(isSpoken);
       const requests = upstream.of('response.create');
       expect(requests).toHaveLength(2);
-      expect(requests[1]!['response'].instructions).toContain('Greet.');
+      expect(JSON.stringify(requests[1]!['response'].input)).toContain('Greet.');
       answerFrom(2, meet);
       upstream.turn('u1');
       await host.until(() => host.all('assistant_text').length === 2);
@@ -110,7 +110,8 @@ describe('a response', () => {
     await host.until(() => host.all('response_done').some(({ responseId }) => responseId === 'r2'));
     expect(repairs()).toEqual(['response_lost']);
     expect(host.all('response_done')).toMatchObject([{ responseId: 'r1', status: 'lost', reason: 'silent' }, {}]);
-    expect(upstream.of('response.create')[0]!['response'].instructions).toContain('Go on from exactly there');
+    // The conversation is there, and is told that the answer broke off.
+    expect(JSON.stringify(upstream.of('conversation.item.create'))).toContain('You were cut off');
     // What was left of it is not heard beside the answer.
     const received = host.receivedMs.get('item_r1');
     upstream.speak('r1');
