@@ -1,29 +1,23 @@
 #!/usr/bin/env node
 /** `npm run bench`: what each part costs, as ratios of one run on one machine. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { Command, Option } from 'commander';
+import { checked } from '../loadtest/arguments.ts';
+import { parseCount, parseList } from '../loadtest/parse.ts';
+import type { Encoding } from '../src/audio/codec.ts';
 import { benchBus, busMarkdown } from './bus.ts';
 import { benchHops, hopsMarkdown } from './hops.ts';
 import { benchHttp, httpMarkdown } from './http.ts';
+import { benchPeer, PEER_TITLE } from './peer.ts';
 import { benchPool, poolMarkdown } from './pool.ts';
 import { benchResampler, resamplerMarkdown } from './resampler.ts';
+import { type Section, sectionOf, sectionText, withSection } from './support/page.ts';
 
 const PARTS = ['resampler', 'bus', 'pool', 'http', 'hops'] as const;
 type Part = (typeof PARTS)[number];
 
 const FILE = new URL('../docs/benchmarks.md', import.meta.url);
-
-const program = new Command('bench')
-  .description('Measures the parts of the gateway against each other and against what they are built on.')
-  .addOption(new Option('--only <part...>', 'these parts only').choices([...PARTS]))
-  .option('--write', 'write docs/benchmarks.md as well', false);
-
-interface Section {
-  readonly title: string;
-  readonly text: string;
-  readonly table: string;
-}
 
 async function sections(wanted: ReadonlySet<Part>): Promise<Section[]> {
   const found: Section[] = [];
@@ -82,13 +76,61 @@ function page(parts: readonly Section[]): string {
     `Made by \`npm run bench -- --write\` on ${new Date().toISOString().slice(0, 10)}: ${machine}.`,
     'Contenders take turns, a round of each; the figures are medians of the rounds. Compare ratios: times belong to this machine and hour.',
   ].join('\n');
-  return `${[head, ...parts.map(({ title, text, table }) => `## ${title}\n\n${text}\n\n${table}`)].join('\n\n')}\n`;
+  return `${[head, ...parts.map((part) => sectionText(part).trimEnd())].join('\n\n')}\n`;
 }
 
-const { only, write } = program.parse().opts<{ only?: Part[]; write: boolean }>();
-const text = page(await sections(new Set(only ?? PARTS)));
-process.stdout.write(text);
-if (write) {
+function writtenPage(): string {
+  return existsSync(FILE) ? readFileSync(FILE, 'utf8') : '';
+}
+
+function writePage(text: string): void {
   mkdirSync(new URL('.', FILE), { recursive: true });
   writeFileSync(FILE, text);
+}
+
+interface PeerCli {
+  avr: string;
+  calls: number[];
+  rounds: number;
+  seconds: number;
+  encoding: Encoding;
+  write: boolean;
+}
+
+const program = new Command('bench')
+  .description('Measures the parts of the gateway against each other and against what they are built on.')
+  .addOption(new Option('--only <part...>', 'these parts only').choices([...PARTS]))
+  .option('--write', 'write docs/benchmarks.md as well', false)
+  .action(async ({ only, write }: { only?: Part[]; write: boolean }) => {
+    const text = page(await sections(new Set(only ?? PARTS)));
+    process.stdout.write(text);
+    if (!write) return;
+    // A peer has to be fetched: what was measured beside it stays.
+    const peer = sectionOf(writtenPage(), PEER_TITLE);
+    writePage(peer === undefined ? text : `${text}\n${peer}`);
+  });
+
+const count = checked((text) => parseCount(text));
+program
+  .command('peer')
+  .description('Measures what a call costs us, and what it costs avr-sts-openai, in turns.')
+  .requiredOption('--avr <folder>', 'a checkout of avr-sts-openai with its dependencies installed')
+  .option('--calls <list>', 'calls at the same time', (text) => parseList(text, count), [50, 200])
+  .option('--rounds <number>', 'turns of each', count, 3)
+  .option('--seconds <number>', 'measured a turn', count, 30)
+  .addOption(
+    new Option('--encoding <name>', 'of our calls, at 8 kHz').choices(['pcmu', 'pcma', 'pcm16']).default('pcmu'),
+  )
+  .option('--write', `write the section "${PEER_TITLE}" of docs/benchmarks.md as well`, false)
+  .action(async ({ avr: avrDir, write, ...rest }: PeerCli) => {
+    const section = await benchPeer({ ...rest, avrDir, onTurn: (text) => process.stderr.write(`${text}\n`) });
+    process.stdout.write(sectionText(section));
+    if (write) writePage(withSection(writtenPage(), section));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
 }

@@ -10,7 +10,8 @@ import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { readWav, writeWav } from '../src/audio/wav.ts';
 import { startGatewayProcess } from './gateway-process.ts';
-import { Phone, type Summary } from './phone.ts';
+import { type DemoPhone, Phone, type Summary } from './phone.ts';
+import { StreamedPhone } from './streamed-phone.ts';
 
 const SAMPLE_RATE_HZ = 16_000;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -25,9 +26,10 @@ const playable = Object.keys(manifest.calls).filter((name) => manifest.calls[nam
 const options = new Command('demo')
   .description('Plays a recorded call through the gateway and its embedded simulator.')
   .option('--call <name>', `recording to play: ${playable.join(', ')}`, 'order-status-16k')
+  .option('--duplex', 'call with one streamed request instead of one for each chunk', false)
   .option('--out <folder>', 'where the WAV files go', 'demo-out')
   .parse()
-  .opts<{ call: string; out: string }>();
+  .opts<{ call: string; duplex: boolean; out: string }>();
 
 const recording = manifest.calls[options.call];
 if (!recording || !playable.includes(options.call)) {
@@ -69,7 +71,7 @@ async function call(): Promise<boolean> {
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     say(text);
   };
-  const phone = new Phone(gateway.url, `demo-${process.pid}`, {
+  const phone: DemoPhone = new (options.duplex ? StreamedPhone : Phone)(gateway.url, `demo-${process.pid}`, {
     onLine: (line, atMs) => show(`${seconds(atMs)}  ${line}`),
     onInterrupted: (atMs) => {
       show(`${seconds(atMs)}  (interrupted: what was still to be played is dropped)`);
@@ -102,9 +104,7 @@ async function call(): Promise<boolean> {
 
   say('\nLatencies');
   say(`  session ready after create          ${readyMs.toFixed(0)} ms`);
-  say(
-    `  a chunk's POST, median / worst      ${median(phone.postMs).toFixed(1)} / ${Math.max(...phone.postMs).toFixed(1)} ms`,
-  );
+  for (const line of phone.figures) say(`  ${line}`);
   for (const line of await gatewayLatencies()) say(`  ${line}`);
   say(`\nSummary\n${JSON.stringify(summary, null, 2).replace(/^/gm, '  ')}`);
   say(`\nWritten: ${files.caller}, ${files.agent}`);
@@ -135,8 +135,4 @@ function missingReplies({ transcript }: Summary): string[] {
   return recording!.expectReplies
     .map((id) => manifest.agentLines[id]!.text)
     .filter((text) => !said.includes(`[AI]: ${text.split(' ').slice(0, 2).join(' ')}`));
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

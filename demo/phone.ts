@@ -16,6 +16,20 @@ export interface Summary {
   readonly endReason: string;
 }
 
+/** A telephone that the demo can play a call with. */
+export interface DemoPhone {
+  /** What it measured, in lines for people. */
+  readonly figures: readonly string[];
+  /** @returns how long it took until the gateway was ready, in milliseconds */
+  create(fields: Readonly<Record<string, string>>): Promise<number>;
+  /**
+   * Plays a recording into the call, then stays until the agent ends it or `lingerMs` are over.
+   * @param onProgress told the milliseconds played
+   */
+  talk(samples: Int16Array, lingerMs: number, onProgress: (playedMs: number) => void): Promise<void>;
+  end(): Promise<Summary>;
+}
+
 const CHUNK_MS = 100;
 const SAMPLE_RATE_HZ = 16_000;
 
@@ -23,7 +37,7 @@ const SAMPLE_RATE_HZ = 16_000;
  * Calls the gateway as FreeSWITCH does: creates a session, sends 100 ms of audio ten times a second, and long-polls for
  * the reply at the same time.
  */
-export class Phone {
+export class Phone implements DemoPhone {
   readonly #base: string;
   readonly #callId: string;
   readonly #events: PhoneEvents;
@@ -34,7 +48,7 @@ export class Phone {
   #playsUntilMs = 0;
   #isOver = false;
   /** Round trip of each chunk's POST, in milliseconds. */
-  readonly postMs: number[] = [];
+  readonly #postMs: number[] = [];
 
   constructor(base: string, callId: string, events: PhoneEvents) {
     this.#base = base;
@@ -42,24 +56,25 @@ export class Phone {
     this.#events = events;
   }
 
+  get figures(): readonly string[] {
+    const middle = this.#postMs.toSorted((a, b) => a - b)[Math.floor(this.#postMs.length / 2)] ?? Number.NaN;
+    const worst = Math.max(...this.#postMs);
+    return [`a chunk's POST, median / worst      ${middle.toFixed(1)} / ${worst.toFixed(1)} ms`];
+  }
+
   /** Milliseconds since the call began. */
   get nowMs(): number {
     return performance.now() - this.#startedAtMs;
   }
 
-  /** @returns how long it took until the gateway was ready, in milliseconds */
-  async create(body: object): Promise<number> {
+  async create(fields: Readonly<Record<string, string>>): Promise<number> {
     this.#startedAtMs = performance.now();
-    await this.#json('POST', '/api/voice/session/create', { callId: this.#callId, ...body });
+    await this.#json('POST', '/api/voice/session/create', { callId: this.#callId, ...fields });
     const readyMs = this.nowMs;
     this.#startedAtMs = performance.now();
     return readyMs;
   }
 
-  /**
-   * Plays a recording into the call, then stays until the agent ends it or `lingerMs` are over.
-   * @param onProgress told the milliseconds played
-   */
   async talk(samples: Int16Array, lingerMs: number, onProgress: (playedMs: number) => void): Promise<void> {
     const polling = this.#poll();
     const chunkLength = (SAMPLE_RATE_HZ * CHUNK_MS) / 1000;
@@ -71,7 +86,7 @@ export class Phone {
       const audio = chunk.length === chunkLength ? chunk : padded(chunk, chunkLength);
       const sentAtMs = this.nowMs;
       await this.#json('POST', `/api/voice/stream/${this.#callId}`, { audio: base64Of(audio), chunkSeq: seq });
-      this.postMs.push(this.nowMs - sentAtMs);
+      this.#postMs.push(this.nowMs - sentAtMs);
       onProgress(Math.min(totalMs, (seq + 1) * CHUNK_MS));
     }
     await until(this.#startedAtMs + this.#playsUntilMs);

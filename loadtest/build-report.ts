@@ -145,6 +145,9 @@ function measuredOf(
     ...named('e2e', timings.e2e),
     ...named('stream', timings.stream),
     ...named('response', timings.response),
+    ...named('arrival', timings.arrival),
+    ...named('barge_in', timings.bargeIn),
+    ...named('barge_in_seen', timings.bargeInSeen),
     ...named('create', timings.create),
     ...named('setup', gateway.setup),
     ...named('turn', gateway.turn),
@@ -152,6 +155,8 @@ function measuredOf(
     error_rate: counters.requests === 0 ? undefined : (100 * errorCount) / counters.requests,
     gaps: counters.gaps,
     late_polls: counters.latePolls,
+    underruns: options.mode === 'duplex' ? counters.underruns : undefined,
+    closed_connections: options.mode === 'duplex' ? undefined : counters.closedConnections,
     lost_samples: isLoopback ? counters.lostSamples : undefined,
     repeated_samples: isLoopback ? counters.repeatedSamples : undefined,
     altered: isLoopback || expectation === 'echo' ? (counters.alteredSamples * 1000) / format.sampleRateHz : undefined,
@@ -173,8 +178,11 @@ function setupOf(options: LoadOptions): LoadReport['setup'] {
   return {
     calls: options.calls,
     mode: options.mode,
-    keepAlive: options.keepAlive,
-    body: options.body,
+    ...(options.mode === 'duplex'
+      ? { leadMs: options.duplex.leadMs, frameMs: options.duplex.frameMs, tickMs: options.duplex.tickMs }
+      : { keepAlive: options.keepAlive, body: options.body }),
+    ...(options.overlap === 'no' ? {} : { overlap: options.overlap }),
+    ...(options.acknowledges ? {} : { acknowledges: false }),
     chunkMs: options.chunkMs,
     rampPerSecond: options.rampPerSecond,
     durationSeconds: options.durationMs / 1000,

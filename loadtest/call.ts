@@ -1,51 +1,47 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { frameBytes } from '../src/audio/frames.ts';
 import { monotonicNowMs } from '../src/clock.ts';
-import type { SearchBudget } from './continuity.ts';
+import { AnswerOrder } from './answer-order.ts';
+import {
+  type CallContext,
+  DRAIN_MS,
+  firstChunkOf,
+  LAST_REPLY_MS,
+  noteEnd,
+  RETRY_PAUSE_MS,
+  sleepMs,
+  TOO_OLD_MS,
+} from './call-context.ts';
+import { CallRequests, type RequestingCall } from './call-requests.ts';
+import { HeardLines } from './heard-lines.ts';
 import { HttpLane, type LaneAnswer } from './http-lane.ts';
 import { Listener } from './listener.ts';
-import type { GeneratorJob } from './protocol.ts';
 import type { Recording } from './recording.ts';
-import { type Answer, ask, type Outcome, type RequestKind } from './requests.ts';
+import type { Answer } from './requests.ts';
 import { ChunkSchedule } from './schedule.ts';
-import { checkLines, type ExpectedLines } from './script-lines.ts';
-import type { Stats } from './stats.ts';
 
-/** A chunk that should have been sent this long ago is not sent any more, as FreeSWITCH would not. */
-const TOO_OLD_MS = 2_000;
 /** How much speech a caller wants to have at hand, as in the FreeSWITCH script. */
 const AHEAD_MS = 3_000;
-/** How long a call goes on for what is still to be heard of it. */
-const DRAIN_MS = 5_000;
-/** Scripted calls: how long the caller waits in silence for the last reply. */
-const LAST_REPLY_MS = 8_000;
+/** Overlapping requests that may be under way; what is due beyond them is not sent. */
+const MAX_UNDER_WAY = 50;
+const NOTHING = Buffer.alloc(0);
 /** An answerless poll may come this late after its timeout. */
 const POLL_SLACK_MS = 100;
-const RETRY_PAUSE_MS = 100;
-
-/** What all calls of a generator share. */
-export interface CallContext {
-  readonly job: GeneratorJob;
-  readonly stats: Stats;
-  readonly lookAheadMs: number;
-  readonly budget: SearchBudget;
-  readonly expectedLines: ReadonlyMap<string, ExpectedLines>;
-  /** When calls are to end; it may come closer. */
-  readonly stopMs: () => number;
-}
 
 /** One caller on the telephone: creates a session, plays a recording into it, hears what comes, and ends it. */
-export class Call {
+export class Call implements RequestingCall {
+  readonly callId: string;
   readonly #context: CallContext;
   readonly #recording: Recording;
   readonly #listener: Listener;
-  readonly #callId: string;
   readonly #phaseMs: number;
   readonly #lane: HttpLane;
   readonly #pollLane: HttpLane | undefined;
-  readonly #lines: string[] = [];
+  readonly #requests: CallRequests;
+  readonly #lines: HeardLines;
+  readonly #order: AnswerOrder;
+  readonly #underWay = new Set<Promise<void>>();
   readonly #firstChunk: number;
   #chunkSeq = 0;
-  #ack = -1;
   #generation = 0;
   #isOver = false;
   #isSilent = false;
@@ -54,20 +50,43 @@ export class Call {
   constructor(context: CallContext, recording: Recording, callId: string, index: number, phaseMs: number) {
     this.#context = context;
     this.#recording = recording;
-    this.#callId = callId;
+    this.callId = callId;
     this.#phaseMs = phaseMs;
     const { job } = context;
-    // Not all callers say the same at the same time; a script is read from its beginning.
-    this.#firstChunk = job.expectation === 'scripted' ? 0 : (index * 7919) % recording.chunks.length;
+    this.#firstChunk = firstChunkOf(job, index, recording.chunks.length);
     this.#listener = new Listener({ ...context, recording, firstChunk: this.#firstChunk });
+    this.#lines = new HeardLines(context, recording.name, callId);
+    this.#requests = new CallRequests(context, this);
+    this.#order = new AnswerOrder({
+      entryBytes: frameBytes(job.format),
+      isAudioOnly: job.expectation === 'loopback',
+    });
     const lane = {
       origin: job.origin,
       keepAlive: job.keepAlive,
       headers: job.headers,
       timeoutMs: job.requestTimeoutMs,
+      onClosed: () => context.stats.count('closedConnections'),
     };
-    this.#lane = new HttpLane(lane);
+    this.#lane = new HttpLane({ ...lane, overlap: job.overlap });
     this.#pollLane = job.mode === 'longpoll' ? new HttpLane(lane) : undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isPolledBeside(): boolean {
+    return this.#pollLane !== undefined;
+  }
+
+  chunkRefused(): void {
+    this.#listener.refused();
+  }
+
+  gone(): void {
+    this.#isOver = true;
+    this.#context.stats.count('callsLost');
   }
 
   /** The whole call. Returns whether it could be set up. */
@@ -81,12 +100,13 @@ export class Call {
       stats.activeCalls += 1;
       const polling = this.#pollLane ? this.#pollAll(this.#pollLane) : undefined;
       await this.#sendAll(new ChunkSchedule(startedAtMs + this.#phaseMs, job.chunkMs));
+      await Promise.all(this.#underWay);
       await this.#drain();
       const wasCut = monotonicNowMs() >= stopMs();
       await this.#end();
       await polling;
       this.#listener.finish();
-      this.#checkLines(wasCut);
+      this.#lines.check(wasCut);
       stats.activeCalls -= 1;
       stats.count('callsEnded');
       return true;
@@ -98,14 +118,14 @@ export class Call {
   async #create(): Promise<boolean> {
     const { job, stats } = this.#context;
     const body = {
-      callId: this.#callId,
+      callId: this.callId,
       callerNumber: '393297626144',
       encoding: job.format.encoding,
       sampleRate: job.format.sampleRateHz,
       ...(job.aiAgentRef === undefined ? {} : { aiAgentRef: job.aiAgentRef }),
     };
     const sentAtMs = monotonicNowMs();
-    const answer = await this.#ask('create', () =>
+    const answer = await this.#requests.ask('create', () =>
       this.#lane.post('/api/voice/session/create', Buffer.from(JSON.stringify(body))),
     );
     if (!answer) return false;
@@ -129,11 +149,22 @@ export class Call {
         this.#listener.notSent();
         schedule.advance();
         continue;
-      } else if (next > 0) stats.count('heldBack');
-      await this.#sendChunk(next, dueMs);
+      } else if (next > 0 && job.overlap === 'no') stats.count('heldBack');
       schedule.advance();
-      if (job.mode === 'poll1' && monotonicNowMs() > schedule.dueMs) stats.count('latePolls');
+      if (job.overlap === 'no') await this.#sendChunk(next, dueMs);
+      else this.#sendBeside(next, dueMs);
     }
+  }
+
+  /** Sends a chunk while others are under way. */
+  #sendBeside(number: number, dueMs: number): void {
+    if (this.#underWay.size >= MAX_UNDER_WAY) {
+      this.#context.stats.count('dropped');
+      this.#listener.notSent();
+      return;
+    }
+    const sending = this.#sendChunk(number, dueMs).finally(() => this.#underWay.delete(sending));
+    this.#underWay.add(sending);
   }
 
   /** When sending ends: with the run, after the call's length, or once a scripted call has nothing more to wait for. */
@@ -144,21 +175,26 @@ export class Call {
     const left = nextChunk - this.#recording.chunks.length;
     if (left < 0) return endMs;
     this.#isSilent = true;
-    return left * job.chunkMs > LAST_REPLY_MS || this.#hasHeardAll() ? 0 : endMs;
+    return left * job.chunkMs > LAST_REPLY_MS || this.#lines.isComplete ? 0 : endMs;
   }
 
   async #sendChunk(number: number, dueMs: number): Promise<void> {
     const { job, stats } = this.#context;
+    const ack = this.#order.seq;
     const post = this.#chunkRequest(number);
+    // Those that overlap have their numbers, whatever becomes of the ones before.
+    if (job.overlap !== 'no') this.#chunkSeq += 1;
     const sentAtMs = monotonicNowMs();
     this.#listener.sent(sentAtMs);
     stats.count('chunks');
-    const answer = await this.#askStream(post);
+    const { answer, isNumberUsed } = await this.#requests.askStream(post);
+    if (job.overlap === 'no' && isNumberUsed) this.#chunkSeq += 1;
     const nowMs = monotonicNowMs();
     stats.time('stream', nowMs - sentAtMs);
     stats.time('response', nowMs - dueMs);
+    if (job.mode === 'poll1' && nowMs > dueMs + job.chunkMs) stats.count('latePolls');
     if (!answer) return;
-    if (job.mode === 'poll1') this.#take(answer, nowMs);
+    if (job.mode === 'poll1') this.#take(answer, ack, nowMs);
     else if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
   }
 
@@ -167,7 +203,7 @@ export class Call {
     const { job } = this.#context;
     const { chunks, base64, silence } = this.#recording;
     const at = (this.#firstChunk + number) % chunks.length;
-    const path = `/api/voice/stream/${this.#callId}${job.mode === 'poll1' ? `?poll=1&${this.#deliveryQuery()}` : ''}`;
+    const path = `/api/voice/stream/${this.callId}${job.mode === 'poll1' ? `?poll=1&${this.#deliveryQuery()}` : ''}`;
     const chunkSeq = this.#chunkSeq;
     if (job.body === 'json') {
       const audio = this.#isSilent ? silence.base64 : base64[at]!;
@@ -187,9 +223,10 @@ export class Call {
   async #pollAll(lane: HttpLane): Promise<void> {
     const { job, stats } = this.#context;
     while (!this.#isOver) {
-      const path = `/api/voice/stream/${this.#callId}/response?timeout=${job.pollTimeoutMs}&${this.#deliveryQuery()}`;
+      const path = `/api/voice/stream/${this.callId}/response?timeout=${job.pollTimeoutMs}&${this.#deliveryQuery()}`;
+      const ack = this.#order.seq;
       const sentAtMs = monotonicNowMs();
-      const answer = await this.#ask('poll', () => lane.get(path, job.pollTimeoutMs));
+      const answer = await this.#requests.ask('poll', () => lane.get(path, job.pollTimeoutMs));
       if (!answer) {
         await sleepMs(RETRY_PAUSE_MS);
         continue;
@@ -200,7 +237,7 @@ export class Call {
         stats.time('pollOverrun', overrunMs);
         if (overrunMs > POLL_SLACK_MS) stats.count('latePolls');
       }
-      this.#take(answer, nowMs);
+      this.#take(answer, ack, nowMs);
     }
   }
 
@@ -208,14 +245,19 @@ export class Call {
     const nowMs = monotonicNowMs();
     const room = Math.max(60, Math.round(AHEAD_MS - this.#listener.playout.remainingMs(nowMs)));
     const playedMs = Math.round(this.#listener.playout.playedMs(nowMs));
-    return `ack=${this.#ack}&maxMs=${room}&generation=${this.#generation}&playedMs=${playedMs}`;
+    const ack = this.#context.job.acknowledges ? `ack=${this.#order.seq}&` : '';
+    return `${ack}maxMs=${room}&generation=${this.#generation}&playedMs=${playedMs}`;
   }
 
-  #take(answer: Answer, nowMs: number): void {
+  /** @param ack what the answer's request acknowledged */
+  #take(answer: Answer, ack: number, nowMs: number): void {
     if (answer.generation !== undefined) this.#noteGeneration(answer.generation);
-    if (answer.audio !== undefined) this.#listener.hear(Buffer.from(answer.audio, 'base64'), nowMs);
-    if (answer.transcript !== undefined) this.#lines.push(...answer.transcript.split('\n'));
-    if (answer.seq !== undefined) this.#ack = Math.max(this.#ack, answer.seq);
+    const audio = answer.audio === undefined ? NOTHING : Buffer.from(answer.audio, 'base64');
+    const seq = answer.seq ?? ack;
+    for (const part of this.#order.take(this.#context.job.acknowledges ? ack : undefined, seq, audio)) {
+      this.#listener.hear(part, nowMs);
+    }
+    if (answer.transcript !== undefined) this.#lines.add(answer.transcript);
     if (answer.hasMore === false) this.#over(answer.endReason, answer.error);
   }
 
@@ -228,11 +270,7 @@ export class Call {
 
   #over(endReason: string | undefined, error: string | undefined): void {
     this.#isOver = true;
-    if (endReason === undefined || ['completed', 'agent_hangup', 'transferred'].includes(endReason)) return;
-    const { stats } = this.#context;
-    stats.count('callsLost');
-    stats.error(`call ${endReason}`);
-    stats.note(`${this.#callId} was ended by the gateway: ${endReason}${error ? ` (${error})` : ''}`);
+    noteEnd(this.#context, this.callId, endReason, error);
   }
 
   /** Waits for what was sent and has not been heard; the gateway's silence pushes it out. */
@@ -246,93 +284,17 @@ export class Call {
         await sleepMs(20);
         continue;
       }
-      const path = `/api/voice/stream/${this.#callId}/response?timeout=300&${this.#deliveryQuery()}`;
-      const answer = await this.#ask('poll', () => this.#lane.get(path, 300));
-      if (answer) this.#take(answer, monotonicNowMs());
+      const path = `/api/voice/stream/${this.callId}/response?timeout=300&${this.#deliveryQuery()}`;
+      const ack = this.#order.seq;
+      const answer = await this.#requests.ask('poll', () => this.#lane.get(path, 300));
+      if (answer) this.#take(answer, ack, monotonicNowMs());
     }
   }
 
   async #end(): Promise<void> {
     const sentAtMs = monotonicNowMs();
-    const answer = await this.#ask('end', () => this.#lane.post(`/api/voice/session/${this.#callId}/end`));
+    const answer = await this.#requests.ask('end', () => this.#lane.post(`/api/voice/session/${this.callId}/end`));
     if (answer) this.#context.stats.time('end', monotonicNowMs() - sentAtMs);
     this.#isOver = true;
   }
-
-  // What was said
-
-  #hasHeardAll(): boolean {
-    const { expectedLines } = this.#context;
-    const expected = expectedLines.get(this.#recording.name);
-    return expected !== undefined && checkLines(this.#lines, expected, []).missing.length === 0;
-  }
-
-  #checkLines(wasCut: boolean): void {
-    const { expectedLines, stats, job } = this.#context;
-    const expected = expectedLines.get(this.#recording.name);
-    if (job.expectation !== 'scripted' || !expected) return;
-    const { missing, foreign, unknown } = checkLines(this.#lines, expected, expectedLines.values());
-    stats.count('linesChecked', this.#lines.length);
-    stats.count('foreignLines', foreign.length);
-    stats.count('unknownLines', unknown.length);
-    for (const line of [...foreign, ...unknown])
-      stats.note(`${this.#callId} (${this.#recording.name}) heard "${line}"`);
-    if (wasCut) return;
-    stats.count('missingLines', missing.length);
-    for (const line of missing) stats.note(`${this.#callId} (${this.#recording.name}) never heard "${line}"`);
-  }
-
-  // Requests
-
-  /** Sends a request; what fails is counted. Returns undefined when there is nothing to go on with. */
-  async #ask(kind: RequestKind, request: () => Promise<LaneAnswer>): Promise<Answer | undefined> {
-    this.#context.stats.count('requests');
-    const outcome = await ask(kind, request);
-    if (outcome.type === 'answered') return outcome.answer;
-    if (outcome.type === 'unanswered') this.#context.stats.error(outcome.error);
-    else await this.#onRefused(kind, outcome);
-    return undefined;
-  }
-
-  /** Sends a chunk; its number makes it safe to send again what may have arrived. */
-  async #askStream(request: () => Promise<LaneAnswer>): Promise<Answer | undefined> {
-    const { stats } = this.#context;
-    for (let attempt = 0; attempt < 2; attempt++) {
-      stats.count('requests');
-      const outcome = await ask('stream', request);
-      // A 503 leaves the number free; anything else has used it, or may have.
-      if (outcome.type !== 'refused' || outcome.status !== 503) {
-        if (outcome.type !== 'unanswered' || attempt > 0) this.#chunkSeq += 1;
-      }
-      if (outcome.type === 'answered') return outcome.answer;
-      if (outcome.type === 'refused') {
-        await this.#onRefused('stream', outcome);
-        return undefined;
-      }
-      stats.error(outcome.error);
-    }
-    return undefined;
-  }
-
-  async #onRefused(kind: RequestKind, { status, error, why }: Extract<Outcome, { type: 'refused' }>): Promise<void> {
-    const { stats } = this.#context;
-    const isUnknown = status === 404 && kind !== 'create';
-    // The agent hung up while a chunk was under way; the poll beside it is just being told.
-    if (isUnknown && this.#pollLane && !this.#isOver) await sleepMs(RETRY_PAUSE_MS);
-    if (isUnknown && this.#isOver) return;
-    stats.error(error);
-    if (why) stats.note(`${this.#callId} ${kind}: ${why}`);
-    if (kind === 'stream') {
-      stats.count('refused');
-      this.#listener.refused();
-    }
-    if (!isUnknown) return;
-    this.#isOver = true;
-    stats.count('callsLost');
-  }
-}
-
-/** Timers have whole milliseconds: rounded up, so that nothing is early. */
-function sleepMs(ms: number): Promise<void> {
-  return sleep(Math.ceil(ms));
 }

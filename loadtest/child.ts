@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Finds the URL in the line of the log that has it. */
   readonly url: RegExp;
+  /** Told each line it prints. */
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 const running = new Set<ChildProcess>();
@@ -41,7 +43,13 @@ process.on('exit', () => {
  * Starts a Node process in a group of its own, so that Ctrl-C reaches only us, and waits for the line with its URL.
  * @throws {Error} with what it printed, when it ends before or says nothing for half a minute
  */
-export async function startProcess({ name, args, env, url: pattern }: StartOptions): Promise<StartedProcess> {
+export async function startProcess({
+  name,
+  args,
+  env,
+  url: pattern,
+  onLine: tell,
+}: StartOptions): Promise<StartedProcess> {
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -51,6 +59,7 @@ export async function startProcess({ name, args, env, url: pattern }: StartOptio
   const lines: string[] = [];
   const { promise: listening, resolve } = Promise.withResolvers<string>();
   const onLine = (line: string) => {
+    tell?.(line);
     lines.push(line);
     if (lines.length > KEPT_LINES) lines.shift();
     const found = pattern.exec(line)?.[1];

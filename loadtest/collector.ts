@@ -13,9 +13,10 @@ interface OpenSecond {
   readonly stream: LatencyHistogram;
   readonly e2e: LatencyHistogram;
   readonly lateness: LatencyHistogram;
+  readonly arrival: LatencyHistogram;
   readonly reports: Map<number, GeneratorReport>;
   readonly errorsByCode: Record<string, number>;
-  counts: { errors: number; gaps: number; latePolls: number; requests: number };
+  counts: { errors: number; gaps: number; latePolls: number; underruns: number; requests: number };
   gateway: Pick<ReportSecond, 'gatewayCpu' | 'gatewayRssMb' | 'loopP99' | 'loopMean'>;
 }
 
@@ -94,7 +95,7 @@ export class Collector {
       if (!snapshot) continue;
       this.#whole[timing].merge(snapshot);
       if (isSteady) this.#steady[timing].merge(snapshot);
-      if (row && (timing === 'stream' || timing === 'e2e' || timing === 'lateness')) row[timing].merge(snapshot);
+      if (row && isCharted(timing)) row[timing].merge(snapshot);
     }
     for (const counter of COUNTERS) this.counters[counter] += counters[counter] ?? 0;
     let failed = 0;
@@ -107,6 +108,7 @@ export class Collector {
       row.counts.errors += failed;
       row.counts.gaps += counters.gaps ?? 0;
       row.counts.latePolls += counters.latePolls ?? 0;
+      row.counts.underruns += counters.underruns ?? 0;
       row.counts.requests += counters.requests ?? 0;
     }
     for (const note of notes) {
@@ -164,21 +166,26 @@ export class Collector {
   }
 }
 
+function isCharted(timing: Timing): timing is 'stream' | 'e2e' | 'lateness' | 'arrival' {
+  return timing === 'stream' || timing === 'e2e' || timing === 'lateness' || timing === 'arrival';
+}
+
 function newSecond(): OpenSecond {
   return {
     stream: new LatencyHistogram(),
     e2e: new LatencyHistogram(),
     lateness: new LatencyHistogram(),
+    arrival: new LatencyHistogram(),
     reports: new Map(),
     errorsByCode: {},
-    counts: { errors: 0, gaps: 0, latePolls: 0, requests: 0 },
+    counts: { errors: 0, gaps: 0, latePolls: 0, underruns: 0, requests: 0 },
     gateway: { gatewayCpu: null, gatewayRssMb: null, loopP99: null, loopMean: null },
   };
 }
 
 function closed(
   second: number,
-  { stream, e2e, lateness, reports, errorsByCode, counts, gateway }: OpenSecond,
+  { stream, e2e, lateness, arrival, reports, errorsByCode, counts, gateway }: OpenSecond,
 ): ReportSecond {
   let calls = 0;
   let rssBytes = 0;
@@ -196,6 +203,8 @@ function closed(
     e2eP50: quantile(e2e, 0.5),
     e2eP99: quantile(e2e, 0.99),
     latenessP99: quantile(lateness, 0.99),
+    arrivalP50: quantile(arrival, 0.5),
+    arrivalP99: quantile(arrival, 0.99),
     ...counts,
     errorsByCode,
     ...gateway,

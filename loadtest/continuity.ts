@@ -88,6 +88,11 @@ export class ContinuityChecker {
     this.#onJump = onJump;
   }
 
+  /** Place in the loop of what is pushed next; undefined: not known yet. */
+  get expectedAt(): number | undefined {
+    return this.#at === undefined ? undefined : this.#at + this.#odd.length * this.#window;
+  }
+
   /**
    * Audio follows that has nothing to do with what came before: its place is looked for. The last window before may be
    * filled up with silence, and is not held against anybody.
@@ -111,7 +116,7 @@ export class ContinuityChecker {
 
   #take(window: Int16Array): void {
     if (this.#at !== undefined) {
-      const at = this.#at + this.#odd.length * this.#window;
+      const at = this.expectedAt!;
       const shift = this.#slightShift(window, at);
       const fit = this.#fitAt(window, at + shift);
       if (fit !== undefined) {

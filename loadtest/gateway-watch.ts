@@ -102,6 +102,16 @@ function loopDelayMs(name: string, scrape: Scrape): number {
   return Math.max(0, sumOf(name, scrape) * 1000 - LOOP_SAMPLER_MS);
 }
 
+/** Resident memory of a process of this machine; undefined where there is no `/proc`. */
+export function processRssBytes(pid: number): number | undefined {
+  try {
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
 const CLOCK_TICKS_A_SECOND = 100;
 
 /** CPU seconds a process of this machine has spent; undefined where there is no `/proc`. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { FromGenerator, GeneratorJob, GeneratorReport, ToGenerator } from './protocol.ts';
+import type { FromGenerator, GeneratorJob, GeneratorReport, SpeechMark, ToGenerator } from './protocol.ts';
 
 const GENERATOR_FILE = fileURLToPath(new URL('./generator.ts', import.meta.url));
 
@@ -39,6 +39,10 @@ export class GeneratorProcess {
     this.#onReport = onReport;
     this.#send({ type: 'go', startMs, stopMs });
     return this.#done.promise;
+  }
+
+  speechStarted(mark: SpeechMark): void {
+    this.#send({ type: 'speech', mark });
   }
 
   stop(): void {

@@ -1,12 +1,15 @@
 /** A process that plays calls. Started by the load tester, which tells it what to do over IPC. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicNowMs } from '../src/clock.ts';
-import { Call, type CallContext } from './call.ts';
+import { Call } from './call.ts';
+import type { CallContext } from './call-context.ts';
 import { SearchBudget } from './continuity.ts';
-import type { FromGenerator, GeneratorJob, ToGenerator } from './protocol.ts';
+import { DuplexCall } from './duplex-call.ts';
+import type { FromGenerator, GeneratorJob, SpeechMark, ToGenerator } from './protocol.ts';
 import { loadRecording, lookAheadMs, type Recording } from './recording.ts';
 import { callStartMs, phaseMs } from './schedule.ts';
 import { expectedLines } from './script-lines.ts';
+import { SendClock } from './send-clock.ts';
 import { Stats } from './stats.ts';
 
 /** A call that could not be set up is tried again after this. */
@@ -24,10 +27,14 @@ class Generator {
   readonly #recordings: readonly Recording[];
   readonly #stats = new Stats();
   readonly #stopped = new AbortController();
+  readonly #clock: SendClock;
+  /** Streamed calls, by who calls. */
+  readonly #callers = new Map<string, DuplexCall>();
   #stopMs = Number.POSITIVE_INFINITY;
 
   constructor(job: GeneratorJob) {
     this.#job = job;
+    this.#clock = new SendClock(job.chunkMs);
     this.#recordings = job.wavFiles.map((file) => loadRecording(file, job.format, job.chunkMs));
   }
 
@@ -55,13 +62,24 @@ class Generator {
     this.#stopped.abort();
   }
 
+  /** The upstream heard a caller begin to speak; perhaps one of another process. */
+  speechStarted({ caller, atMs }: SpeechMark): void {
+    this.#callers.get(caller)?.speechStarted(atMs);
+  }
+
   /** One line of the switch: one call after the other. */
   async #keepCalling(context: CallContext, index: number, startMs: number): Promise<void> {
     const { rampPerSecond, chunkMs, callIdPrefix } = this.#job;
     await this.#sleepUntil(callStartMs(startMs, index, rampPerSecond));
     for (let round = 0; monotonicNowMs() < this.#stopMs; round++) {
       const recording = this.#recordings[(index + round) % this.#recordings.length]!;
-      const call = new Call(context, recording, `${callIdPrefix}-${index}-${round}`, index, phaseMs(index, chunkMs));
+      const callId = `${callIdPrefix}-${index}-${round}`;
+      const phase = phaseMs(index, chunkMs);
+      const call =
+        this.#job.mode === 'duplex'
+          ? new DuplexCall(context, recording, this.#clock, callId, index, phase)
+          : new Call(context, recording, callId, index, phase);
+      if (call instanceof DuplexCall && call.caller !== undefined) this.#callers.set(call.caller, call);
       if (!(await call.run())) await this.#sleepUntil(monotonicNowMs() + RETRY_MS);
     }
   }
@@ -103,6 +121,9 @@ async function onMessage(message: ToGenerator): Promise<void> {
     case 'go':
       await generator!.run(message.startMs, message.stopMs);
       process.send?.({ type: 'done' } satisfies FromGenerator, () => process.disconnect?.());
+      break;
+    case 'speech':
+      generator?.speechStarted(message.mark);
       break;
     case 'stop':
       generator?.stop();

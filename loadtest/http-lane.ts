@@ -1,4 +1,8 @@
-import { Client } from 'undici';
+import { Client, Pool } from 'undici';
+import type { Overlap } from './protocol.ts';
+
+/** Connections of a lane whose requests overlap, and requests on one that is pipelined. */
+const MAX_BESIDE = 16;
 
 /** An answer, read whole. */
 export interface LaneAnswer {
@@ -22,25 +26,36 @@ export interface LaneOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Longest wait for an answer beyond what the request itself asks to wait. */
   readonly timeoutMs: number;
+  /** Requests do not wait for each other; default: they do. */
+  readonly overlap?: Overlap;
+  /** A connection that was to be kept is gone. */
+  readonly onClosed?: () => void;
 }
 
 /**
- * One connection that carries one request at a time: a call has one for its chunks and one for its polls. Works on
+ * One connection that carries one request at a time, or what overlapping requests need: a call has a lane for its chunks and one for its polls. Works on
  * undici's dispatcher, below its streams and promises, because what the generator spends a request is what it cannot
  * spend on more calls.
  */
 export class HttpLane {
-  readonly #client: Client;
+  readonly #client: Client | Pool;
+  #isClosing = false;
   readonly #options: LaneOptions;
   readonly #postHeaders: string[];
   readonly #getHeaders: string[];
 
   constructor(options: LaneOptions) {
     this.#options = options;
-    this.#client = new Client(options.origin, {
-      pipelining: options.keepAlive ? 1 : 0,
-      keepAliveTimeout: 60_000,
-      connectTimeout: options.timeoutMs,
+    const { origin, overlap = 'no', keepAlive, timeoutMs } = options;
+    const connection = { keepAliveTimeout: 60_000, connectTimeout: timeoutMs };
+    const pipelining = !keepAlive ? 0 : overlap === 'pipelined' ? MAX_BESIDE : 1;
+    this.#client =
+      overlap === 'connections'
+        ? new Pool(origin, { ...connection, pipelining, connections: MAX_BESIDE })
+        : new Client(origin, { ...connection, pipelining });
+    this.#client.on('disconnect', (_origin, _targets, error: Error & { code?: string }) => {
+      // Those that nobody used for long are closed on this side.
+      if (keepAlive && !this.#isClosing && error.code !== 'UND_ERR_INFO') options.onClosed?.();
     });
     this.#getHeaders = Object.entries(options.headers).flat();
     this.#postHeaders = [...this.#getHeaders, 'content-type', 'application/json'];
@@ -73,6 +88,7 @@ export class HttpLane {
 
   /** Drops what is under way. Idempotent. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     if (!this.#client.destroyed) await this.#client.destroy();
   }
 
@@ -92,6 +108,8 @@ export class HttpLane {
         {
           method,
           path,
+          // A chunk has its number, so that it may be sent before the ones before it are answered.
+          idempotent: this.#options.overlap === 'pipelined',
           headers,
           body: body ?? null,
           headersTimeout: timeoutMs,

@@ -67,6 +67,11 @@ export class Listener {
     return this.#heardSamples + this.#frameSamples > this.#lastSample;
   }
 
+  /** Place in the recording of what is to be heard next; undefined: not known. */
+  get expectedAt(): number | undefined {
+    return this.#checker?.expectedAt;
+  }
+
   /** A chunk is being sent. */
   sent(nowMs: number): void {
     this.#sentAtMs[this.#chunks % REMEMBERED_CHUNKS] = nowMs;
@@ -96,16 +101,26 @@ export class Listener {
     if (this.#job.expectation === 'echo') this.#checker?.restart();
   }
 
+  /** Audio of an answer: it is played behind what came before. */
   hear(bytes: Uint8Array, nowMs: number): void {
-    const { format, expectation } = this.#job;
     const audioMs = (bytes.length / this.#frameBytes) * FRAME_MS;
-    this.#stats.count('heardMs', audioMs);
-    if (expectation === 'echo' && this.playout.remainingMs(nowMs) === 0) this.#checker?.restart();
+    if (this.#job.expectation === 'echo' && this.playout.remainingMs(nowMs) === 0) this.#checker?.restart();
     const gapMs = this.playout.arrive(audioMs, nowMs);
-    if (gapMs > 0 && this.#heardSamples < this.#lastSample) {
-      this.#stats.count('gaps');
-      this.#stats.count('gapMs', gapMs);
-    }
+    if (gapMs > 0) this.gap(gapMs);
+    this.follow(bytes, nowMs);
+  }
+
+  /** Nothing was heard for `gapMs` in the middle of a reply. */
+  gap(gapMs: number): void {
+    if (this.#heardSamples >= this.#lastSample) return;
+    this.#stats.count('gaps');
+    this.#stats.count('gapMs', gapMs);
+  }
+
+  /** Audio that is played when it is to be, whenever it comes: it is compared and timed, and nothing else. */
+  follow(bytes: Uint8Array, nowMs: number): void {
+    const { format, expectation } = this.#job;
+    this.#stats.count('heardMs', (bytes.length / this.#frameBytes) * FRAME_MS);
     if (!this.#checker) return;
     if (bytes.length % this.#frameBytes !== 0) {
       this.#stats.count('alteredSamples', this.#frameSamples);

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { isSampleRateHz, type SampleRateHz } from '../src/audio/sample-rates.ts';
+import { defaultFrameMs, LEAD_MS } from '../src/http/duplex-schemas.ts';
 import { checked } from './arguments.ts';
 import { defaultJitterMs, type LoadOptions } from './options.ts';
 import { parseCount, parseDurationMs, parseRampPerSecond, parseWorkers } from './parse.ts';
 import { printProfiles } from './profiles.ts';
-import type { Expectation, RequestMode } from './protocol.ts';
+import type { CallMode, Expectation, Overlap } from './protocol.ts';
 import { type LoadReport, reportText } from './report.ts';
 import { reportHtml } from './report-html.ts';
 import { type LoadProgress, runLoad } from './run.ts';
@@ -29,10 +30,15 @@ const DEFAULT_WAV = fileURLToPath(new URL('../fixtures/calls/order-status-16k.wa
 interface CliOptions {
   calls: number;
   wav?: string[];
-  chunk: number;
-  mode: RequestMode;
+  chunk?: number;
+  mode: CallMode;
+  lead: number;
+  frame?: number;
+  tick: number;
+  overlap?: true | Exclude<Overlap, 'no'>;
+  ack: boolean;
   keepalive: boolean;
-  body: 'json' | 'raw';
+  body?: 'json' | 'raw';
   ramp: number;
   for: number;
   warmUp: number;
@@ -86,16 +92,36 @@ const program = new Command('load')
   .description('Plays recorded calls against a voice gateway, listens to the answers, and reports.')
   .option('--calls <number>', 'calls at the same time', count, 50)
   .option('--wav <file...>', 'recordings to play, in turns (default: a call of the collection)')
-  .option('--chunk <ms>', 'audio in one request', count, 100)
+  .option('--chunk <ms>', 'audio in one request, or in one write of a streamed call (default: 100; duplex: 20)', count)
   .addOption(
-    new Option('--mode <mode>', 'poll1: answers to chunks carry the reply; longpoll: a poll waits beside them')
-      .choices(['poll1', 'longpoll'])
+    new Option(
+      '--mode <mode>',
+      'poll1: answers to chunks carry the reply; longpoll: a poll waits beside them; duplex: one streamed request a call',
+    )
+      .choices(['poll1', 'longpoll', 'duplex'])
       .default('poll1'),
   )
+  .option('--lead <ms>', 'duplex: how far ahead of its playback the answer is sent', count, LEAD_MS.default)
+  .option(
+    '--frame <ms>',
+    'duplex: audio that the gateway sends at a time (default: 60, or half of a short lead)',
+    count,
+  )
+  .option('--tick <ms>', 'duplex: audio that the gateway passes on at a time', count, 40)
+  .addOption(
+    new Option(
+      '--overlap [how]',
+      'chunks do not wait for the answers before them: over several connections (the default), or pipelined on one',
+    ).choices(['connections', 'pipelined']),
+  )
+  .option('--no-ack', 'requests do not say up to where answers have arrived')
   .option('--keepalive', 'reuse connections (the default)', true)
   .option('--no-keepalive', 'a connection a request, as mod_curl does it')
   .addOption(
-    new Option('--body <kind>', 'json: base64 in JSON; raw: the bytes alone').choices(['json', 'raw']).default('json'),
+    new Option('--body <kind>', 'json: base64 in JSON; raw: the bytes alone, as in duplex (default: json)').choices([
+      'json',
+      'raw',
+    ]),
   )
   .option('--ramp <rate>', 'calls started a second: 10/s, 30/m', checked(parseRampPerSecond), 10)
   .option('--for <duration>', 'how long, from when all calls are up: 60s, 30m', durationMs, 60_000)
@@ -146,13 +172,23 @@ function loadOptions(cli: CliOptions): LoadOptions {
   if (cli.encoding !== 'pcm16' && sampleRateHz !== 8_000) program.error('error: G.711 calls have --rate 8000');
   if (cli.warmUp >= cli.for) program.error('error: --warm-up is to be shorter than --for');
   if (cli.cpuProf !== undefined && cli.url !== undefined) program.error('error: --cpu-prof needs a gateway of its own');
+  const isDuplex = cli.mode === 'duplex';
+  if (isDuplex && (cli.overlap !== undefined || cli.body === 'json')) {
+    program.error('error: --mode duplex has one request a call: neither --overlap nor --body json');
+  }
+  if (isDuplex && expectation === 'echo') program.error('error: --mode duplex knows no --sim-mode echo');
+  if (cli.overlap !== undefined && !cli.keepalive) program.error('error: --overlap needs connections that are kept');
+  const chunkMs = cli.chunk ?? (isDuplex ? 20 : 100);
   return {
     calls: cli.calls,
     wavFiles: (cli.wav ?? [DEFAULT_WAV]).map((file) => resolve(file)),
-    chunkMs: cli.chunk,
+    chunkMs,
     mode: cli.mode,
+    duplex: { leadMs: cli.lead, frameMs: cli.frame ?? defaultFrameMs(cli.lead), tickMs: cli.tick },
+    overlap: cli.overlap === true ? 'connections' : (cli.overlap ?? 'no'),
+    acknowledges: cli.ack,
     keepAlive: cli.keepalive,
-    body: cli.body,
+    body: cli.body ?? 'json',
     rampPerSecond: cli.ramp,
     durationMs: cli.for,
     warmUpMs: cli.warmUp,
@@ -161,7 +197,7 @@ function loadOptions(cli: CliOptions): LoadOptions {
     expectation,
     pollTimeoutMs: cli.pollTimeout,
     requestTimeoutMs: cli.timeout,
-    jitterMs: cli.jitter ?? defaultJitterMs(cli.chunk, cli.mode),
+    jitterMs: cli.jitter ?? defaultJitterMs(chunkMs, cli.mode),
     generators: cli.generators ?? generatorsFor(cli.calls),
     aiAgentRef: cli.agent,
     url: cli.url,

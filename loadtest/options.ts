@@ -1,5 +1,5 @@
 import type { AudioFormat } from '../src/audio/codec.ts';
-import type { Expectation, RequestMode } from './protocol.ts';
+import type { CallMode, DuplexSettings, Expectation, Overlap } from './protocol.ts';
 import type { Slo } from './slo.ts';
 
 /** One load test. */
@@ -7,8 +7,13 @@ export interface LoadOptions {
   readonly calls: number;
   readonly wavFiles: readonly string[];
   readonly chunkMs: number;
-  readonly mode: RequestMode;
+  readonly mode: CallMode;
+  /** Of streamed calls. */
+  readonly duplex: DuplexSettings;
   readonly keepAlive: boolean;
+  readonly overlap: Overlap;
+  /** Requests say up to where answers have arrived. */
+  readonly acknowledges: boolean;
   /** How chunks travel: base64 in JSON, or as they are. */
   readonly body: 'json' | 'raw';
   readonly rampPerSecond: number;
@@ -47,6 +52,6 @@ export interface LoadOptions {
 export const SATURATED_MS = 20;
 
 /** Shortest time in which every chunk's audio fills a frame, plus a frame: a buffer that steady audio never empties. */
-export function defaultJitterMs(chunkMs: number, mode: RequestMode): number {
+export function defaultJitterMs(chunkMs: number, mode: CallMode): number {
   return chunkMs + 60 + (mode === 'poll1' ? chunkMs : 0);
 }

@@ -1,8 +1,26 @@
 import type { AudioFormat } from '../src/audio/codec.ts';
 import type { HistogramSnapshot } from './histogram.ts';
 
-/** How a call listens and sends: `poll1`: the answer to each chunk carries what is queued; `longpoll`: a poll waits beside. */
+/** Requests for chunks: `poll1`: the answer to each carries what is queued; `longpoll`: a poll waits beside them. */
 export type RequestMode = 'poll1' | 'longpoll';
+
+/** How a call listens and sends; `duplex`: one request, both ways, for as long as the call lasts. */
+export type CallMode = RequestMode | 'duplex';
+
+/**
+ * Whether chunks wait for the answer to the one before: `no`; over several `connections`, as a client library with a
+ * pool has them; `pipelined` on one.
+ */
+export type Overlap = 'no' | 'connections' | 'pipelined';
+
+/** What a streamed call asks for. Milliseconds. */
+export interface DuplexSettings {
+  readonly leadMs: number;
+  readonly frameMs: number;
+  readonly tickMs: number;
+  /** The path of another server's, which is only spoken to and listened to; absent: the gateway's, and all it can do. */
+  readonly foreignPath?: string | undefined;
+}
 
 /** What is expected to be heard: the caller's own audio at once, a turn later, the script's lines; or nothing is known. */
 export type Expectation = 'loopback' | 'echo' | 'scripted' | 'none';
@@ -18,8 +36,12 @@ export interface GeneratorJob {
   readonly wavFiles: readonly string[];
   readonly format: AudioFormat;
   readonly chunkMs: number;
-  readonly mode: RequestMode;
+  readonly mode: CallMode;
+  readonly duplex: DuplexSettings;
   readonly keepAlive: boolean;
+  readonly overlap: Overlap;
+  /** Requests say up to where answers have arrived. */
+  readonly acknowledges: boolean;
   readonly body: 'json' | 'raw';
   readonly expectation: Expectation;
   readonly rampPerSecond: number;
@@ -28,6 +50,16 @@ export interface GeneratorJob {
   readonly pollTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly jitterMs: number;
+  /** With what the gateway hashes callers' numbers for the upstream, and for whom; absent: not known. */
+  readonly callerHash: { readonly key: string; readonly tenantId: string } | undefined;
+}
+
+/** The upstream heard a caller begin to speak. */
+export interface SpeechMark {
+  /** The caller's hash. */
+  readonly caller: string;
+  /** In milliseconds of `monotonicNowMs`. */
+  readonly atMs: number;
 }
 
 /**
@@ -37,6 +69,7 @@ export interface GeneratorJob {
 export type ToGenerator =
   | { readonly type: 'job'; readonly job: GeneratorJob }
   | { readonly type: 'go'; readonly startMs: number; readonly stopMs: number }
+  | { readonly type: 'speech'; readonly mark: SpeechMark }
   | { readonly type: 'stop' };
 
 export type FromGenerator =
@@ -57,6 +90,12 @@ export const TIMINGS = [
   'end',
   /** Loopback: sample sent → same sample heard, without chunking. */
   'e2e',
+  /** Streamed: a frame of the answer, behind its schedule. */
+  'arrival',
+  /** Streamed: the upstream says that the caller speaks → the first silence is played. */
+  'bargeIn',
+  /** The same, until that silence has come in. */
+  'bargeInSeen',
   /** How late the generator itself sent a chunk that nothing held back. */
   'lateness',
   /** How late a timer of the generator ran, whatever it had to do. */
@@ -81,6 +120,11 @@ export const COUNTERS = [
   /** Calls that ended before they were to. */
   'callsLost',
   'interruptions',
+  /** Kept connections that the gateway closed. */
+  'closedConnections',
+  /** Times a streamed call had nothing to play, and the milliseconds of that. */
+  'underruns',
+  'underrunMs',
   'gaps',
   'gapMs',
   'heardMs',

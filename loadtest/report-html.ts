@@ -53,6 +53,14 @@ const CHARTS: readonly Chart<Column>[] = [
     ],
   },
   {
+    title: 'Frame of the answer: behind its schedule',
+    unit: 'ms',
+    series: [
+      { column: 'arrivalP50', label: 'p50', colour: BLUE },
+      { column: 'arrivalP99', label: 'p99', colour: RED },
+    ],
+  },
+  {
     title: 'Gateway: CPU',
     unit: '% of a core',
     series: [{ column: 'gatewayCpu', label: 'CPU', colour: BLUE }],
@@ -74,11 +82,12 @@ const CHARTS: readonly Chart<Column>[] = [
     ],
   },
   {
-    title: 'Gaps in what is heard, late polls',
+    title: 'Gaps in what is heard, late polls, underruns',
     unit: 'a second',
     series: [
       { column: 'gaps', label: 'gaps', colour: ORANGE },
       { column: 'latePolls', label: 'late polls', colour: BLUE },
+      { column: 'underruns', label: 'underruns', colour: RED },
     ],
   },
   {
@@ -102,9 +111,12 @@ const MERGE: Readonly<Record<Column, 'sum' | 'max' | 'mean'>> = {
   e2eP50: 'mean',
   e2eP99: 'max',
   latenessP99: 'max',
+  arrivalP50: 'mean',
+  arrivalP99: 'max',
   errors: 'sum',
   gaps: 'sum',
   latePolls: 'sum',
+  underruns: 'sum',
   requests: 'sum',
   gatewayCpu: 'mean',
   gatewayRssMb: 'mean',

@@ -21,11 +21,14 @@ export interface ReportSecond {
   readonly e2eP50: number | null;
   readonly e2eP99: number | null;
   readonly latenessP99: number | null;
+  readonly arrivalP50: number | null;
+  readonly arrivalP99: number | null;
   readonly errors: number;
   /** Only what happened. */
   readonly errorsByCode: Readonly<Record<string, number>>;
   readonly gaps: number;
   readonly latePolls: number;
+  readonly underruns: number;
   readonly requests: number;
   readonly gatewayCpu: number | null;
   readonly gatewayRssMb: number | null;
@@ -100,6 +103,9 @@ const TIMING_NAMES: readonly (readonly [Timing, string])[] = [
   ['create', 'POST create'],
   ['end', 'POST end'],
   ['e2e', 'sample sent → heard'],
+  ['arrival', 'frame of the answer, behind its schedule'],
+  ['bargeInSeen', 'speech started → silence arrives'],
+  ['bargeIn', 'speech started → silence is played'],
 ];
 
 /** The report as text for a terminal. */
@@ -124,10 +130,17 @@ export function reportText(report: LoadReport): string {
     `${counters.callsStarted} started, ${counters.callsLost} lost, ${counters.interruptions} interruptions`,
   );
   line('heard', heardText(report));
-  line(
-    'late',
-    `${counters.latePolls} late polls, ${counters.heldBack} chunks held back by a late answer, ${counters.dropped} dropped, ${counters.refused} refused`,
-  );
+  if (report.setup.mode === 'duplex') {
+    line(
+      'stream',
+      `${counters.underruns} underruns (${Math.round(counters.underrunMs)} ms), ${counters.dropped} chunks not sent`,
+    );
+  } else
+    line(
+      'late',
+      `${counters.latePolls} late polls, ${counters.heldBack} chunks held back by a late answer, ${counters.dropped} dropped, ${counters.refused} refused`,
+    );
+  if (report.setup.overlap !== undefined) line('connections', `${counters.closedConnections} closed by the gateway`);
   line(
     'gateway',
     `${percent(gateway.cpuPercent)} CPU (${percent(gateway.cpuPercentPerCall, 3)} a call), ` +

@@ -13,6 +13,7 @@ export interface Answer {
   readonly endReason?: string;
   readonly error?: string;
   readonly code?: string;
+  readonly summary?: { readonly transcript?: readonly string[]; readonly endReason?: string; readonly error?: string };
 }
 
 /** What became of a request. */

@@ -59,6 +59,10 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
         calls: options.calls,
         tls: options.tls,
         nodeArgs: options.nodeArgs,
+        onSpeech:
+          options.mode === 'duplex' && options.expectation === 'scripted'
+            ? (mark) => generators.forEach((generator) => void generator.speechStarted(mark))
+            : undefined,
       });
     }
     hooks.onStep?.(`starting ${options.generators} generator${options.generators === 1 ? '' : 's'}`);
@@ -83,7 +87,10 @@ function jobOf(options: LoadOptions, stack: Stack | undefined, generator: number
     format: options.format,
     chunkMs: options.chunkMs,
     mode: options.mode,
+    duplex: options.duplex,
     keepAlive: options.keepAlive,
+    overlap: options.overlap,
+    acknowledges: options.acknowledges,
     body: options.body,
     expectation: options.expectation,
     rampPerSecond: options.rampPerSecond,
@@ -91,6 +98,7 @@ function jobOf(options: LoadOptions, stack: Stack | undefined, generator: number
     pollTimeoutMs: options.pollTimeoutMs,
     requestTimeoutMs: options.requestTimeoutMs,
     jitterMs: options.jitterMs,
+    callerHash: stack?.callerHash,
   };
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type StartedProcess, startProcess } from './child.ts';
+import type { SpeechMark } from './protocol.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -23,6 +24,8 @@ export interface StackOptions {
   readonly tls: boolean;
   /** Arguments of the gateway's `node`, such as `--cpu-prof`. */
   readonly nodeArgs: readonly string[];
+  /** Told when the simulator hears a caller begin to speak; absent: it does not say. */
+  readonly onSpeech?: ((mark: SpeechMark) => void) | undefined;
 }
 
 /** A gateway and its upstream, each in a process of its own, on free ports of the loopback interface. */
@@ -30,6 +33,8 @@ export interface Stack {
   readonly gateway: StartedProcess;
   readonly simulator: StartedProcess;
   readonly apiKey: string;
+  /** With what the gateway hashes callers' numbers for the simulator. */
+  readonly callerHash: { readonly key: string; readonly tenantId: string };
   /** The profile that calls are to name. */
   readonly aiAgentRef: string;
   stop(): Promise<void>;
@@ -45,6 +50,16 @@ export function buildIfNeeded(): void {
   if (status !== 0) throw new Error('the gateway could not be built');
 }
 
+/** Starts a simulator from the last build, on a free port. @throws {Error} when it does not come up */
+export function startSimulator(args: readonly string[], onLine?: (line: string) => void): Promise<StartedProcess> {
+  return startProcess({
+    name: 'the simulator',
+    args: [join(root, 'dist/simulator/cli.js'), '--port', '0', '--log-level', 'info', ...args],
+    url: /"url":"(wss?:[^"]+)".*listening/,
+    onLine,
+  });
+}
+
 /** Starts simulator and gateway from the last build. @throws {Error} when one of them does not come up */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'voice-gateway-load-'));
@@ -56,17 +71,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     const tls = options.tls ? makeCertificate(folder) : undefined;
-    const simulator = await startProcess({
-      name: 'the simulator',
-      args: [
-        join(root, 'dist/simulator/cli.js'),
-        ...['--port', '0', '--mode', options.simulatorMode, '--log-level', 'info', '--delta', String(options.deltaMs)],
+    const { onSpeech } = options;
+    const simulator = await startSimulator(
+      [
+        ...['--mode', options.simulatorMode, '--delta', String(options.deltaMs)],
         ...(tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : []),
+        ...(onSpeech ? ['--log-speech'] : []),
       ],
-      url: /"url":"(wss?:[^"]+)".*listening/,
-    });
+      onSpeech && ((line) => tellSpeech(line, onSpeech)),
+    );
     started.push(simulator);
     const apiKey = randomUUID();
+    const callerHash = { key: randomUUID(), tenantId: 'default' };
     const gateway = await startProcess({
       name: 'the gateway',
       args: [...options.nodeArgs, join(root, 'dist/main/cli.js')],
@@ -77,6 +93,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         W3_VOICE_GATEWAY_API_KEY: apiKey,
         API_KEYS_FILE: '',
         W3_API_URL: '',
+        CALLER_HASH_KEY: callerHash.key,
+        DEFAULT_TENANT_ID: callerHash.tenantId,
         OPENAI_API_KEY: 'load-test',
         OPENAI_REALTIME_URL: simulator.url,
         AGENTS_DIR: makeAgents(folder),
@@ -92,11 +110,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     started.push(gateway);
     const aiAgentRef = options.simulatorMode === 'scripted' ? SCRIPTED_AGENT : QUIET_AGENT;
-    return { gateway, simulator, apiKey, aiAgentRef, stop };
+    return { gateway, simulator, apiKey, callerHash, aiAgentRef, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Reads what the simulator logs with `--log-speech`. */
+function tellSpeech(line: string, onSpeech: (mark: SpeechMark) => void): void {
+  if (!line.includes('"msg":"speech started"')) return;
+  const { caller, atMs } = JSON.parse(line) as Partial<SpeechMark>;
+  if (caller !== undefined && atMs !== undefined) onSpeech({ caller, atMs });
 }
 
 const SCRIPTED_AGENT = 'customer-care-voice';

@@ -20,6 +20,9 @@ export type Due =
   | { readonly type: 'end'; readonly reason: EndReason; readonly why: string }
   | { readonly type: 'prompt'; readonly instructions: string; readonly count: number };
 
+/** Prompts in a row that the agent may leave unspoken before the call cannot go on. */
+const MAX_UNSPOKEN_PROMPTS = 3;
+
 /** Knows when one call has been idle, silent or running for too long. Times are on the `monotonicNowMs` clock. */
 export class SessionClock {
   readonly #limits: CallLimits;
@@ -37,7 +40,10 @@ export class SessionClock {
   #isDeaf = false;
   /** When the caller and the agent were last heard of. */
   #lastSpeechAtMs: number;
+  /** Prompts that the caller was played since it was last heard of. */
   #prompts = 0;
+  /** Prompts that were asked for since, and not spoken. */
+  #unspoken = 0;
 
   constructor(limits: CallLimits, profile: AgentProfile, nowMs: number) {
     this.#limits = limits;
@@ -91,6 +97,13 @@ export class SessionClock {
     this.#lastSpeechAtMs = Math.max(this.#lastSpeechAtMs, nowMs);
   }
 
+  /** The caller was handed speech of the agent: a prompt that was asked for has been spoken. */
+  onAgentSpoke(): void {
+    if (this.#unspoken === 0) return;
+    this.#unspoken = 0;
+    this.#prompts += 1;
+  }
+
   /** Nobody hears the caller any more, or somebody does again. */
   onUpstream(isThere: boolean, nowMs: number): void {
     this.#isDeaf = !isThere;
@@ -102,6 +115,7 @@ export class SessionClock {
   onCallerActive(nowMs: number): void {
     this.#lastSpeechAtMs = nowMs;
     this.#prompts = 0;
+    this.#unspoken = 0;
   }
 
   onEnded(nowMs: number): void {
@@ -141,8 +155,12 @@ export class SessionClock {
     if (this.#prompts >= (noInput.hangUpAfter ?? Number.POSITIVE_INFINITY)) {
       return { type: 'end', reason: 'agent_hangup', why: `the caller stayed silent after ${this.#prompts} prompts` };
     }
-    this.#prompts += 1;
+    // Nobody is hung up on without a word.
+    if (this.#unspoken >= MAX_UNSPOKEN_PROMPTS) {
+      return { type: 'end', reason: 'upstream_failed', why: `the AI left ${this.#unspoken} prompts unspoken` };
+    }
+    this.#unspoken += 1;
     this.#lastSpeechAtMs = nowMs;
-    return { type: 'prompt', instructions: sayExactly(noInput.say), count: this.#prompts };
+    return { type: 'prompt', instructions: sayExactly(noInput.say), count: this.#prompts + 1 };
   }
 }

@@ -21,6 +21,7 @@ import type { AudioReceiver, DownStream, DownStreamRequest } from './duplex/down
 import type { Metronome } from './duplex/metronome.ts';
 import { CallStreams } from './duplex/streams.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
+import { CallGuard } from './guard.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
 import { Deliveries } from './reply/deliveries.ts';
@@ -90,6 +91,7 @@ export class Session implements CallSession {
   readonly #deliveries: Deliveries;
   readonly #clock: SessionClock;
   readonly #streams: CallStreams;
+  readonly #guard = new CallGuard((error) => this.#onDefect(error));
   #state: SessionState = 'creating';
   #endReason: EndReason | undefined;
   #error: string | undefined;
@@ -114,9 +116,11 @@ export class Session implements CallSession {
       newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
       format: formats.call,
       observer: this.observer,
+      guard: this.#guard,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
       onProgress: (itemId) => this.record.replies.settle(itemId),
+      onSpoken: () => this.#clock.onAgentSpoke(),
       onActionDelivered: (action) => this.#onActionDelivered(action),
       onChange: () => this.#deliveries.wake(),
       onBacklog: (itemId, keptMs) => this.#upstream.command({ type: 'cancel_reply', itemId, keptMs }),
@@ -136,6 +140,7 @@ export class Session implements CallSession {
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      guard: this.#guard,
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
     });
@@ -153,7 +158,8 @@ export class Session implements CallSession {
     this.#upstream = new UpstreamCall(this.id, deps.workers, this.#uplink, {
       onEvent: (event) => this.#events.handle(event),
       onAudio: (audio) => downlink.accept(audio),
-      onWorkerLost: (error) => void this.#onWorkerLost(error),
+      onWorkerLost: (error) => this.#guard.watch(this.#onWorkerLost(error)),
+      onFailed: (error) => this.#guard.failed(error),
     });
     this.#tools = new CallTools({
       profile,
@@ -186,6 +192,7 @@ export class Session implements CallSession {
     });
     this.#deliveries = new Deliveries({
       outbox,
+      guard: this.#guard,
       standing: () => ({
         isOver: this.#isHandedOver || this.#state === 'ended',
         endReason: this.#endReason,
@@ -193,7 +200,7 @@ export class Session implements CallSession {
       }),
       isStreamed: () => this.#streams.isPlaying,
       onAudio: (entries) => this.observer.replyHandedOver(entries, monotonicNowMs()),
-      onLastAnswer: () => void this.#conclude(),
+      onLastAnswer: () => this.#guard.watch(this.#conclude()),
     });
   }
 
@@ -355,7 +362,7 @@ export class Session implements CallSession {
 
   async end(): Promise<EndAnswer> {
     this.#endedByClient = true;
-    this.#replies.outbox.acknowledge(undefined);
+    this.#guard.run(() => this.#replies.outbox.acknowledge(undefined));
     this.finish('completed');
     await this.#conclude();
     return { status: 'ended', summary: this.#summary! };
@@ -400,14 +407,15 @@ export class Session implements CallSession {
 
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
-    return !this.isOver && this.#interruptions.isPlaying(items);
+    return !this.isOver && (this.#guard.run(() => this.#interruptions.isPlaying(items)) ?? false);
   }
 
   /** Stops playback of what is unheard; `items` are those that the worker knows. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
     // What is left of a call that is over plays to its end.
-    if (this.isOver) return { cuts: [], heard: [], isProtected: true };
-    return this.#interruptions.interrupt(items, startedAtMs);
+    const nothing = { cuts: [], heard: [], isProtected: true };
+    if (this.isOver) return nothing;
+    return this.#guard.run(() => this.#interruptions.interrupt(items, startedAtMs)) ?? nothing;
   }
 
   runTool(call: ToolCall): Promise<ToolResult> {
@@ -415,7 +423,7 @@ export class Session implements CallSession {
   }
 
   history(): readonly ReplayItem[] {
-    return this.record.conversation.replay();
+    return this.#guard.run(() => this.record.conversation.replay()) ?? [];
   }
 
   // The end
@@ -430,19 +438,30 @@ export class Session implements CallSession {
     this.#endReason = reason;
     this.#error = error;
     this.#durationMs = this.#ageMs;
-    this.observer.ending(reason, error);
-    this.#uplink.close();
-    this.#tools.close();
-    this.#replies.filler?.stop();
     this.#clock.onEnded(monotonicNowMs());
-    void this.#upstream.close();
-    void this.#handOver(reason);
+    // Whatever is broken, the rest of the call is closed.
+    this.#guard.run(() => this.observer.ending(reason, error));
+    this.#guard.run(() => this.#uplink.close());
+    this.#guard.run(() => this.#tools.close());
+    this.#replies.filler?.stop();
+    this.#guard.watch(this.#upstream.close());
+    this.#guard.watch(this.#handOver(reason));
+  }
+
+  /** Something of this call threw where nothing may: it cannot go on. */
+  #onDefect(error: Error): void {
+    this.observer.defect(error);
+    this.finish('upstream_failed', 'this call could not go on because of a failure in the gateway');
   }
 
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
+    this.#guard.run(() => this.#tick(nowMs));
+  }
+
+  #tick(nowMs: number): void {
     const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
-    if (this.#state === 'ending' && isOutboxOver) void this.#conclude();
+    if (this.#state === 'ending' && isOutboxOver) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
     if (this.#deliveries.isAwaited || this.#streams.isAttached) this.#clock.onRequest(nowMs);
@@ -464,8 +483,7 @@ export class Session implements CallSession {
 
   /** Sends the call to its fallback where there is one, and concludes where nothing is left to deliver. */
   async #handOver(reason: EndReason): Promise<void> {
-    this.#replies.downlink.endAll();
-    await this.#replies.downlink.drained();
+    await this.#replies.drained();
     if (this.#state !== 'ending') return;
     const { fallbackExtension } = this.setup.profile;
     if (reason === 'upstream_failed' && fallbackExtension !== undefined) {
@@ -481,7 +499,7 @@ export class Session implements CallSession {
     }
     this.#isHandedOver = true;
     this.#deliveries.wake();
-    if (this.#replies.outbox.isEmpty) void this.#conclude();
+    if (this.#replies.outbox.isEmpty) await this.#conclude();
   }
 
   /** Makes the summary, once; resolves when it is safe. */
@@ -489,14 +507,24 @@ export class Session implements CallSession {
     if (this.#state === 'ended') return this.#concluded;
     this.#state = 'ended';
     const nowMs = monotonicNowMs();
-    this.record.replies.settleAll(nowMs);
+    // Whatever is broken, there is a summary, of as much as can be told.
+    this.#guard.run(() => this.record.replies.settleAll(nowMs));
     this.#durationMs ??= this.#ageMs;
     const durationMs = Math.round(this.#durationMs);
-    this.#summary = this.record.summary(this.setup.body.callId, durationMs, this.#endReason ?? 'completed');
-    this.#streams.close();
-    this.#replies.outbox.close();
+    const { callId } = this.setup.body;
+    const endReason = this.#endReason ?? 'completed';
+    const summary = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
+      callId,
+      duration: durationMs,
+      transcript: [],
+      actions: [],
+      endReason,
+    };
+    this.#summary = summary;
+    this.#guard.run(() => this.#streams.close());
+    this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
-    this.observer.ended(this.#summary, this.#error);
+    this.#guard.run(() => this.observer.ended(summary, this.#error));
     this.#concluded = this.setup.onConcluded(this);
     return this.#concluded;
   }

@@ -13,6 +13,8 @@ export interface UpstreamCallHandlers {
   /** What it returns makes the worker hold back. */
   readonly onAudio: (audio: ReplyAudio) => Promise<void> | undefined;
   readonly onWorkerLost: (error: Error) => void;
+  /** A stream of the session failed, by what the worker did or by what a handler threw: nothing more comes of it. */
+  readonly onFailed: (error: Error) => void;
 }
 
 /** Workers that a call may lose. A call that loses more may be what kills them, and others are on them too. */
@@ -86,15 +88,16 @@ export class UpstreamCall {
       onWorkerLost(error);
     };
     const { client } = lease;
-    // How a stream ends is told by events, or by the loss of the worker.
+    // A call whose events no longer arrive would go on for ever, deaf to its own end.
+    const onStreamFailed = (error: unknown) => void this.#onStreamFailed(lease, lost.promise, error);
     client
       .events({ sessionKey })
       .onItem((event) => this.#onEvent(event))
-      .catch(ignore);
+      .catch(onStreamFailed);
     client
       .downlink({ sessionKey })
       .onItem((audio) => this.#onAudio(audio))
-      .catch(ignore);
+      .catch(onStreamFailed);
     const uplink = client.uplink({ sessionKey });
     uplink.answer.catch(ignore);
     try {
@@ -124,6 +127,12 @@ export class UpstreamCall {
   #onAudio(audio: ReplyAudio): Promise<void> | undefined {
     this.#replies.audio(audio);
     return this.#handlers.onAudio(audio);
+  }
+
+  async #onStreamFailed(lease: WorkerLease, lost: Promise<void>, error: unknown): Promise<void> {
+    // The loss of a worker is told by its lease, a moment later, and the call may go on with another.
+    if (isWorkerLost(error)) await Promise.race([lost, setTimeout(LOSS_TOLD_WITHIN_MS, undefined, { ref: false })]);
+    if (this.#lease === lease) this.#handlers.onFailed(BusError.from(error));
   }
 
   /** Ends the session on the worker and gives its place back. Idempotent. */

@@ -5,22 +5,23 @@ import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
 import type { CallHistory } from './call-history.ts';
 import { answerClientError } from './client-errors.ts';
+import { Connections } from './connections.ts';
 import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
 import { ApiError, quote } from './errors.ts';
 import type { CallGateway } from './gateway.ts';
+import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
+import { type OriginRules, originRefusal } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
-import { MAX_POLL_TIMEOUT_MS } from './schemas.ts';
+import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Largest body that is read: 10 MB, as generously as that is counted. */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 /** Longest a request may take to arrive: 10 MB at 0.7 Mbit/s. It does not bound how long its answer takes. */
 const REQUEST_TIMEOUT_MS = 120_000;
 /** How long a connection may be silent before the network is asked whether its other end is still there. */
@@ -36,15 +37,15 @@ export interface AppOptions {
   readonly trustProxy?: boolean | string[];
   /** PEM texts; with them the app speaks HTTPS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Default: some of its own, without a limit. */
+  readonly connections?: Connections;
   /** Told about each finished request; `route` is the pattern, never the URL. */
   readonly onRequestEnd?: (method: string, route: string, status: number, durationSeconds: number) => void;
 }
 
 /** The HTTP side of the daemon. The caller listens and closes. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { gateway, keys, logger, openMetrics, onRequestEnd } = options;
-  // A missing Host is refused below: Node's own refusal has no body.
-  const connection = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS, requireHostHeader: false };
+  const { gateway, keys, logger, openMetrics, onRequestEnd, connections = new Connections() } = options;
   const app = fastify({
     loggerInstance: logger,
     // A line a request would be ten lines a second and call; what happens on a call is logged by the call.
@@ -56,28 +57,31 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // A path is bounded by the header size already; a callId nobody knows is not found, however long.
     routerOptions: { maxParamLength: 16_384 },
     trustProxy: options.trustProxy ?? false,
-    // Longer than the longest poll, so that a connection outlives it; proxies in front keep theirs shorter.
-    keepAliveTimeout: MAX_POLL_TIMEOUT_MS + 12_000,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    // A poll is a connection on which nothing happens for a minute.
-    connectionTimeout: 0,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
-    ...(options.tls ? { https: { ...options.tls, ...connection } } : { http: connection }),
+    serverFactory: (handler) =>
+      connections.createServer(handler, {
+        tls: options.tls,
+        tcpKeepAliveMs: TCP_KEEP_ALIVE_MS,
+        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        // Longer than the longest poll, so that a connection outlives it; proxies in front keep theirs shorter.
+        keepAliveTimeoutMs: MAX_POLL_TIMEOUT_MS + 12_000,
+      }),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as FastifyInstance;
 
   app.setValidatorCompiler(validatorCompiler as never);
   const allowed = new AllowedMethods();
   allowed.observe(app);
   installErrorHandling(app, allowed);
+  installJsonParser(app);
   // Text is none of the bodies the API takes.
   app.removeContentTypeParser('text/plain');
+  app.addHook('onClose', () => connections.close());
+  const rules: OriginRules = { isKeyless: keys.isOpen, isTls: options.tls !== undefined };
   // No hook of a request is async: each would cost every chunk a promise and a turn of the microtask queue.
-  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request)));
-  // An expectation that nobody knows is no reason to turn a call away, which is what Node would do.
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request, rules)));
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id);
     done(null, payload);
@@ -103,13 +107,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-/** Why a request is turned away whatever it asks for. */
-function refusalOf({ headers, is404, raw }: FastifyRequest): ApiError | undefined {
-  if (headers.host === undefined && raw.httpVersionMinor === 1) {
-    return new ApiError('bad_request', 'the Host header is missing');
-  }
-  const encoding = headers['content-encoding'];
-  if (is404 || encoding === undefined || encoding === '' || encoding === 'identity') return undefined;
+/** Why a request is turned away before anything of its body is read. */
+function refusalOf(request: FastifyRequest, rules: OriginRules): ApiError | undefined {
+  const refusal = originRefusal(request, rules);
+  if (refusal) return refusal;
+  // An error of any kind: it becomes 404, or 405.
+  if (request.is404) return new ApiError('not_found', 'no route');
+  const encoding = request.headers['content-encoding'];
+  if (encoding === undefined || encoding === '' || encoding === 'identity') return undefined;
   return new ApiError('unsupported_media_type', `Content-Encoding is ${quote(encoding)}, but bodies are read as is`);
 }
 

@@ -38,6 +38,7 @@ export const authPlugin = fastifyPlugin<{ keys: KeyRing }>(async (app, { keys })
 });
 
 const TENANT_ID = new RegExp(TENANT_ID_PATTERN);
+const BEARER = /^bearer[ \t]+/i;
 
 function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
   if (keys.isOpen) return { tenantId: wantedTenant(request) };
@@ -67,8 +68,10 @@ function wantedTenant(request: FastifyRequest): string | undefined {
 function presentedKey(request: FastifyRequest): string | undefined {
   const header = headerOf(request, 'x-api-key');
   if (header !== undefined) return header;
-  const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '');
-  return bearer?.[1];
+  const { authorization = '' } = request.headers;
+  const scheme = BEARER.exec(authorization)?.[0];
+  // All of the rest, as with X-API-Key: inner blanks and bytes beyond ASCII are of the key.
+  return scheme === undefined ? undefined : authorization.slice(scheme.length) || undefined;
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

@@ -14,9 +14,8 @@ export function answerClientError(this: FastifyInstance, error: ConnectionError,
   if (error.code === 'ECONNRESET') return;
   this.log.debug({ code: error.code, reason: error.reason, clientAddress: socket.remoteAddress }, 'connection refused');
   if (socket.destroyed) return;
-  const begun = (socket as Socket & { _httpMessage?: { headersSent: boolean } })._httpMessage?.headersSent;
-  // Behind the beginning of an answer another cannot follow.
-  if (begun || !socket.writable) {
+  // Behind an answer, or the beginning of one, another to the same request cannot follow.
+  if (isAnswered(socket) || !socket.writable) {
     socket.destroy(error);
     return;
   }
@@ -32,6 +31,16 @@ export function answerClientError(this: FastifyInstance, error: ConnectionError,
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** What Node keeps at a socket: the answer to be written next, and the request that was read last. */
+interface HttpSocket extends Socket {
+  readonly _httpMessage?: { readonly headersSent: boolean } | null;
+  readonly parser?: { readonly incoming?: { readonly complete: boolean } | null } | null;
+}
+
+function isAnswered({ _httpMessage: answer, parser }: HttpSocket): boolean {
+  return answer ? answer.headersSent : parser?.incoming?.complete === false;
 }
 
 function describe({ code, reason }: ConnectionError): { code: ApiErrorCode; sentence: string } {

@@ -1,10 +1,16 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AllowedMethods } from './allowed-methods.ts';
 import { ApiError, quote } from './errors.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { RAW_AUDIO_TYPES } from './schemas.ts';
+
+/** Most characters of a URL in a log line. */
+const MAX_LOGGED_URL = 200;
+const ACCESS_STATUSES = new Set([401, 403, 421]);
 
 /** Makes every failure an answer of one shape, and lets nothing internal out. */
 export function installErrorHandling(app: FastifyInstance, allowed: AllowedMethods): void {
+  const refusals = new RefusalLog();
   app.setErrorHandler((error: FastifyError | ApiError, request, reply) => {
     // Of a path that does not exist, what else is wrong with the request does not matter.
     if (request.is404) return sendNotFound(reply, request, allowed);
@@ -13,15 +19,26 @@ export function installErrorHandling(app: FastifyInstance, allowed: AllowedMetho
     else if (apiError.statusCode >= 500) {
       // What keeps a call from starting is logged where it is found out, and a chunk refused is a chunk in ten a second.
       request.log.debug({ ...namesOf(request), code: apiError.code }, 'request refused');
-    } else if (apiError.statusCode === 401 || apiError.statusCode === 403) {
-      request.log.info(
-        { requestId: request.id, code: apiError.code, clientAddress: request.ip, url: pathOf(request) },
-        'access refused',
-      );
-    }
+    } else if (ACCESS_STATUSES.has(apiError.statusCode)) logRefusal(request, apiError, refusals);
     return sendError(reply, request, apiError);
   });
   app.setNotFoundHandler((request, reply) => sendNotFound(reply, request, allowed));
+}
+
+function logRefusal(request: FastifyRequest, { code }: ApiError, refusals: RefusalLog): void {
+  const unlogged = refusals.admit(request.ip);
+  if (unlogged === undefined) return;
+  const url = pathOf(request);
+  request.log.info(
+    {
+      requestId: request.id,
+      code,
+      clientAddress: request.ip,
+      url: url.length > MAX_LOGGED_URL ? `${url.slice(0, MAX_LOGGED_URL)}…` : url,
+      ...(unlogged > 0 ? { unlogged } : {}),
+    },
+    'access refused',
+  );
 }
 
 /** Answers a request that failed before it found its route. */
@@ -57,6 +74,7 @@ function pathOf({ url }: FastifyRequest): string {
 function sendError(reply: FastifyReply, request: FastifyRequest, error: ApiError): FastifyReply {
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   if (canReadToItsEnd(request)) reply.removeHeader('connection');
+  else reply.header('connection', 'close');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   return reply
     .code(error.statusCode)
@@ -72,7 +90,9 @@ const MAX_WASTED_BYTES = 64 * 1024 * 1024;
  * client may never read why; so what is bounded is let in.
  */
 function canReadToItsEnd({ raw }: FastifyRequest): boolean {
-  return raw.complete || Number(raw.headers['content-length'] ?? Number.NaN) <= MAX_WASTED_BYTES;
+  if (raw.complete) return true;
+  const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers;
+  return encoding === undefined && Number(length ?? 0) <= MAX_WASTED_BYTES;
 }
 
 /** Fastify's own refusals, in our words. */
@@ -81,10 +101,8 @@ function fromFastify(error: FastifyError, request: FastifyRequest): ApiError {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new ApiError(
         'body_too_large',
-        `the body is larger than 10 MB (${request.server.initialConfig.bodyLimit} bytes)`,
-        {
-          cause: error,
-        },
+        `the body is larger than ${sizeOf(request.routeOptions.bodyLimit)} (${request.routeOptions.bodyLimit} bytes)`,
+        { cause: error },
       );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new ApiError('unsupported_media_type', mediaTypeSentence(request), { cause: error });
@@ -100,6 +118,10 @@ function fromFastify(error: FastifyError, request: FastifyRequest): ApiError {
   return new ApiError('internal', 'the gateway failed to answer; its log has the reason under this requestId', {
     cause: error,
   });
+}
+
+function sizeOf(bytes: number): string {
+  return bytes < 1_048_576 ? `${bytes / 1024} kB` : `${bytes / 1_048_576} MB`;
 }
 
 function mediaTypeSentence({ headers, routeOptions }: FastifyRequest): string {

@@ -54,6 +54,8 @@ export class KeyRing {
         this.#tenantKeys = readKeysFile(keysFile, this.#operatorDigest);
         onReload?.(undefined, this.#tenantKeys.size);
       } catch (error) {
+        // Where only a descriptor is missing, the next look reads what this one could not.
+        if (isShortOfDescriptors(error)) version = 'unread';
         onReload?.(error as Error, this.#tenantKeys.size);
       }
     }, reloadIntervalMs).unref();
@@ -96,6 +98,11 @@ function versionOf(path: string): string {
   } catch (error) {
     return `none: ${(error as NodeJS.ErrnoException).code}`;
   }
+}
+
+function isShortOfDescriptors(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE';
 }
 
 function digestOf(key: string | Buffer): Buffer {

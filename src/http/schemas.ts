@@ -29,11 +29,16 @@ export function oneOf<Values extends TEnumValue[]>(
 
 const text = (description: string, maxLength = 256) => Type.String({ maxLength, description });
 
-export const CALL_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~@:+=*!-]{0,127}$';
+/** `create` is the path of another route. */
+export const CALL_ID_PATTERN = '^(?!create$)[A-Za-z0-9][A-Za-z0-9._~@:+=*!-]{0,127}$';
 /** What names of tenants look like, wherever they come from. */
 export const TENANT_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
 /** What names of agent profiles look like. */
 export const AGENT_REF_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
+/** Largest body of a route that takes no audio. */
+export const MAX_BODY_BYTES = 64 * 1024;
+/** Largest body with audio: 10 MB, as generously as that is counted. */
+export const MAX_AUDIO_BODY_BYTES = 10 * 1024 * 1024;
 /** Longest `timeout` of a poll. */
 export const MAX_POLL_TIMEOUT_MS = 60_000;
 export const DEFAULT_POLL_TIMEOUT_MS = 5_000;

@@ -4,6 +4,7 @@ import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
 import { WEBHOOK_VARIABLE_PREFIX } from '../backend/webhooks/headers.ts';
 import { AGENT_REF_PATTERN, TENANT_ID_PATTERN } from '../http/schemas.ts';
+import { maskUrl, secretsInUrl } from './masked-url.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -146,13 +147,17 @@ export class ConfigError extends Error {
 
 const SECRETS = new Set(['W3_VOICE_GATEWAY_API_KEY', 'OPENAI_API_KEY', 'W3_API_KEY', 'CALLER_HASH_KEY']);
 
-/** The values that nobody may read anywhere: keys, and what webhook tools send in their headers. */
+/** Variables whose values are URLs, in which keys may be. */
+const URLS = ['OPENAI_REALTIME_URL', 'W3_API_URL'] as const;
+
+/** The values that nobody may read anywhere: keys, those in URLs too, and what webhook tools send in their headers. */
 export function secretsOf({ env }: Config, source: NodeJS.ProcessEnv = process.env): string[] {
   const keys = Object.entries(env).flatMap(([name, value]) => (SECRETS.has(name) ? [String(value)] : []));
   const headers = Object.entries(source).flatMap(([name, value]) =>
     value && name.startsWith(WEBHOOK_VARIABLE_PREFIX) ? [value] : [],
   );
-  return [...keys, ...headers];
+  const urls = URLS.flatMap((name) => secretsInUrl(env[name] ?? ''));
+  return [...keys, ...headers, ...urls];
 }
 
 /**
@@ -201,7 +206,10 @@ interface AjvError {
 }
 
 function describe(name: string, value: string | undefined, error: AjvError): string {
-  const shown = SECRETS.has(name) ? 'is set, but' : `is ${JSON.stringify(value)}, but`;
+  const isUrl = (URLS as readonly string[]).includes(name);
+  const shown = SECRETS.has(name)
+    ? 'is set, but'
+    : `is ${JSON.stringify(isUrl && value !== undefined ? maskUrl(value) : value)}, but`;
   const schema = EnvironmentSchema.properties[name as keyof Environment] as {
     pattern?: string;
     anyOf?: { const: string }[];
@@ -246,9 +254,9 @@ function crossChecks(env: Environment): string[] {
       `TRUST_PROXY is ${JSON.stringify(env.TRUST_PROXY)}, but must be true, false, or addresses of proxies with commas between them`,
     );
   }
-  for (const name of ['OPENAI_REALTIME_URL', 'W3_API_URL'] as const) {
+  for (const name of URLS) {
     const value = env[name];
-    if (value !== undefined && !URL.canParse(value)) problems.push(`${name} is "${value}", but must be a URL`);
+    if (value !== undefined && !URL.canParse(value)) problems.push(`${name} is "${maskUrl(value)}", but must be a URL`);
   }
   return problems;
 }

@@ -6,6 +6,7 @@ import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
 import { storeEntry } from '../call/record/store-entry.ts';
 import { buildApp, closeApp } from '../http/app.ts';
+import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
@@ -16,6 +17,7 @@ import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { type Config, isLoopback } from './config.ts';
+import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { readTls } from './tls.ts';
 import { version } from './version.ts';
@@ -85,6 +87,10 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const tls = readTls(env);
     const probes = processProbes(() => gateway.poolQueueDepth);
     closers.push(() => probes.close());
+    const descriptors = new Descriptors({
+      sessionWorkers: config.sessionWorkers,
+      calls: () => gateway.health().sessions,
+    });
     const guard = new OverloadGuard({
       limits: {
         eventLoopMs: env.OVERLOAD_EVENT_LOOP_MS,
@@ -92,6 +98,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
         rssMb: env.OVERLOAD_RSS_MB ?? defaultRssLimitMb(),
       },
       probes: overrides.load ?? probes,
+      descriptors,
       onChange: (reason) => {
         if (reason) log.warn({ reason }, 'overloaded: new calls are refused');
         else log.info('no longer overloaded');
@@ -131,8 +138,10 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       },
     });
     closers.push(() => gateway.close());
+    const connections = new Connections();
     const app = await buildApp({
       gateway,
+      connections,
       history: store,
       keys,
       logger: log,
@@ -148,6 +157,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
           }),
     });
     closers.push(() => closeApp(app));
+    const maxConnections = descriptors.maxConnections();
+    connections.limit = maxConnections;
     await listen(app, config);
     const url = urlOf(app, tls !== undefined);
     log.info(
@@ -158,6 +169,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
         sessionWorkers: config.sessionWorkers,
         capacity: capacityNote(config.sessionWorkers),
         audioThreads: config.audioThreads,
+        ...(Number.isFinite(maxConnections) ? { maxConnections } : {}),
         agents: profiles.localRefs,
       },
       config.upstream === 'simulator'

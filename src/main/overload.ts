@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Descriptors } from './descriptors.ts';
 
 /** Beyond which load new calls are refused. */
 export interface OverloadLimits {
@@ -22,6 +23,7 @@ export interface LoadProbes {
 export interface OverloadGuardOptions {
   readonly limits: OverloadLimits;
   readonly probes: LoadProbes;
+  readonly descriptors?: Pick<Descriptors, 'look' | 'shortage'> | undefined;
   /** Told when new calls begin to be refused, with the reason, and when they no longer are. */
   readonly onChange?: (reason: string | undefined) => void;
 }
@@ -50,12 +52,14 @@ export class OverloadGuard {
 
   /** Why new calls are to be refused, as a sentence for the client; undefined: they are not. */
   get reason(): string | undefined {
-    return this.#reason;
+    // Many calls may have begun since the last sample.
+    return this.#reason ?? this.#options.descriptors?.shortage;
   }
 
   /** Looks at the load. Called four times a second. */
   sample(): void {
-    const { probes, onChange } = this.#options;
+    const { probes, descriptors, onChange } = this.#options;
+    descriptors?.look();
     keep(this.#eventLoopMs, probes.eventLoopMs());
     keep(this.#poolQueue, probes.poolQueue());
     const before = this.#reason;
@@ -68,7 +72,9 @@ export class OverloadGuard {
   }
 
   #judge(rssMb: number): string | undefined {
-    const { limits } = this.#options;
+    const { limits, descriptors } = this.#options;
+    const shortage = descriptors?.shortage;
+    if (shortage !== undefined) return shortage;
     if (rssMb > limits.rssMb) {
       return `the gateway is overloaded: it uses ${Math.round(rssMb)} MB of memory, its limit is ${limits.rssMb}`;
     }
@@ -95,6 +101,7 @@ function keep(samples: number[], sample: number): void {
 export function processProbes(poolQueue: () => number): LoadProbes & { close(): void } {
   const resolutionMs = 20;
   const delay = monitorEventLoopDelay({ resolution: resolutionMs });
+  let rssMb = 0;
   delay.enable();
   return {
     // What is recorded is the time between two looks, on time or late; nothing recorded yet reads as NaN.
@@ -104,7 +111,14 @@ export function processProbes(poolQueue: () => number): LoadProbes & { close(): 
       return Math.max(0, (Number.isFinite(meanMs) ? meanMs : 0) - resolutionMs);
     },
     poolQueue,
-    rssMb: () => process.memoryUsage.rss() / BYTES_PER_MB,
+    rssMb: () => {
+      try {
+        rssMb = process.memoryUsage.rss() / BYTES_PER_MB;
+      } catch {
+        // It is read from a file, for which there may be no descriptor. The last figure stays.
+      }
+      return rssMb;
+    },
     close: () => {
       delay.disable();
     },

@@ -362,8 +362,13 @@ export class VoiceGateway implements CallGateway {
   #tick(): void {
     const nowMs = monotonicNowMs();
     for (const session of this.#sessions.all()) {
-      session.tick(nowMs);
-      if (session.isForgotten(nowMs)) this.#sessions.remove(session);
+      try {
+        session.tick(nowMs);
+        if (session.isForgotten(nowMs)) this.#sessions.remove(session);
+      } catch (error) {
+        // What goes wrong with one call ends neither the daemon nor the look at the others.
+        session.setup.log.error({ err: error }, 'a call cannot be looked after');
+      }
     }
   }
 

@@ -1,3 +1,5 @@
+import type { RepairKind, UnusableReason } from '../upstream/host.ts';
+
 /**
  * Every value that the labels of counters take. Counters start at 0 for each of them, so that a rate over the first
  * event is right, and a dashboard shows 0 where nothing happened yet instead of nothing.
@@ -37,7 +39,30 @@ export const UPSTREAM_ERROR_CLASSES = [
   'connect_unavailable',
   'connect_timeout',
   'connect_protocol',
+  'transcription_refused',
 ] as const;
+
+/** Why an event of the upstream, or a part of one, was dropped or repaired. */
+export const UNUSABLE_REASONS = [
+  'not_json',
+  'repeat',
+  'id',
+  'text',
+  'audio',
+  'item',
+  'response',
+  'tokens',
+  'internal',
+] as const satisfies readonly UnusableReason[];
+
+/** What the gateway did where the upstream left something open. */
+export const REPAIR_KINDS = [
+  'request_repeated',
+  'response_lost',
+  'end_assumed',
+  'answer_empty',
+  'turn_assumed',
+] as const satisfies readonly RepairKind[];
 
 /** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */
 export const TOKEN_TYPES = [

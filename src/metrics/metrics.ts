@@ -14,10 +14,12 @@ import {
   DIRECTIONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
+  REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
   TOKEN_TYPES,
   TOOL_OUTCOMES,
+  UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
@@ -116,6 +118,16 @@ export class Metrics {
   readonly upstreamErrors = this.#counter('upstream_errors_total', 'Errors of the upstream, by what they mean', {
     class: UPSTREAM_ERROR_CLASSES,
   });
+  readonly upstreamEventsUnusable = this.#counter(
+    'upstream_events_unusable_total',
+    'Events of the upstream, or parts of them, that were dropped or repaired, by what was wrong',
+    { reason: UNUSABLE_REASONS },
+  );
+  readonly upstreamRepairs = this.#counter(
+    'upstream_repairs_total',
+    'Times that the upstream left something open and the call went on all the same, by what was done',
+    { kind: REPAIR_KINDS },
+  );
   readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', {
     type: TOKEN_TYPES,
   });

@@ -3,9 +3,13 @@ import type { ReplayItem } from '../upstream/conversation.ts';
 import type { RealtimeHost } from '../upstream/host.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
 import { KeyPresses } from './key-presses.ts';
+import { RecentIds } from './recent-ids.ts';
 import { SpeechGate } from './speech-gate.ts';
+import { TurnIds } from './turn-ids.ts';
 
 const MAX_ITEM_ID = 32;
+/** A turn that is over is committed in the same moment; one that is not within this time is taken to be. */
+export const COMMIT_WAIT_MS = 1_500;
 
 export interface CallerTurnsOptions {
   readonly host: RealtimeHost;
@@ -14,13 +18,15 @@ export interface CallerTurnsOptions {
   /** Speech shorter than this is ignored while it would interrupt; 0: all speech is a turn. */
   readonly minInterruptionMs: number;
   /** Whether the server tells what was said. */
-  readonly isTranscribed: boolean;
+  readonly isTranscribed: () => boolean;
   /** Whether there is something that speech would interrupt now. */
   readonly canBeInterrupted: () => Promise<boolean>;
   /** The caller has begun to speak, and what is being said is to stop. */
   readonly onInterruption: (startedAtMs: number) => void;
-  /** A turn is complete. */
-  readonly onTurn: () => void;
+  /** A turn is complete. `isAssumed`: the server has not said so, and may have begun to answer it. */
+  readonly onTurn: (isAssumed: boolean) => void;
+  /** The server did not say when a turn began, or that it is complete. */
+  readonly onAssumed: () => void;
   /** What was taken for a turn was noise. */
   readonly onNoise: () => void;
   /** The caller pressed keys, which the agent was told. */
@@ -37,6 +43,10 @@ export class CallerTurns {
   readonly #noises = new Set<string>();
   /** Items that no connection took yet, by id. */
   readonly #unsent = new Map<string, RealtimeClientEvent>();
+  readonly #turns = new TurnIds();
+  /** Turns whose words were told. */
+  readonly #told = new RecentIds();
+  #commitTimer: NodeJS.Timeout | undefined;
   #isSpeaking = false;
   #keyItems = 0;
   #closed = false;
@@ -76,36 +86,41 @@ export class CallerTurns {
     this.#keys.press(digits);
   }
 
-  speechStarted(itemId: string): void {
-    const { host, nowMs, canBeInterrupted, onInterruption } = this.#options;
-    const atMs = nowMs();
-    this.#isSpeaking = true;
-    host.event({ type: 'speech_started', itemId, atMs });
-    if (this.#gate.isOn) this.#gate.started(itemId, atMs, canBeInterrupted());
-    else onInterruption(atMs);
+  /** @returns whether that is news */
+  speechStarted(itemId: string): boolean {
+    if (this.#turns.reach(itemId, 'started').length === 0) return false;
+    this.#start(itemId);
+    return true;
   }
 
-  speechStopped(itemId: string): void {
-    const { host, nowMs } = this.#options;
-    this.#isSpeaking = false;
-    host.event({ type: 'speech_stopped', itemId, atMs: nowMs() });
-    this.#gate.stopped(itemId);
+  /** @returns whether that is news */
+  speechStopped(itemId: string): boolean {
+    const isKnown = this.#turns.has(itemId, 'started');
+    if (this.#turns.reach(itemId, 'stopped').length === 0) return false;
+    if (!isKnown) {
+      this.#options.onAssumed();
+      this.#start(itemId);
+    }
+    this.#stop(itemId);
+    clearTimeout(this.#commitTimer);
+    this.#commitTimer = setTimeout(() => this.#assumeCommitted(itemId), COMMIT_WAIT_MS);
+    return true;
   }
 
   committed(itemId: string, previousItemId: string | null): void {
-    if (!this.#gate.isOn) {
-      this.#onTurn(itemId, previousItemId);
-      return;
+    const wasSpeaking = this.#turns.has(itemId, 'started') && !this.#turns.has(itemId, 'stopped');
+    if (this.#turns.reach(itemId, 'committed').length === 0) return;
+    clearTimeout(this.#commitTimer);
+    if (wasSpeaking) {
+      this.#options.onAssumed();
+      this.#stop(itemId);
     }
-    void this.#gate.verdictOf(itemId).then((verdict) => {
-      if (this.#closed) return;
-      if (verdict === 'turn') this.#onTurn(itemId, previousItemId);
-      else this.#onNoise(itemId);
-    });
+    this.#commit(itemId, previousItemId, false);
   }
 
   /** @param text null: the words could not be made out */
   transcribed(itemId: string, text: string | null): void {
+    if (!this.#told.add(itemId)) return;
     this.#transcripts.settle(itemId);
     const report = () => {
       if (this.#noises.has(itemId) || this.#closed) return;
@@ -118,6 +133,7 @@ export class CallerTurns {
   /** The connection is gone: what it heard the beginning of is not followed, what it has not told will not be. */
   connectionLeft(): void {
     this.#isSpeaking = false;
+    clearTimeout(this.#commitTimer);
     this.#gate.lost();
     for (const itemId of this.#transcripts.takeAll()) {
       this.#options.host.event({ type: 'user_text', itemId, text: null });
@@ -135,14 +151,49 @@ export class CallerTurns {
   /** Reports nothing any more. Idempotent. */
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#commitTimer);
     this.#keys.close();
   }
 
-  #onTurn(itemId: string, previousItemId: string | null): void {
+  #assumeCommitted(itemId: string): void {
+    if (this.#turns.reach(itemId, 'committed').length === 0 || this.#closed) return;
+    this.#options.onAssumed();
+    this.#commit(itemId, null, true);
+  }
+
+  #start(itemId: string): void {
+    const { host, nowMs, canBeInterrupted, onInterruption } = this.#options;
+    const atMs = nowMs();
+    this.#isSpeaking = true;
+    host.event({ type: 'speech_started', itemId, atMs });
+    if (this.#gate.isOn) this.#gate.started(itemId, atMs, canBeInterrupted());
+    else onInterruption(atMs);
+  }
+
+  #stop(itemId: string): void {
+    const { host, nowMs } = this.#options;
+    this.#isSpeaking = false;
+    host.event({ type: 'speech_stopped', itemId, atMs: nowMs() });
+    this.#gate.stopped(itemId);
+  }
+
+  #commit(itemId: string, previousItemId: string | null, isAssumed: boolean): void {
+    if (!this.#gate.isOn) {
+      this.#onTurn(itemId, previousItemId, isAssumed);
+      return;
+    }
+    void this.#gate.verdictOf(itemId).then((verdict) => {
+      if (this.#closed) return;
+      if (verdict === 'turn') this.#onTurn(itemId, previousItemId, isAssumed);
+      else this.#onNoise(itemId);
+    });
+  }
+
+  #onTurn(itemId: string, previousItemId: string | null, isAssumed: boolean): void {
     const { host, isTranscribed, nowMs, onTurn } = this.#options;
     host.event({ type: 'item_added', itemId, previousItemId, role: 'user' });
-    if (isTranscribed) this.#transcripts.add(itemId, nowMs());
-    onTurn();
+    if (isTranscribed()) this.#transcripts.add(itemId, nowMs());
+    onTurn(isAssumed);
   }
 
   #onNoise(itemId: string): void {

@@ -1,10 +1,11 @@
-import type { RealtimeClientEvent, SessionCreatedEvent, SessionUpdatedEvent } from 'openai/resources/realtime/realtime';
+import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
+import { errorOf, type IncomingError, NO_EVENT, type RawEvent } from './incoming.ts';
 import { parseServerEvent } from './server-events.ts';
 import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
-import { UpstreamError } from './upstream-error.ts';
+import { configurationError, UpstreamError } from './upstream-error.ts';
 
 /** Where to connect, and as whom. */
 export interface UpstreamTarget {
@@ -29,6 +30,18 @@ export interface ConnectOptions {
 /** Default of `ConnectOptions.pingIntervalMs`. */
 export const PING_INTERVAL_MS = 15_000;
 const MAX_MISSED_PONGS = 2;
+const MAX_SESSION_ID_LENGTH = 200;
+/**
+ * The largest message that is read; a longer one ends the connection, which is replaced. It is two minutes of speech in
+ * one event, where the service sends pieces of less than a second, and a message costs several times its size.
+ */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+/** What the server said to the settings of transcription. */
+export interface TranscriptionRefusal {
+  readonly code: string;
+  readonly message: string;
+}
 
 /** A connection whose session is configured. It reports every event until it closes, once. */
 export interface RealtimeConnection {
@@ -40,6 +53,8 @@ export interface RealtimeConnection {
   readonly expiry: SaidExpiry | undefined;
   /** Bytes accepted but not yet handed to the network. */
   readonly bufferedBytes: number;
+  /** Why nothing is transcribed on it, where that was asked for. */
+  readonly transcriptionRefusal: TranscriptionRefusal | undefined;
   /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
@@ -47,7 +62,7 @@ export interface RealtimeConnection {
   /** Sends a frame that already is an event's JSON. */
   sendFrame(frame: string | Uint8Array): boolean;
   /** Handlers are called in order; set both right after the connection was made. */
-  onEvent: (event: { type: string }) => void;
+  onEvent: (event: RawEvent) => void;
   onClose: (error: UpstreamError) => void;
   /** Closes normally; `onClose` is not called. Idempotent. */
   close(): void;
@@ -55,7 +70,7 @@ export interface RealtimeConnection {
 
 /**
  * Opens a socket, configures the session and resolves once the server confirmed it (`session.updated`): audio sent
- * before would be read in the default format.
+ * before would be read in the default format. A session of which only the transcription is refused is configured without.
  * @throws {UpstreamError} refused, timed out, or ended before it was ready
  */
 export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnection> {
@@ -66,6 +81,7 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
       perMessageDeflate: false,
       followRedirects: false,
       skipUTF8Validation: true,
+      maxPayload: MAX_MESSAGE_BYTES,
       headers: headersOf(target),
     });
     const connection = new SocketConnection(socket, options.pingIntervalMs ?? PING_INTERVAL_MS, options.nowMs);
@@ -98,25 +114,33 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
     connection.onEvent = (event) => {
       if (event.type === 'session.created') {
         connection.created();
-        connection.describe((event as SessionCreatedEvent).session);
+        connection.describe(event['session']);
         connection.send(sessionUpdate(settings, configEventId));
       } else if (event.type === 'session.updated') {
-        connection.describe((event as SessionUpdatedEvent).session);
+        connection.describe(event['session']);
         settle();
         resolve(connection);
       } else if (event.type === 'error') {
-        const { code, message } = (event as { error?: { code?: string | null; message?: string } }).error ?? {};
-        fail(
-          new UpstreamError(
-            code === 'server_error' || code === 'rate_limit_exceeded' ? 'unavailable' : 'refused',
-            code ?? 'error',
-            `the upstream refused the session: ${message ?? 'no reason given'}`,
-          ),
-        );
+        const error = errorOf(event['error']);
+        if (connection.transcriptionRefusal === undefined && isAboutTranscription(error, settings)) {
+          connection.transcriptionRefusal = { code: error.code ?? 'error', message: error.message };
+          connection.send(sessionUpdate({ ...settings, transcription: null }, configEventId));
+          return;
+        }
+        const failure = configurationError(error, configEventId);
+        if (failure) fail(failure);
       }
     };
     if (signal?.aborted) onAbort();
   });
+}
+
+/** Whether the server would take the session without its transcription, as far as one can tell from what it says. */
+function isAboutTranscription({ message, param }: IncomingError, settings: RealtimeSettings): boolean {
+  const { transcription, model } = settings;
+  if (transcription === null) return false;
+  if (param?.startsWith('session.audio.input.transcription')) return true;
+  return message.includes(transcription.model) && !model.includes(transcription.model);
 }
 
 function urlOf({ url }: UpstreamTarget, model: string): string {
@@ -133,11 +157,12 @@ function headersOf({ apiKey, safetyIdentifier }: UpstreamTarget): Record<string,
 }
 
 class SocketConnection implements RealtimeConnection {
-  onEvent: (event: { type: string }) => void = () => {};
+  onEvent: (event: RawEvent) => void = () => {};
   onClose: (error: UpstreamError) => void = () => {};
   upstreamSessionId: string | undefined;
   createdAtMs: number;
   expiry: SaidExpiry | undefined;
+  transcriptionRefusal: TranscriptionRefusal | undefined;
   failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;
@@ -160,8 +185,7 @@ class SocketConnection implements RealtimeConnection {
       if (isBinary || this.#closed) return;
       // Whoever talks is alive.
       this.#missedPongs = 0;
-      const event = parseServerEvent(data.toString('utf8'));
-      if (event) this.onEvent(event);
+      this.onEvent(parseServerEvent(data.toString('utf8')) ?? NO_EVENT);
     });
     socket.on('pong', () => {
       this.#missedPongs = 0;
@@ -191,9 +215,9 @@ class SocketConnection implements RealtimeConnection {
   }
 
   /** Notes what the server said of the session. */
-  describe(session: object | undefined): void {
-    const { id, expires_at: expiresAt } = (session ?? {}) as { id?: string; expires_at?: unknown };
-    this.upstreamSessionId = id ?? this.upstreamSessionId;
+  describe(session: unknown): void {
+    const { id, expires_at: expiresAt } = (session ?? {}) as { id?: unknown; expires_at?: unknown };
+    if (typeof id === 'string' && id !== '') this.upstreamSessionId = id.slice(0, MAX_SESSION_ID_LENGTH);
     // What is said again later is the same moment.
     if (this.#wallAtCreation && expiresAt != null) this.expiry ??= { expiresAt, ...this.#wallAtCreation };
   }

@@ -23,6 +23,9 @@ export interface ReplyItem {
   isRetold: boolean;
 }
 
+/** Far more than anybody says at a stretch. */
+const MAX_TEXT_LENGTH = 100_000;
+
 /** Stands for the responses of an earlier session. */
 const HANDED_OVER = 'handed_over';
 
@@ -103,7 +106,15 @@ export class ReplyItems {
     this.#report(item);
   }
 
-  endText(item: ReplyItem): void {
+  /** More of its text came. What comes behind the end of it is late. */
+  addText(item: ReplyItem, text: string): void {
+    if (!item.textEnded && item.text.length < MAX_TEXT_LENGTH) item.text += text;
+  }
+
+  /** @param text all of it; absent: what came in pieces */
+  endText(item: ReplyItem, text = item.text): void {
+    if (item.textEnded) return;
+    item.text = text.toWellFormed();
     item.textEnded = true;
     this.#report(item);
   }
@@ -192,5 +203,5 @@ export class ReplyItems {
 /** Bytes that padded base64 stands for. */
 export function base64Bytes(base64: string): number {
   const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0;
-  return (base64.length / 4) * 3 - padding;
+  return Math.max(0, (base64.length / 4) * 3 - padding);
 }

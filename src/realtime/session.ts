@@ -1,23 +1,31 @@
-import type { ConversationItem, RealtimeClientEvent, RealtimeResponse } from 'openai/resources/realtime/realtime';
+import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { Clock } from '../clock.ts';
 import type { UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
 import { CallerTurns } from './caller-turns.ts';
-import type { UpstreamTarget } from './connection.ts';
+import type { TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Greeting, type GreetingOptions } from './greeting.ts';
+import {
+  Incoming,
+  type IncomingError,
+  type IncomingHandlers,
+  type IncomingItem,
+  type IncomingResponse,
+} from './incoming.ts';
 import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
+import { afterTool, goesOn, goOn, noteCutOff, sayWords } from './own-words.ts';
+import { RecentIds } from './recent-ids.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
-import { type ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
-import { dispatch, type ServerEventHandlers } from './server-events.ts';
+import { type ResponseOverrides, ResponseScheduler, type ResponseTimes } from './response-scheduler.ts';
+import type { LossReason } from './running-responses.ts';
 import { interruptionUpdate, type RealtimeSettings } from './settings.ts';
 import { ToolRunner } from './tool-runner.ts';
 import { classifyServerError, UpstreamError } from './upstream-error.ts';
 import { type Restored, UpstreamLink } from './upstream-link.ts';
-import { tokenUsage } from './usage.ts';
 
 export interface RealtimeSessionOptions {
   readonly target: UpstreamTarget;
@@ -33,6 +41,8 @@ export interface RealtimeSessionOptions {
   readonly handedReplies?: readonly HandedReply[] | undefined;
   /** The agent was answering when the other worker was lost. */
   readonly isCutShort?: boolean | undefined;
+  /** How long responses are waited for; absent: the defaults. */
+  readonly responseTimes?: ResponseTimes | undefined;
   /** The monotonic clock, shared with the host. */
   readonly nowMs: Clock;
 }
@@ -42,16 +52,11 @@ export interface CallerFrame extends UplinkFrame {
   readonly voicedMs?: number;
 }
 
-/** Wait before a response that failed is asked for once more. */
-const RESPONSE_RETRY_MS = 750;
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
 const FOLLOW_UP_WAIT_MS = 300;
 
 /** Characters of something unexpected that are worth quoting. */
 const MAX_QUOTED = 100;
-
-const CONTINUE =
-  'The connection broke while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
 
 /** One call's conversation with the Realtime API, over as many connections as it takes. */
 export class RealtimeSession {
@@ -65,7 +70,11 @@ export class RealtimeSession {
   readonly #caller: CallerTurns;
   readonly #greeting: Greeting;
   readonly #answer = new OwedAnswer();
+  readonly #incoming: Incoming;
+  /** Responses that the server has said are done. */
+  readonly #done = new RecentIds();
   #interruptedBy: RealtimeSettings['interruptedBy'];
+  #isTranscribed: boolean;
   #failedResponses = 0;
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
@@ -78,6 +87,7 @@ export class RealtimeSession {
     const { settings, greeting, replay = [], isCutShort, nowMs } = options;
     this.#options = options;
     this.#host = host;
+    this.#isTranscribed = settings.transcription !== null;
     // Where the agent alone has spoken so far, it was greeting.
     const isGreetingOpen = replay.length === 0 || (isCutShort === true && replay.every(isAssistantMessage));
     this.#greeting = new Greeting(greeting, isGreetingOpen);
@@ -90,17 +100,31 @@ export class RealtimeSession {
       connectPermit: (request) => host.connectPermit(request),
       history: () => host.history(),
       isPause: () => this.#isPause(),
-      onEvent: (event) => this.#onEvent(event),
+      onEvent: (event) => this.#incoming.accept(event),
       onLost: (error) => this.#onLost(error),
       onRestored: (restored) => this.#onRestored(restored),
       onFailed: (error) => this.#fail(error),
       onOddExpiry: (expiresAt) =>
         host.event({ type: 'expiry_ignored', expiresAt: `${JSON.stringify(expiresAt)}`.slice(0, MAX_QUOTED) }),
+      onTranscriptionRefused: (refusal) => this.#onTranscriptionRefused(refusal),
       nowMs,
+    });
+    this.#incoming = new Incoming(this.#handlers, (reason, eventType, error) => {
+      const defect = error && { defect: error.stack ?? error.message };
+      host.event({ type: 'event_unusable', reason, eventType, ...defect });
     });
     const send = (event: RealtimeClientEvent) => this.#link.send(event);
     this.#items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);
-    this.#responses = new ResponseScheduler(send, () => this.#onServerSilent());
+    this.#responses = new ResponseScheduler(
+      send,
+      {
+        onServerSilent: () => this.#onServerSilent(),
+        onLost: (responseId, why) => this.#onResponseLost(responseId, why),
+        onRepair: (kind) => host.event({ type: 'repaired', kind }),
+        onGivenUp: () => this.#onNotTakenUp(),
+      },
+      options.responseTimes,
+    );
     this.#interrupter = new Interrupter({
       host,
       items: this.#items,
@@ -108,16 +132,17 @@ export class RealtimeSession {
       cancelResponse: (responseId) => this.#responses.cancel(responseId),
       previousOf: (itemId) => previousInReplay(this.#replayed, itemId),
     });
-    this.#tools = new ToolRunner(host, send, () => this.#responses.request());
+    this.#tools = new ToolRunner(host, send, () => this.#responses.request(afterTool(settings)));
     this.#caller = new CallerTurns({
       host,
       send,
       nowMs,
       minInterruptionMs: options.minInterruptionMs,
-      isTranscribed: settings.transcriptionModel !== null,
+      isTranscribed: () => this.#isTranscribed,
       canBeInterrupted: () => this.#canBeInterrupted(),
       onInterruption: (startedAtMs) => void this.#interrupt(startedAtMs),
-      onTurn: () => this.#onTurn(),
+      onTurn: (isAssumed) => this.#onTurn(isAssumed),
+      onAssumed: () => host.event({ type: 'repaired', kind: 'turn_assumed' }),
       onNoise: () => this.#responses.release(false),
       onKeys: () => this.#onKeys(),
     });
@@ -193,48 +218,44 @@ export class RealtimeSession {
 
   // What the server says
 
-  readonly #handlers: ServerEventHandlers = {
-    'input_audio_buffer.speech_started': ({ item_id }) => this.#onSpeechStarted(item_id),
-    'input_audio_buffer.speech_stopped': ({ item_id }) => this.#onSpeechStopped(item_id),
-    'input_audio_buffer.committed': ({ item_id, previous_item_id }) =>
-      this.#caller.committed(item_id, previous_item_id ?? null),
-    'conversation.item.added': ({ item, previous_item_id }) => this.#onItemAdded(item, previous_item_id ?? null),
-    'conversation.item.input_audio_transcription.completed': ({ item_id, transcript }) =>
-      this.#caller.transcribed(item_id, transcript.trim()),
-    'conversation.item.input_audio_transcription.failed': ({ item_id }) => this.#caller.transcribed(item_id, null),
+  readonly #handlers: IncomingHandlers = {
+    'input_audio_buffer.speech_started': ({ itemId }) => this.#onSpeechStarted(itemId),
+    'input_audio_buffer.speech_stopped': ({ itemId }) => this.#onSpeechStopped(itemId),
+    'input_audio_buffer.committed': ({ itemId, previousItemId }) => this.#onCommitted(itemId, previousItemId),
+    'conversation.item.added': ({ item, previousItemId }) => this.#onItemAdded(item, previousItemId),
+    'conversation.item.input_audio_transcription.completed': ({ itemId, transcript }) =>
+      this.#caller.transcribed(itemId, transcript),
+    'conversation.item.input_audio_transcription.failed': ({ itemId }) => this.#caller.transcribed(itemId, null),
     'response.created': ({ response }) => this.#onResponseCreated(response),
-    'response.output_item.added': ({ item, response_id }) => this.#responses.itemStarted(response_id, item.id ?? ''),
-    'response.output_audio.delta': ({ item_id, response_id, delta }) =>
-      this.#items.audio(this.#item(item_id, response_id), delta),
-    'response.output_audio.done': ({ item_id, response_id }) => this.#items.endAudio(this.#item(item_id, response_id)),
-    'response.output_audio_transcript.delta': ({ item_id, response_id, delta }) => {
-      this.#item(item_id, response_id).text += delta;
+    'response.output_item.added': ({ itemId, responseId }) => {
+      const of = this.#responseOf(responseId);
+      if (of !== undefined) this.#responses.itemStarted(of, itemId);
     },
-    'response.output_audio_transcript.done': ({ item_id, response_id, transcript }) => {
-      const item = this.#item(item_id, response_id);
-      item.text = transcript;
-      this.#items.endText(item);
+    'response.output_audio.delta': ({ itemId, responseId, base64 }) => {
+      const item = this.#item(itemId, responseId);
+      if (item) this.#items.audio(item, base64);
     },
-    'response.output_item.done': ({ item, response_id }) => this.#onOutputItemDone(item, response_id),
+    'response.output_audio.done': ({ itemId, responseId }) => {
+      const item = this.#item(itemId, responseId);
+      if (item) this.#items.endAudio(item);
+    },
+    'response.output_audio_transcript.delta': ({ itemId, responseId, text }) => {
+      const item = this.#item(itemId, responseId);
+      if (item) this.#items.addText(item, text);
+    },
+    'response.output_audio_transcript.done': ({ itemId, responseId, text }) => {
+      const item = this.#item(itemId, responseId);
+      if (item) this.#items.endText(item, text);
+    },
+    'response.output_item.done': ({ item, responseId }) => this.#onOutputItemDone(item, responseId),
     'response.done': ({ response }) => this.#onResponseDone(response),
     error: ({ error }) => this.#onError(error),
   };
 
-  #onEvent(event: { type: string }): void {
-    try {
-      dispatch(this.#handlers, event);
-    } catch (error) {
-      // An event without the fields that its type has: it is worth a count, not a call.
-      const { message } = error as Error;
-      this.#host.event({ type: 'upstream_error', verdict: 'benign', code: 'malformed_event', message });
-    }
-  }
-
   // The caller's turn
 
   #onSpeechStarted(itemId: string): void {
-    this.#responses.hold();
-    this.#caller.speechStarted(itemId);
+    if (this.#caller.speechStarted(itemId)) this.#responses.hold();
   }
 
   async #canBeInterrupted(): Promise<boolean> {
@@ -250,11 +271,19 @@ export class RealtimeSession {
   }
 
   #onSpeechStopped(itemId: string): void {
-    this.#caller.speechStopped(itemId);
-    if (this.#interruptedBy === 'server') this.#responses.release(true);
+    if (this.#caller.speechStopped(itemId) && this.#interruptedBy === 'server') this.#responses.release(true);
   }
 
-  #onTurn(): void {
+  #onCommitted(itemId: string, previousItemId: string | null): void {
+    const wasSpeaking = this.#caller.isSpeaking;
+    this.#caller.committed(itemId, previousItemId);
+    const isOver = wasSpeaking && !this.#caller.isSpeaking;
+    if (isOver && this.#interruptedBy === 'server') this.#responses.release(true);
+  }
+
+  #onTurn(isAssumed: boolean): void {
+    // What has begun since the caller stopped is the answer.
+    if (isAssumed && this.#interruptedBy === 'server' && this.#responses.isAsked) return;
     this.#answer.owe();
     if (this.#interruptedBy === 'gateway') {
       this.#responses.release(false);
@@ -280,9 +309,8 @@ export class RealtimeSession {
 
   // The reply
 
-  #say(instructions: string, why: string): ResponseOverrides {
-    // A response's instructions stand in place of the session's, so those are said again.
-    return { instructions: `${this.#options.settings.instructions}\n\n${instructions}`, metadata: { why } };
+  #say(words: string, why: string): ResponseOverrides {
+    return sayWords(words, why, this.#options.settings);
   }
 
   /** Cancels a response, of which nothing more is to be heard. */
@@ -291,81 +319,146 @@ export class RealtimeSession {
     this.#responses.cancel(responseId);
   }
 
-  #onItemAdded(item: ConversationItem, previousItemId: string | null): void {
-    if (item.type !== 'message' || item.role !== 'assistant' || !item.id) return;
+  #onItemAdded(item: IncomingItem, previousItemId: string | null): void {
+    if (item.type !== 'message' || item.role !== 'assistant' || item.id === undefined) return;
     if (this.#replayed.some(({ itemId }) => itemId === item.id)) return;
     this.#host.event({ type: 'item_added', itemId: item.id, previousItemId, role: 'assistant' });
   }
 
-  #onResponseCreated(response: RealtimeResponse): void {
-    const { id: responseId } = response;
-    if (!responseId) return;
-    const isOurs = this.#responses.started(response);
-    if (response.metadata?.['why'] === 'greeting') this.#greeting.started(responseId);
+  #onResponseCreated({ id, metadata }: IncomingResponse): void {
+    // What was told of it before has begun it already.
+    if (id !== undefined && this.#responses.isNew(id)) this.#begin(id, metadata);
+  }
+
+  #begin(responseId: string, metadata: IncomingResponse['metadata'] = {}): void {
+    const name = metadata['request'];
+    const { by, overrides } = this.#responses.started(responseId, typeof name === 'string' ? name : undefined);
+    if ((overrides?.metadata ?? metadata)['why'] === 'greeting') this.#greeting.started(responseId);
     this.#host.event({ type: 'response_started', responseId, atMs: this.#options.nowMs() });
     const { isSpeaking, isDeciding } = this.#caller;
-    const crossedSpeech = isOurs && isSpeaking && !isDeciding && !this.#greeting.isProtected;
-    if (crossedSpeech) this.#drop(responseId);
+    const crossedSpeech = by === 'gateway' && isSpeaking && !isDeciding && !this.#greeting.isProtected;
+    if (crossedSpeech || by === 'twice') this.#drop(responseId);
     else this.#answer.started(responseId);
   }
 
-  #item(itemId: string, responseId: string): ReplyItem {
-    return this.#items.get(itemId, responseId, this.#greeting.protects(responseId));
+  /** The response that an event is of, begun if nothing was known of it; where the event names none, the one that runs. */
+  #responseOf(responseId: string | undefined, itemId?: string): string | undefined {
+    const known = itemId === undefined ? undefined : this.#items.find(itemId)?.responseId;
+    const id = responseId ?? known ?? [...this.#responses.active].at(-1);
+    if (id !== undefined && this.#responses.isNew(id)) this.#begin(id);
+    return id;
   }
 
-  #onOutputItemDone(item: ConversationItem, responseId: string): void {
-    const isComplete = 'status' in item && item.status === 'completed';
-    const callsTool = item.type === 'function_call' && isComplete;
+  #item(itemId: string, responseId: string | undefined): ReplyItem | undefined {
+    const id = this.#responseOf(responseId, itemId);
+    return id === undefined ? undefined : this.#items.get(itemId, id, this.#greeting.protects(id));
+  }
+
+  #onOutputItemDone(item: IncomingItem, of: string | undefined): void {
+    const responseId = this.#responseOf(of, item.id);
+    if (responseId === undefined) return;
+    const isComplete = item.status === 'completed';
     // Newer models say something before they call a function or go on, and mark it as such.
-    const isComment = (item as { phase?: string }).phase === 'commentary';
-    this.#responses.itemDone(responseId, item.id ?? '', { mayBeLast: isComplete && !isComment, callsTool });
-    if (!callsTool || !item.call_id) return;
-    const { id, call_id: toolCallId, name, arguments: args } = item;
-    this.#tools.call(responseId, { itemId: id ?? toolCallId, toolCallId, name, arguments: args });
+    const kind = { mayBeLast: isComplete && !item.isComment, callsTool: item.call !== undefined };
+    if (item.id !== undefined) this.#responses.itemDone(responseId, item.id, kind);
+    this.#callTool(responseId, item);
   }
 
-  #onResponseDone(response: RealtimeResponse): void {
-    const responseId = response.id ?? '';
-    const items = this.#items.ofResponse(responseId);
-    this.#items.finish(items);
-    if (this.#items.isInterrupted(responseId)) this.#interrupter.settle(items);
-    const { status = 'completed', status_details: details } = response;
-    const usage = tokenUsage(response.usage);
-    const reason = details?.error?.code ?? details?.reason;
+  #callTool(responseId: string, { id, call }: IncomingItem): void {
+    if (call) this.#tools.call(responseId, { itemId: id ?? call.toolCallId, ...call });
+  }
+
+  /** It takes effect whatever else is in it: a response that is never done would stand in the way of all others. */
+  #onResponseDone(response: IncomingResponse): void {
+    const responseId = response.id ?? [...this.#responses.active].at(-1);
+    if (responseId === undefined || !this.#done.add(responseId)) return;
+    if (this.#responses.isNew(responseId)) this.#begin(responseId, response.metadata);
+    const wasOver = this.#responses.isOver(responseId);
+    // Of a function call of which nothing else came, this is the word.
+    for (const item of response.output) this.#callTool(responseId, item);
+    const items = this.#endItems(responseId);
+    const { reason, message, usage } = response;
+    const status = response.status ?? (this.#items.isInterrupted(responseId) ? 'cancelled' : 'completed');
     this.#host.event({
       type: 'response_done',
       responseId,
       status,
-      ...(reason ? { reason } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
       ...(usage ? { usage } : {}),
     });
-    const isMute = isMuted(response, items);
-    if (status === 'failed' || isMute) this.#onResponseFailed(responseId, reason ?? 'response_failed', isMute);
-    else this.#onResponseOver(responseId, status);
+    const isMute = this.#isMute(responseId, status, response.output, items);
+    if (!wasOver) {
+      if (isMute) this.#host.event({ type: 'repaired', kind: 'answer_empty' });
+      if (status === 'failed' || isMute) this.#onResponseFailed(responseId, reason ?? 'response_failed', isMute);
+      else this.#onResponseOver(responseId, status);
+    }
     this.#tools.responseDone(responseId);
+  }
+
+  /** The server did not say that a response is done, and it is not waited for any longer. */
+  #onResponseLost(responseId: string, why: LossReason): void {
+    const wasInterrupted = this.#items.isInterrupted(responseId);
+    const isLost = why === 'silent' && !wasInterrupted && !this.#responses.isSettled(responseId);
+    const overrides = this.#responses.overridesOf(responseId);
+    this.#host.event({ type: 'repaired', kind: isLost ? 'response_lost' : 'end_assumed' });
+    // What still comes of it would be heard beside what is asked for in its place.
+    if (isLost) this.#drop(responseId);
+    const items = this.#endItems(responseId);
+    this.#host.event({ type: 'response_done', responseId, status: 'lost', reason: why });
+    if (isLost) {
+      const isPartial = items.some(({ receivedMs }) => receivedMs > 0);
+      // What has words of its own is said again.
+      if (isPartial && !overrides?.input) this.#link.send(noteCutOff());
+      this.#onResponseFailed(responseId, 'response_lost', false, overrides);
+    } else {
+      this.#onResponseOver(responseId, wasInterrupted ? 'cancelled' : 'completed');
+    }
+    this.#tools.responseDone(responseId);
+  }
+
+  /** Nothing more comes of a response's items, or nothing that is waited for. */
+  #endItems(responseId: string): ReplyItem[] {
+    const items = this.#items.ofResponse(responseId);
+    this.#items.finish(items);
+    if (this.#items.isInterrupted(responseId)) this.#interrupter.settle(items);
+    return items;
+  }
+
+  /** Whether a response that did not fail has nothing to be heard: text instead of speech, or nothing at all. */
+  #isMute(responseId: string, status: string, output: readonly IncomingItem[], items: readonly ReplyItem[]): boolean {
+    if (status !== 'completed' && status !== 'incomplete') return false;
+    return items.length === 0 && !this.#tools.hasCalled(responseId) && !output.some(({ hasAudio }) => hasAudio);
   }
 
   #onResponseOver(responseId: string, status: string): void {
     if (status !== 'cancelled') this.#failedResponses = 0;
-    if (responseId === this.#greeting.responseId) this.#greetingIsGenerated();
+    const { responseId: greetingId } = this.#greeting;
+    if (responseId === greetingId) this.#greetingIsGenerated();
     this.#answer.given(responseId);
     this.#responses.done(responseId);
+    // A greeting that another response has overtaken is not asked for any more.
+    if (greetingId === undefined && !this.#responses.isAsked) this.#greetingIsGenerated();
     const stoodInTheWay = status === 'cancelled' && this.#answer.isOwed && !this.#caller.isSpeaking;
     if (stoodInTheWay && !this.#responses.isAsked) this.#responses.expectServer(FOLLOW_UP_WAIT_MS);
   }
 
   /** One more try after a response that came to nothing; after that the call cannot go on. */
-  #onResponseFailed(responseId: string, code: string, isMute: boolean): void {
+  #onResponseFailed(responseId: string, code: string, isMute: boolean, anew?: ResponseOverrides): void {
     this.#failedResponses += 1;
     this.#answer.failed(responseId);
     if (this.#failedResponses === 1) {
-      this.#responses.failed(responseId, RESPONSE_RETRY_MS);
+      this.#responses.failed(responseId, anew ?? this.#responses.overridesOf(responseId));
     } else if (isMute) {
       // The service is well, but has nothing to say: the caller's next words may change that.
       this.#onResponseOver(responseId, 'completed');
     } else {
       this.#fail(new UpstreamError('refused', code, `the upstream failed to answer twice (${code})`));
     }
+  }
+
+  #onNotTakenUp(): void {
+    this.#fail(new UpstreamError('timeout', 'not_taken_up', 'the upstream takes up no request for a response'));
   }
 
   #greetingIsGenerated(): void {
@@ -385,19 +478,29 @@ export class RealtimeSession {
     return !isSpeaking && !isAwaitingWords && !this.#responses.isBusy && !this.#tools.isBusy;
   }
 
-  #onError(error: { code?: string | null; message?: string; event_id?: string | null }): void {
-    const { code, message = '', event_id: eventId } = error;
-    const rejection = eventId ? this.#responses.rejected(eventId, code, RESPONSE_RETRY_MS) : 'foreign';
-    const isKnown = rejection !== 'foreign' || (eventId != null && this.#interrupter.rejected(eventId, message));
-    const verdict = isKnown ? 'benign' : classifyServerError(code);
-    this.#host.event({ type: 'upstream_error', verdict, code: code ?? 'unknown', message });
+  #onError(error: IncomingError): void {
+    const { code, type, message, eventId } = error;
+    const name = code ?? type ?? 'unknown';
+    const rejection = this.#responses.rejected(error);
+    const isOurs = eventId !== undefined && (rejection !== 'foreign' || this.#interrupter.rejected(eventId, message));
+    const meaning = classifyServerError(error);
+    const verdict = isOurs && meaning === 'retryable' ? 'benign' : meaning;
+    this.#host.event({ type: 'upstream_error', verdict, code: name, message });
     if (verdict === 'fatal') {
-      this.#fail(new UpstreamError('refused', code ?? 'error', `the upstream ended the session: ${message}`));
+      this.#fail(new UpstreamError('refused', name, `the upstream ended the session: ${message}`));
     } else if (code === 'session_expired') {
       this.#link.fail(new UpstreamError('unavailable', code, message));
     } else if (rejection === 'refused' && ++this.#failedResponses > 1) {
-      this.#fail(new UpstreamError('refused', code ?? 'error', `the upstream refused to answer twice: ${message}`));
+      this.#fail(new UpstreamError('refused', name, `the upstream refused to answer twice: ${message}`));
     }
+  }
+
+  /** The call goes on, without the caller's words in its transcript. */
+  #onTranscriptionRefused({ code, message }: TranscriptionRefusal): void {
+    if (this.#closed) return;
+    this.#isTranscribed = false;
+    const model = this.#options.settings.transcription?.model ?? '';
+    this.#host.event({ type: 'transcription_refused', model, code, message });
   }
 
   #onLost(error: UpstreamError): void {
@@ -441,14 +544,15 @@ export class RealtimeSession {
     this.#tools.restored(replayed);
     this.#responses.resume();
     if (this.#responses.isAsked) return;
-    if (lost) this.#responses.request(lost.isPartial ? this.#continued(lost.overrides) : lost.overrides);
-    else if (this.#answer.isOwed) this.#responses.request();
+    if (lost) {
+      const goesFurther = lost.isPartial || goesOn(lost.overrides);
+      this.#responses.request(goesFurther ? this.#continued(lost.overrides) : lost.overrides);
+    } else if (this.#answer.isOwed) this.#responses.request();
   }
 
   /** Has a reply go on of which the caller heard the beginning. */
   #continued(overrides: ResponseOverrides | undefined): ResponseOverrides {
-    const instructions = overrides?.instructions ?? this.#options.settings.instructions;
-    return { ...overrides, instructions: `${instructions}\n\n${CONTINUE}` };
+    return goOn(overrides, this.#replayed);
   }
 
   #fail(error: UpstreamError): void {
@@ -457,13 +561,4 @@ export class RealtimeSession {
     this.#items.finish(this.#items.unfinished());
     this.#host.event({ type: 'upstream_failed', code: error.code, message: error.message });
   }
-}
-
-/** Whether a response that did not fail has nothing to be heard: text instead of speech, or nothing at all. */
-function isMuted({ status, output = [] }: RealtimeResponse, items: readonly ReplyItem[]): boolean {
-  const isSpokenOrCalls = (item: ConversationItem) =>
-    item.type === 'function_call' ||
-    (item.type === 'message' && item.content.some((part) => (part.type as string) === 'output_audio'));
-  if (items.length > 0 || output.some(isSpokenOrCalls)) return false;
-  return status === 'incomplete' || (status === 'completed' && output.some(({ type }) => type === 'message'));
 }

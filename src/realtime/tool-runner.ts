@@ -1,6 +1,7 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { RealtimeHost, ToolCall, ToolResult } from '../upstream/host.ts';
+import { RecentIds } from './recent-ids.ts';
 import { toolOutput } from './replay.ts';
 
 interface Round {
@@ -21,6 +22,10 @@ export class ToolRunner {
   readonly #send: (event: RealtimeClientEvent) => boolean;
   readonly #goOn: () => void;
   readonly #rounds = new Map<string, Round>();
+  /** Tool calls that were made. */
+  readonly #called = new RecentIds();
+  /** Responses that made them. */
+  readonly #calling = new RecentIds();
   /** Results that no connection took yet, by tool call. */
   readonly #unsent = new Map<string, string>();
 
@@ -35,7 +40,15 @@ export class ToolRunner {
     return this.#rounds.size > 0;
   }
 
+  /** Whether a response has called a function. */
+  hasCalled(responseId: string): boolean {
+    return this.#calling.has(responseId);
+  }
+
+  /** A call that the server tells twice is made once. */
   call(responseId: string, call: ToolCall): void {
+    if (!this.#called.add(call.toolCallId)) return;
+    this.#calling.add(responseId);
     const round = this.#rounds.get(responseId) ?? { open: 0, responseDone: false, respond: false };
     this.#rounds.set(responseId, round);
     this.#host.audio({ kind: 'tool', toolCallId: call.toolCallId });

@@ -1,9 +1,13 @@
 import type { WebSocket } from 'ws';
+import { betaNameOf } from './beta-dialect.ts';
+import { type EventMutation, EventMutator } from './event-mutations.ts';
 import { asPublished, type OutgoingEvent } from './events.ts';
 import type { IdSource } from './ids.ts';
 
 /** A client that has not read this much is cut off. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+const AUDIO_DELTA = 'response.output_audio.delta';
 
 /** How often `unknownEvents` strikes. */
 const SPRINKLE_EVERY = 4;
@@ -12,9 +16,11 @@ const SPRINKLE_EVERY = 4;
 export interface ChannelListener {
   /** @param errorCode of an `error` event: its code or null */
   sent(errorCode?: string | null): void;
-  /** Gets each event as it is sent, if `wantsEvents`. Audio is left out of deltas. */
+  /** Gets each event before mutations change it, if `wantsEvents`. */
   event(event: Record<string, unknown>): void;
   wantsEvents(): boolean;
+  /** A mutation has found its event. */
+  mutated(mutation: EventMutation, event: Record<string, unknown>): void;
 }
 
 /** Where an audio delta belongs. */
@@ -29,6 +35,9 @@ export class EventChannel {
   readonly #socket: WebSocket;
   readonly #ids: IdSource;
   readonly #listener: ChannelListener;
+  readonly #isBeta: boolean;
+  readonly #deltaType: string;
+  readonly #mutator: EventMutator;
   #isStalled = false;
   #delayMs = 0;
   #sprinkles = false;
@@ -36,10 +45,17 @@ export class EventChannel {
   readonly #held: { dueMs: number; frame: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener) {
+  /** @param isBeta events have the names of the API's beta */
+  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener, isBeta: boolean) {
     this.#socket = socket;
     this.#ids = ids;
     this.#listener = listener;
+    this.#isBeta = isBeta;
+    this.#deltaType = isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
+    this.#mutator = new EventMutator({
+      put: (event) => this.#write(JSON.stringify(event)),
+      mutated: (mutation, event) => listener.mutated(mutation, event),
+    });
   }
 
   get isStalled(): boolean {
@@ -50,9 +66,10 @@ export class EventChannel {
     this.#isStalled = true;
   }
 
-  configure(faults: { eventDelayMs?: number; unknownEvents?: boolean }): void {
+  configure(faults: { eventDelayMs?: number; unknownEvents?: boolean; mutations?: readonly EventMutation[] }): void {
     this.#delayMs = faults.eventDelayMs ?? 0;
     this.#sprinkles = faults.unknownEvents ?? false;
+    this.#mutator.configure(faults.mutations);
   }
 
   get #canSend(): boolean {
@@ -61,10 +78,12 @@ export class EventChannel {
 
   send(event: OutgoingEvent): void {
     if (!this.#canSend) return;
-    const { type, ...rest } = event;
+    const { type: name, ...rest } = event;
+    const type = this.#isBeta ? betaNameOf(name) : name;
+    if (type === undefined) return;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#sprinkles) this.#sprinkle(whole);
-    this.#write(JSON.stringify(whole));
+    this.#mutator.pass(whole);
     this.#listener.sent(event.type === 'error' ? (event.error.code ?? null) : undefined);
     if (this.#listener.wantsEvents()) this.#listener.event(whole);
   }
@@ -72,12 +91,25 @@ export class EventChannel {
   /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */
   sendAudio({ responseId, itemId, outputIndex }: DeltaAddress, base64: string): void {
     if (!this.#canSend) return;
-    const head = `{"type":"response.output_audio.delta","event_id":"${this.#ids.next('event')}","response_id":"${responseId}","item_id":"${itemId}"`;
-    this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
-    this.#listener.sent();
-    if (this.#listener.wantsEvents()) {
-      this.#listener.event({ type: 'response.output_audio.delta', response_id: responseId, item_id: itemId });
+    const eventId = this.#ids.next('event');
+    const isWatched = this.#listener.wantsEvents();
+    const event = (this.#mutator.isActive || isWatched) && {
+      type: this.#deltaType,
+      event_id: eventId,
+      response_id: responseId,
+      item_id: itemId,
+      output_index: outputIndex,
+      content_index: 0,
+      delta: base64,
+    };
+    if (event && this.#mutator.isActive) {
+      this.#mutator.pass(event);
+    } else {
+      const head = `{"type":"${this.#deltaType}","event_id":"${eventId}","response_id":"${responseId}","item_id":"${itemId}"`;
+      this.#write(`${head},"output_index":${outputIndex},"content_index":0,"delta":"${base64}"}`);
     }
+    this.#listener.sent();
+    if (event && isWatched) this.#listener.event(event);
   }
 
   /** An `error` event. */
@@ -107,6 +139,8 @@ export class EventChannel {
   }
 
   #write(frame: string): void {
+    // A mutation may send an event after the connection has gone.
+    if (!this.#canSend) return;
     if (this.#delayMs === 0 && this.#held.length === 0) {
       this.#put(frame);
       return;
@@ -133,12 +167,14 @@ export class EventChannel {
 
   /** Sends at once what is still held back, as before a close frame. */
   flush(): void {
+    this.#mutator.flush();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { frame } of this.#held.splice(0)) if (!this.#isStalled) this.#put(frame);
   }
 
   close(): void {
+    this.#mutator.close();
     clearTimeout(this.#timer);
     this.#held.length = 0;
   }

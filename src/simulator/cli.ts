@@ -3,13 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
+import { monotonicNowMs } from '../clock.ts';
+import { FIELD_CHANGES } from './event-mutations.ts';
 import { FAULT_NAMES, faultsFromQuery, type QueriedFaults } from './faults.ts';
-import { RealtimeSimulator, type SimulatorMode, type SimulatorOptions } from './server.ts';
+import { RealtimeSimulator, type SimulatorDialect, type SimulatorMode, type SimulatorOptions } from './server.ts';
 
 interface CliOptions {
   host: string;
   port: number;
   mode: SimulatorMode;
+  dialect: SimulatorDialect;
   speedup: number;
   delta: number;
   responseDelay: number;
@@ -21,6 +24,7 @@ interface CliOptions {
   tlsCert?: string;
   tlsKey?: string;
   fault?: QueriedFaults;
+  logSpeech: boolean;
   logLevel: string;
 }
 
@@ -61,6 +65,11 @@ const program = new Command('simulator')
   .addOption(
     new Option('--mode <mode>', 'what to answer with').choices(['scripted', 'echo', 'loopback']).default('scripted'),
   )
+  .addOption(
+    new Option('--dialect <name>', "names of events: today's, or those of the API's beta")
+      .choices(['ga', 'beta'])
+      .default('ga'),
+  )
   .option('--speedup <factor>', 'replies are generated this much faster than they are spoken', positive, 6)
   .option('--delta <ms>', 'loopback: shortest audio of a delta; 0: one for each chunk', nonNegative, 0)
   .option('--response-delay <ms>', 'thinking time of a response', nonNegative, 150)
@@ -76,8 +85,18 @@ const program = new Command('simulator')
     "a fault of every connection, or of the first N with fault_count=N: 'drop_mid_reply&fault_after_ms=300'",
     faultQuery,
   )
+  .option('--log-speech', "log when a caller begins to speak, with the time on the machine's monotonic clock", false)
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
-  .addHelpText('after', `\nFaults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}`);
+  .addHelpText(
+    'after',
+    `
+Faults, also in a client's URL as ?fault=NAME: ${FAULT_NAMES.join(', ')}
+
+mutate_event changes one event: the fault_nth (default 1) of type fault_event (default: of any type). fault_change is
+drop (the default), double, delay (past the next fault_events, default 3, or by fault_delay_ms), or, of the field
+fault_path, ${FIELD_CHANGES.join(', ')}:
+'mutate_event&fault_event=response.done&fault_change=null&fault_path=response.output'`,
+  );
 
 function simulatorOptions(cli: CliOptions): SimulatorOptions {
   if ((cli.tlsCert === undefined) !== (cli.tlsKey === undefined)) {
@@ -87,6 +106,7 @@ function simulatorOptions(cli: CliOptions): SimulatorOptions {
     host: cli.host,
     port: cli.port,
     mode: cli.mode,
+    dialect: cli.dialect,
     speedup: cli.speedup,
     loopbackDeltaMs: cli.delta,
     responseDelayMs: cli.responseDelay,
@@ -111,6 +131,13 @@ async function main(): Promise<void> {
     const { id, request } = connection;
     log.info({ session: id, model: request.model, faults: connection.faults }, 'connected');
     connection.once('close', (code, reason) => log.info({ session: id, code, reason }, 'closed'));
+    if (cli.logSpeech) {
+      const caller = request.headers['openai-safety-identifier'];
+      connection.on('serverEvent', ({ type }) => {
+        if (type !== 'input_audio_buffer.speech_started') return;
+        log.info({ session: id, caller, atMs: monotonicNowMs() }, 'speech started');
+      });
+    }
     if (log.isLevelEnabled('debug')) {
       connection.on('clientEvent', (event) => log.debug({ session: id, event: event.type }, 'received'));
       connection.on('serverEvent', (event) => log.debug({ session: id, event: event.type }, 'sent'));

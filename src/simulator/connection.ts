@@ -1,11 +1,13 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
-import { EventChannel } from './channel.ts';
+import { fromBeta } from './beta-dialect.ts';
+import { type ChannelListener, EventChannel } from './channel.ts';
 import { ClientLog, type ReceivedEvent } from './client-log.ts';
 import { Conversation } from './conversation.ts';
 import type { Core } from './core.ts';
 import { Dialogue } from './dialogue.ts';
+import type { EventMutation } from './event-mutations.ts';
 import type { ClientEvent, OutgoingEvent } from './events.ts';
 import { FaultTrigger } from './fault-trigger.ts';
 import { FaultBudget, type Faults } from './faults.ts';
@@ -29,8 +31,10 @@ export interface ConnectionRequest {
 interface ConnectionEvents {
   /** A client event has arrived, before anything is done with it. Appends come without their audio. */
   clientEvent: [event: ClientEvent];
-  /** A server event was sent. Audio deltas come without their audio. */
+  /** A server event was sent; this is what it was before mutations changed it. */
   serverEvent: [event: Record<string, unknown>];
+  /** A mutation has found its event, which comes as it was before. */
+  mutated: [mutation: EventMutation, event: Record<string, unknown>];
   /** The socket has closed, whoever closed it. */
   close: [code: number, reason: string];
 }
@@ -67,11 +71,13 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#stats = stats;
     this.#faults = faults;
     this.#log = new ClientLog({ limit: LOG_LIMIT, captureAudio: options.captureAudio });
-    this.#channel = new EventChannel(socket, this.#ids, {
+    const listener: ChannelListener = {
       sent: (errorCode) => stats.sent(errorCode),
       event: (event) => this.emit('serverEvent', event),
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
-    });
+      mutated: (mutation, event) => this.emit('mutated', mutation, event),
+    };
+    this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect === 'beta');
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
     this.#session = new Session(
@@ -188,7 +194,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     this.#channel.send(event as unknown as OutgoingEvent);
   }
 
-  /** Refuses a client that speaks the beta's protocol: with an `error`, then close code 4000. Called by the server. */
+  /** Refuses a client that speaks the beta's protocol, where that is not what is spoken here: with an `error`, then close code 4000. Called by the server. */
   refuseBeta(): void {
     const code = 'beta_api_shape_disabled';
     const message = 'The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.';
@@ -209,7 +215,8 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
 
   #receive(data: RawData): void {
     this.#stats.received();
-    const event = parse(data.toString());
+    const parsed = parse(data.toString());
+    const event = parsed && this.#options.dialect === 'beta' ? fromBeta(parsed) : parsed;
     if (!event) {
       const message = 'We could not parse the JSON of your event. It must be an object with a type.';
       this.#channel.sendError({ code: 'invalid_json', message, param: null }, null);

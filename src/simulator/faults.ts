@@ -1,3 +1,5 @@
+import { type EventChange, type EventMutation, FIELD_CHANGES, type FieldChange } from './event-mutations.ts';
+
 /** When, in the life of a connection, something breaks. */
 export type FaultMoment =
   /** While a reply is being sent: after `afterMs` of its audio. */
@@ -58,6 +60,10 @@ export interface Faults {
   ignoreSessionUpdate?: boolean;
   /** `session.update` is refused with this code. `times` updates are, all of them if left out. */
   refuseSessionUpdate?: { code: string; message?: string; times?: number };
+  /** Single events are lost, repeated, late, or wrong in one field. */
+  mutations?: readonly EventMutation[];
+  /** A `session.update` that asks for transcription is refused, as where the model for it is gone. */
+  refuseTranscription?: { code: string; param?: string | null };
 }
 
 /** A query that names an unknown fault or has a number that is none. The handshake is refused with its message. */
@@ -157,6 +163,31 @@ function refuseHandshake(query: FaultQuery): Faults {
   };
 }
 
+function eventChange(query: FaultQuery): EventChange {
+  const kind = query.text('fault_change') ?? 'drop';
+  if (kind === 'drop' || kind === 'double') return { kind };
+  if (kind === 'delay') {
+    const ms = query.number('fault_delay_ms');
+    return ms === undefined ? { kind, events: query.number('fault_events') ?? 3 } : { kind, ms };
+  }
+  if (!FIELD_CHANGES.includes(kind as FieldChange)) {
+    const known = ['drop', 'double', 'delay', ...FIELD_CHANGES].join(', ');
+    throw new FaultQueryError(`fault_change=${kind} is not one of ${known}`);
+  }
+  const path = query.text('fault_path');
+  if (!path) throw new FaultQueryError(`fault_change=${kind} needs fault_path, such as response.output.0.id`);
+  return { kind: kind as FieldChange, path };
+}
+
+function mutateEvent(query: FaultQuery): Faults {
+  const mutation = defined<EventMutation>({
+    event: query.text('fault_event'),
+    nth: query.number('fault_nth'),
+    change: eventChange(query),
+  });
+  return { mutations: [mutation] };
+}
+
 /** Faults by the names that a URL may give them (`?fault=drop_mid_reply,unknown_events&fault_after_ms=300`). */
 const FAULTS_BY_NAME: Record<string, (query: FaultQuery) => Faults> = {
   refuse_handshake: refuseHandshake,
@@ -187,6 +218,8 @@ const FAULTS_BY_NAME: Record<string, (query: FaultQuery) => Faults> = {
   transcription_never: transcription('never'),
   session_updated_never: () => ({ ignoreSessionUpdate: true }),
   session_update_refused: refuseUpdate,
+  mutate_event: mutateEvent,
+  transcription_refused: (query) => ({ refuseTranscription: { code: query.text('fault_code') ?? 'model_not_found' } }),
 };
 
 /** Names that `fault=` understands. */

@@ -10,6 +10,12 @@ import type { Faults } from './faults.ts';
  */
 export type SimulatorMode = 'scripted' | 'echo' | 'loopback';
 
+/**
+ * The names that events have: today's, or those of the API's beta, which clients of then still use. Shapes are today's in
+ * both, but for what a `session.update` of the beta says of audio.
+ */
+export type SimulatorDialect = 'ga' | 'beta';
+
 /** Plain data, so that a simulator can be started on another thread. */
 export interface SimulatorOptions {
   /** Default 127.0.0.1. */
@@ -20,6 +26,8 @@ export interface SimulatorOptions {
   tls?: { cert: string; key: string };
   /** Default `scripted`. */
   mode?: SimulatorMode;
+  /** Default `ga`, which refuses clients of the beta; `beta` speaks as they do. */
+  dialect?: SimulatorDialect;
   /** How many times faster than real time replies are generated. Default 6; `Infinity`: each in one go. */
   speedup?: number;
   /** In loopback mode, the shortest audio of a delta. Default 0: a delta for each appended chunk. */
@@ -52,6 +60,7 @@ export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
     host: '127.0.0.1',
     port: 0,
     mode: 'scripted',
+    dialect: 'ga',
     speedup: 6,
     loopbackDeltaMs: 0,
     responseDelayMs: 150,

@@ -4,16 +4,17 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { SimulatorConnection } from './connection.ts';
+import { type ConnectionRequest, SimulatorConnection } from './connection.ts';
 import { FaultQueryError, type Faults, faultsFromQuery } from './faults.ts';
 import { type Refusal, refusalOf, refusalOfStatus, refuse } from './handshake.ts';
 import { type Library, loadLibrary } from './library.ts';
 import { type ResolvedOptions, resolveOptions, type SimulatorOptions } from './options.ts';
 import { type SimulatorStats, StatsKeeper } from './stats.ts';
 
-export type { SimulatorConnection } from './connection.ts';
+export type { ConnectionRequest, SimulatorConnection } from './connection.ts';
+export type { EventChange, EventMutation, FieldChange } from './event-mutations.ts';
 export type { BargeInVariant, FaultMoment, Faults } from './faults.ts';
-export type { SimulatorMode, SimulatorOptions } from './options.ts';
+export type { SimulatorDialect, SimulatorMode, SimulatorOptions } from './options.ts';
 export type { SimulatorStats } from './stats.ts';
 
 /** An event has at most 15 MiB of audio, which base64 makes a third larger. */
@@ -41,7 +42,7 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
   readonly #stats = new StatsKeeper();
   readonly #upgrading = new Set<Duplex>();
   /** Faults waiting for a connection each. */
-  readonly #queue: Faults[] = [];
+  readonly #queue: { faults: Faults; isFor: (request: ConnectionRequest) => boolean }[] = [];
   #defaults: { faults: Faults; left: number };
   /** How many connections have had the faults of a query that limits them. */
   readonly #queryCounts = new Map<string, number>();
@@ -97,9 +98,16 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
 
   /**
    * Gives the next upgrade request these faults, and only that one, whatever its query says. Calls queue up.
+   * @param isFor which requests it is meant for; left out: any
+   * @returns takes the faults back, unless a connection has got them
    */
-  nextConnection(faults: Faults): void {
-    this.#queue.push(faults);
+  nextConnection(faults: Faults, isFor: (request: ConnectionRequest) => boolean = () => true): () => void {
+    const entry = { faults, isFor };
+    this.#queue.push(entry);
+    return () => {
+      const index = this.#queue.indexOf(entry);
+      if (index >= 0) this.#queue.splice(index, 1);
+    };
   }
 
   /**
@@ -116,9 +124,9 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
     return connection as SimulatorConnection;
   }
 
-  #faultsFor(url: URL): Faults {
-    const queued = this.#queue.shift();
-    if (queued) return queued;
+  #faultsFor(request: ConnectionRequest, url: URL): Faults {
+    const queued = this.#queue.findIndex(({ isFor }) => isFor(request));
+    if (queued >= 0) return this.#queue.splice(queued, 1)[0]!.faults;
     const fromQuery = faultsFromQuery(url.searchParams);
     if (fromQuery) {
       const { faults, connections = Number.POSITIVE_INFINITY } = fromQuery;
@@ -161,7 +169,7 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
 
   #answerTo(request: IncomingMessage, url: URL): { refusal: Refusal } | { faults: Faults } {
     try {
-      const faults = this.#faultsFor(url);
+      const faults = this.#faultsFor(requestOf(request, url), url);
       if (faults.refuseHandshake) {
         const { status, retryAfterSeconds } = faults.refuseHandshake;
         return { refusal: refusalOfStatus(status, retryAfterSeconds) };
@@ -181,12 +189,12 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
       this.#sockets.once('headers', (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const query = url.searchParams;
-      const connection = new SimulatorConnection(
-        webSocket,
-        { headers: request.headers, query, model: query.get('model') ?? '' },
-        { options: this.#options, library: this.#library, stats: this.#stats, faults },
-      );
+      const connection = new SimulatorConnection(webSocket, requestOf(request, url), {
+        options: this.#options,
+        library: this.#library,
+        stats: this.#stats,
+        faults,
+      });
       this.#connections.add(connection);
       this.#stats.opened();
       connection.once('close', () => {
@@ -194,7 +202,8 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
         this.#stats.closed();
       });
       this.emit('connection', connection);
-      if (/realtime=v1/.test(String(request.headers['openai-beta'] ?? ''))) connection.refuseBeta();
+      const isBeta = /realtime=v1/.test(String(request.headers['openai-beta'] ?? ''));
+      if (isBeta && this.#options.dialect === 'ga') connection.refuseBeta();
       else connection.open();
     });
   }
@@ -213,4 +222,8 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+function requestOf({ headers }: IncomingMessage, { searchParams }: URL): ConnectionRequest {
+  return { headers, query: searchParams, model: searchParams.get('model') ?? '' };
 }

@@ -26,13 +26,33 @@ export type SessionEvent =
       readonly status: string;
       /** Why it was not completed. */
       readonly reason?: string;
+      /** The same in the upstream's words, for the log. */
+      readonly message?: string;
       readonly usage?: TokenUsage;
     }
+  /** An event of the upstream, or a part of one, could not be used. */
+  | {
+      readonly type: 'event_unusable';
+      readonly reason: UnusableReason;
+      /** The event's own type. */
+      readonly eventType: string;
+      /** Where handling it failed: what happened, with the stack. */
+      readonly defect?: string;
+    }
+  /** The upstream left something open, and the session went on without it. */
+  | { readonly type: 'repaired'; readonly kind: RepairKind }
   | { readonly type: 'dtmf_sent'; readonly digits: string }
   | { readonly type: 'truncated'; readonly itemId: string; readonly audioEndMs: number }
   | {
       readonly type: 'upstream_error';
       readonly verdict: 'benign' | 'retryable' | 'fatal';
+      readonly code: string;
+      readonly message: string;
+    }
+  /** The server does not transcribe the caller as it was asked to: the call goes on without the caller's words. */
+  | {
+      readonly type: 'transcription_refused';
+      readonly model: string;
       readonly code: string;
       readonly message: string;
     }
@@ -54,6 +74,28 @@ export type SessionEvent =
   | { readonly type: 'expiry_ignored'; readonly expiresAt: string }
   /** The session is over; nothing follows. */
   | { readonly type: 'upstream_failed'; readonly code: string; readonly message: string };
+
+/**
+ * Why an event of the upstream, or a part of it, cannot be used. `not_json`: the frame is no event; `repeat`: the same
+ * event came just before; `internal`: a defect of the gateway in handling it. The others name what is missing or wrong.
+ */
+export type UnusableReason =
+  | 'not_json'
+  | 'repeat'
+  | 'id'
+  | 'text'
+  | 'audio'
+  | 'item'
+  | 'response'
+  | 'tokens'
+  | 'internal';
+
+/**
+ * How a session goes on from what the upstream left open. `request_repeated`: a request for a response was not taken
+ * up; `response_lost`: a response broke off without a word; `end_assumed`: the end of a response was not told;
+ * `answer_empty`: an answer had nothing in it; `turn_assumed`: the beginning or the end of the caller's turn was not told.
+ */
+export type RepairKind = 'request_repeated' | 'response_lost' | 'end_assumed' | 'answer_empty' | 'turn_assumed';
 
 /** Tokens of one response. Cached tokens are part of the input tokens. */
 export interface TokenUsage {

@@ -92,8 +92,10 @@ describe('a caller who is silent', () => {
       instructions: 'Say exactly: "Are you there?"',
       count: 1,
     });
+    clock.onAgentSpoke();
     expect(clock.due(at(19), false)).toBeUndefined();
     expect(clock.due(at(20), false)).toMatchObject({ type: 'prompt', count: 2 });
+    clock.onAgentSpoke();
     expect(clock.due(at(30), false)).toMatchObject({ type: 'end', reason: 'agent_hangup' });
   });
 
@@ -103,7 +105,24 @@ describe('a caller who is silent', () => {
     for (let count = 1; count <= 20; count++) {
       clock.onRequest(at(count * 10));
       expect(clock.due(at(count * 10), false)).toMatchObject({ type: 'prompt', count });
+      clock.onAgentSpoke();
     }
+  });
+
+  it('is not hung up on by an agent that never asked, which ends the call as the failure it is', () => {
+    const { clock, at } = start();
+    for (const s of [10, 20, 30]) expect(clock.due(at(s), false)).toMatchObject({ type: 'prompt', count: 1 });
+    expect(clock.due(at(40), false)).toMatchObject({ type: 'end', reason: 'upstream_failed' });
+  });
+
+  it('has been asked once, however often it was tried and however long it was spoken', () => {
+    const { clock, at } = start();
+    clock.onAgentSpoke();
+    for (const s of [10, 20]) expect(clock.due(at(s), false)).toMatchObject({ count: 1 });
+    for (let piece = 0; piece < 5; piece++) clock.onAgentSpoke();
+    expect(clock.due(at(30), false)).toMatchObject({ count: 2 });
+    clock.onAgentSpoke();
+    expect(clock.due(at(40), false)).toMatchObject({ type: 'end', reason: 'agent_hangup' });
   });
 
   it('is given time from the end of what is played to it', () => {
@@ -135,6 +154,7 @@ describe('a caller who is silent', () => {
   it('is not expected to speak while the agent thinks, which is no answer of theirs', () => {
     const { clock, at } = start();
     expect(clock.due(at(10), false)).toMatchObject({ count: 1 });
+    clock.onAgentSpoke();
     clock.onAgentActive(at(15));
     clock.onAgentActive(at(14));
     expect(clock.due(at(24), false)).toBeUndefined();

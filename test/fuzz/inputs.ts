@@ -122,6 +122,9 @@ function headers(random: Random, world: FuzzWorld, type: string | undefined): Re
   if (random.chance(0.02)) made['accept'] = headerText(random);
   if (random.chance(0.02)) made['x-forwarded-for'] = headerText(random);
   if (random.chance(0.01)) made['cookie'] = headerText(random);
+  if (random.chance(0.02))
+    made['origin'] = random.pick(['https://evil.example', 'null', 'http://localhost:1', '', headerText(random)]);
+  if (random.chance(0.02)) made['sec-fetch-site'] = random.pick(['cross-site', 'same-origin', headerText(random)]);
   if (type !== undefined && random.chance(0.97)) made['content-type'] = random.chance(0.96) ? type : oddType(random);
   return made;
 }
@@ -253,8 +256,16 @@ function bareAudio(random: Random): Content {
 function json(random: Random, value: Record<string, unknown>): Content {
   let text = JSON.stringify(value);
   const dice = random.next();
-  if (dice > 0.995) text = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
-  else if (dice > 0.99) text = `{"__proto__":{"x":1},${text.slice(1)}`;
+  if (dice > 0.995) {
+    const depth = random.pick([40, 20_000, 200_000]);
+    text = random.pick([
+      () => '['.repeat(depth) + ']'.repeat(depth),
+      () => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`,
+      () => `{"audio":${'['.repeat(depth)}${']'.repeat(depth)}}`,
+      () => `[${'0,'.repeat(depth)}0]`,
+      () => `{"audio":"${'\\"'.repeat(depth)}"}`,
+    ])();
+  } else if (dice > 0.99) text = `{"__proto__":{"x":1},${text.slice(1)}`;
   else if (dice > 0.98) text = text.slice(0, random.int(0, text.length));
   else if (dice > 0.97) text = `\ufeff${text}`;
   else if (dice > 0.96) text = random.text(200);
@@ -370,6 +381,14 @@ function brokenHttp(random: Random): Buffer {
     () => head(`GET ${'/x'.repeat(random.int(1, 10_000))} HTTP/1.1`),
     () => `GET /health HTTP/1.1\nhost: x\n\n`,
     () => `${head('GET /health HTTP/1.1')}${head('GET /ready HTTP/1.1')}${random.bytes(40).toString('latin1')}`,
+    () =>
+      head(random.pick(['GET /docs/json HTTP/1.1', `GET ${path}/response?timeout=0 HTTP/1.1`])).repeat(
+        random.int(2, 100),
+      ),
+    () => head('GET / HTTP/1.1').repeat(random.int(500, 2_000)),
+    () => head('GET /health HTTP/1.1', 'host: y'),
+    () =>
+      `${head('POST /nope HTTP/1.1', 'content-length: 100000')}${'['.repeat(100_000)}${head('GET /health HTTP/1.1')}`,
     () => '\r\n\r\n\r\n',
     () => '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
   ])();

@@ -1,6 +1,10 @@
-/** `npm run fuzz -- --inputs 100000 --seed 1`: sends that many inputs to every route and says what came of it. */
+/**
+ * `npm run fuzz -- --inputs 100000 --seed 1`: sends that many inputs to every route and says what came of it; then has
+ * strangers without a key do their worst, each on one connection, and says how long `/health` took meanwhile.
+ */
 import { parseArgs } from 'node:util';
 import { fuzz } from './fuzzer.ts';
+import { measureStrangers } from './stranger.ts';
 
 const { values } = parseArgs({
   options: {
@@ -33,4 +37,12 @@ process.stdout.write(
     '',
   ].join('\n'),
 );
+process.stdout.write(
+  'a stranger without a key, on one connection; /health on another (median, worst), and the longest stretch of CPU:\n',
+);
+for (const { attack, medianMs, worstMs, stretchMs, rssGrowthMb, outcome } of await measureStrangers()) {
+  const times = [medianMs, worstMs, stretchMs].map((ms) => `${ms.toFixed(1)} ms`.padStart(9)).join(' ');
+  const growth = `${rssGrowthMb < 0 ? '−' : '+'}${Math.abs(rssGrowthMb).toFixed(0)} MB`.padStart(8);
+  process.stdout.write(`  ${attack.padEnd(34)} ${times} ${growth}  ${outcome}\n`);
+}
 process.exitCode = result.failures.length === 0 && result.heapGrowthBytes < 32 * 1_048_576 ? 0 : 1;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MAX_BODY_BYTES } from '../../src/http/app.ts';
 import { API_ERRORS, ApiError, invalidAudio, quote, sessionNotFound } from '../../src/http/errors.ts';
+import { MAX_AUDIO_BODY_BYTES } from '../../src/http/schemas.ts';
 import { http } from '../support/call.ts';
 import { appOverRecorder } from './support.ts';
 
@@ -87,7 +87,10 @@ describe('answers to what is no request of the API', () => {
     ['POST', '/api/voice/stream/x/response', 'GET'],
     ['HEAD', '/api/voice/stream/x/response', 'GET'],
     ['PUT', '/api/voice/stream/x', 'POST'],
-    ['OPTIONS', '/api/voice/session/create', 'GET, HEAD, POST'],
+    ['OPTIONS', '/api/voice/session/create', 'POST'],
+    ['GET', '/api/voice/session/create', 'POST'],
+    ['HEAD', '/api/voice/session/create', 'POST'],
+    ['DELETE', '/api/voice/session/create', 'POST'],
     ['POST', '/health', 'GET, HEAD'],
   ])('refuses %s %s and names the methods: %s', async (method, path, allow) => {
     const answer = await fetch(base + path, { method });
@@ -124,7 +127,7 @@ describe('answers to what is no request of the API', () => {
 
   it('asks for a type when there is none', async () => {
     const text = await exchange(
-      'POST /api/voice/session/create HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}',
+      'POST /api/voice/session/create HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}',
     );
     expect(parse(text)).toMatchObject({
       status: 415,
@@ -143,7 +146,7 @@ describe('answers to what is no request of the API', () => {
     ['declared', { 'content-type': 'application/json' }],
     ['of bare audio', { 'content-type': 'audio/pcm' }],
   ])('refuses a body over 10 MB, %s', async (_what, headers) => {
-    const body = Buffer.alloc(MAX_BODY_BYTES + 1, 0x20);
+    const body = Buffer.alloc(MAX_AUDIO_BODY_BYTES + 1, 0x20);
     const answer = await http('POST', `${base}/api/voice/stream/call-1`, body, headers);
     expect(answer.status).toBe(413);
     expect(answer.body).toMatchObject({
@@ -156,9 +159,9 @@ describe('answers to what is no request of the API', () => {
   it('lets a client finish a body that is too large, so that it can read why, and go on', async () => {
     const size = 12_000_000;
     const text = await exchange(
-      `POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: audio/pcm\r\ncontent-length: ${size}\r\n\r\n`,
+      `POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: audio/pcm\r\ncontent-length: ${size}\r\n\r\n`,
       'x'.repeat(size),
-      'GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+      'GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n',
     );
     const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status);
     expect(statuses).toEqual(['413', '200']);
@@ -167,7 +170,7 @@ describe('answers to what is no request of the API', () => {
   it('refuses a body over 10 MB of which no length is known', async () => {
     const chunk = `${(1 << 20).toString(16)}\r\n${' '.repeat(1 << 20)}\r\n`;
     const text = await exchange(
-      'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n',
+      'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n',
       ...Array.from({ length: 11 }, () => chunk),
       '0\r\n\r\n',
     ).catch((error: NodeJS.ErrnoException) => {
@@ -180,9 +183,9 @@ describe('answers to what is no request of the API', () => {
 
   it('takes a body of 10 MB', async () => {
     const headers = { 'content-type': 'audio/pcm' };
-    const answer = await http('POST', `${base}/api/voice/stream/call-1`, Buffer.alloc(MAX_BODY_BYTES), headers);
+    const answer = await http('POST', `${base}/api/voice/stream/call-1`, Buffer.alloc(MAX_AUDIO_BODY_BYTES), headers);
     expect(answer.status).toBe(200);
-    expect(server.seen.chunks.at(-1)?.audio?.data).toHaveLength(MAX_BODY_BYTES);
+    expect(server.seen.chunks.at(-1)?.audio?.data).toHaveLength(MAX_AUDIO_BODY_BYTES);
   });
 
   it('answers what is not HTTP', async () => {
@@ -209,7 +212,7 @@ describe('answers to what is no request of the API', () => {
     socket.setEncoding('latin1').on('data', (data) => {
       text += data;
     });
-    const head = 'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    const head = 'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
     socket.end(`${head}content-length: 100\r\n\r\n{"audio":`);
     await once(socket, 'close');
     expect(parse(text)).toMatchObject({
@@ -219,7 +222,7 @@ describe('answers to what is no request of the API', () => {
   });
 
   it.each(['100-continue', 'a-miracle'])('serves a client that expects %s', async (expected) => {
-    const head = 'POST /api/voice/session/create HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    const head = 'POST /api/voice/session/create HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
     const text = await exchange(
       `${head}connection: close\r\nexpect: ${expected}\r\ncontent-length: 16\r\n\r\n`,
       '{"callId":"c-1"}',
@@ -230,7 +233,9 @@ describe('answers to what is no request of the API', () => {
   });
 
   it('answers headers that are too large', async () => {
-    const answer = parse(await exchange(`GET /health HTTP/1.1\r\nhost: x\r\nx-filler: ${'x'.repeat(20_000)}\r\n\r\n`));
+    const answer = parse(
+      await exchange(`GET /health HTTP/1.1\r\nhost: localhost\r\nx-filler: ${'x'.repeat(20_000)}\r\n\r\n`),
+    );
     expect(answer).toMatchObject({ status: 431, body: { code: 'headers_too_large' } });
   });
 
@@ -238,7 +243,7 @@ describe('answers to what is no request of the API', () => {
     await new Promise<void>((resolve, reject) => {
       const socket = connect(Number(new URL(base).port), '127.0.0.1', () => {
         socket.write(
-          'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"audio":',
+          'POST /api/voice/stream/call-1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"audio":',
           () => socket.destroy(),
         );
       });

@@ -235,7 +235,7 @@ describe('validation', () => {
       expect(server.seen.callIds).toEqual([callId]);
     });
 
-    it.each(['a%2Fb', '%00', '%F0%9F%98%80', 'a%0d%0aX:%20y', 'x'.repeat(5000), '..%2f..', 'create', '%25'])(
+    it.each(['a%2Fb', '%00', '%F0%9F%98%80', 'a%0d%0aX:%20y', 'x'.repeat(5000), '..%2f..', '%25'])(
       'does not know the call %s',
       async (path) => {
         const { status, body } = await send('GET', `/api/voice/session/${path}`);

@@ -38,6 +38,9 @@ describe.skipIf(!hasTools)('test_http_streaming.sh', () => {
     expect(out).toMatch(/All passed\.\n$/);
     expect(out.match(/^passed {2}/gm)!.length).toBeGreaterThanOrEqual(11);
     expect(out).toMatch(/stream 20 chunks of audio/);
+    expect(out).toMatch(/^passed {2}call with one streamed request$/m);
+    expect(out).toMatch(/^passed {2}hear the agent in its answer \(\d{4,} ms\)$/m);
+    expect(out).toMatch(/^passed {2}have it ended with its request$/m);
     expect((await http('GET', `${gateway.url}/health`)).body.sessions).toBe(0);
   });
 

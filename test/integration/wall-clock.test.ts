@@ -91,7 +91,7 @@ beforeAll(async () => {
       OVERLOAD_EVENT_LOOP_MS: '60000',
       WALL_CLOCK_FILE: join(folder, 'wall-clock'),
     },
-    ['--import', fileURLToPath(new URL('../support/stepped-wall-clock.ts', import.meta.url))],
+    { nodeArgs: ['--import', fileURLToPath(new URL('../support/stepped-wall-clock.ts', import.meta.url))] },
   );
 });
 afterAll(async () => {

@@ -5,10 +5,12 @@ import {
   DIRECTIONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
+  REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
   TOKEN_TYPES,
   TOOL_OUTCOMES,
+  UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
 import { GatewayService, SessionWorkerService } from '../../src/workers/session/service.ts';
@@ -80,6 +82,8 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   upstream_outage_seconds: {},
   upstream_reconnects_total: { reason: RECONNECT_REASONS },
   upstream_errors_total: { class: UPSTREAM_ERROR_CLASSES },
+  upstream_events_unusable_total: { reason: UNUSABLE_REASONS },
+  upstream_repairs_total: { kind: REPAIR_KINDS },
   upstream_tokens_total: { type: TOKEN_TYPES },
   tool_calls_total: { outcome: TOOL_OUTCOMES },
   tool_call_seconds: {},

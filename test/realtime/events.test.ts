@@ -2,7 +2,7 @@ import type { RealtimeClientEvent, RealtimeServerEvent } from 'openai/resources/
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { isUnanswered, previousInReplay, replayEvents, toolOutput } from '../../src/realtime/replay.ts';
 import type { ResponseOverrides } from '../../src/realtime/response-scheduler.ts';
-import { dispatch, parseServerEvent, type ServerEventHandlers } from '../../src/realtime/server-events.ts';
+import { parseServerEvent } from '../../src/realtime/server-events.ts';
 import { interruptionUpdate, type RealtimeSettings, sessionUpdate } from '../../src/realtime/settings.ts';
 import { tokenUsage } from '../../src/realtime/usage.ts';
 import { validateEvent } from '../../src/simulator/event-schemas.ts';
@@ -51,7 +51,7 @@ describe('sessionUpdate', () => {
           input: {
             format: { type: 'audio/pcm', rate: 24_000 },
             noise_reduction: { type: 'near_field' },
-            transcription: { model: 'gpt-4o-mini-transcribe', language: 'en' },
+            transcription: { model: 'gpt-transcribe', language: 'en' },
             turn_detection: {
               type: 'server_vad',
               threshold: 0.5,
@@ -75,7 +75,7 @@ describe('sessionUpdate', () => {
       ...SETTINGS,
       audioType: 'audio/pcmu',
       noiseReduction: null,
-      transcriptionModel: null,
+      transcription: null,
       turnDetection: { type: 'semantic_vad', eagerness: 'low' },
       interruptedBy: 'gateway',
     };
@@ -92,8 +92,47 @@ describe('sessionUpdate', () => {
     });
   });
 
+  it('says what a profile has to say of the model, and lays over it what this list does not have', () => {
+    const settings: RealtimeSettings = {
+      ...SETTINGS,
+      voice: { id: 'voice_1' },
+      noiseReduction: { type: 'far_field', strength: 0.5 },
+      transcription: { model: 'gpt-transcribe', keywords: ['Acme'], prompt: 'Orders.' },
+      maxOutputTokens: 'inf',
+      reasoningEffort: 'minimal',
+      truncation: { retentionRatio: 0.8, postInstructionsTokens: 8_000 },
+      toolChoice: { type: 'function', name: 'look_up' },
+      parallelToolCalls: false,
+      more: JSON.parse(
+        '{"tracing":"auto","audio":{"output":{"codec":"x"}},"__proto__":{"type":"other"}}',
+      ) as object as never,
+    };
+    const { session } = sessionUpdate(settings, 'cfg');
+    expect(session).toMatchObject({
+      type: 'realtime',
+      tracing: 'auto',
+      audio: {
+        input: {
+          format: { type: 'audio/pcm', rate: 24_000 },
+          noise_reduction: { type: 'far_field', strength: 0.5 },
+          transcription: { model: 'gpt-transcribe', keywords: ['Acme'], prompt: 'Orders.' },
+        },
+        output: { format: { type: 'audio/pcm', rate: 24_000 }, voice: { id: 'voice_1' }, codec: 'x' },
+      },
+      max_output_tokens: 'inf',
+      reasoning: { effort: 'minimal' },
+      truncation: { type: 'retention_ratio', retention_ratio: 0.8, token_limits: { post_instructions: 8_000 } },
+      tool_choice: { type: 'function', name: 'look_up' },
+      parallel_tool_calls: false,
+    });
+    expect(Object.getPrototypeOf(session)).toBe(Object.prototype);
+    expect(sessionUpdate({ ...SETTINGS, truncation: 'disabled' }, 'cfg').session).toMatchObject({
+      truncation: 'disabled',
+    });
+  });
+
   it('names no language that is not known', () => {
-    const { session } = sessionUpdate({ ...SETTINGS, language: undefined }, 'cfg');
+    const { session } = sessionUpdate({ ...SETTINGS, transcription: { model: 'gpt-transcribe' } }, 'cfg');
     expect(JSON.stringify(session)).not.toContain('language');
   });
 });
@@ -154,16 +193,6 @@ describe('the events that come', () => {
     }
   });
 
-  it('go to the handler of their type, and to none that only objects have', () => {
-    const seen: string[] = [];
-    const handlers: ServerEventHandlers = { 'rate_limits.updated': () => seen.push('limits') };
-    expect(dispatch(handlers, { type: 'rate_limits.updated' })).toBe(true);
-    for (const type of ['toString', '__proto__', 'constructor', 'session.updated', 'unknown']) {
-      expect(dispatch(handlers, { type })).toBe(false);
-    }
-    expect(seen).toEqual(['limits']);
-  });
-
   it('are billed with zeros for what they leave out', () => {
     const zeros = { inputText: 0, inputAudio: 0, cachedText: 0, cachedAudio: 0, outputText: 0, outputAudio: 0 };
     expect(tokenUsage(null)).toBeUndefined();
@@ -178,5 +207,34 @@ describe('the events that come', () => {
         output_token_details: { text_tokens: 28, audio_tokens: 136 },
       }),
     ).toEqual({ inputText: 14, inputAudio: 27, cachedText: 4, cachedAudio: 5, outputText: 28, outputAudio: 136 });
+  });
+
+  it('are billed with zeros for what is no number of tokens', () => {
+    let unusable = 0;
+    const input = {
+      text_tokens: -1,
+      audio_tokens: 'x',
+      cached_tokens_details: { text_tokens: [], audio_tokens: 1e300 },
+    };
+    const usage = { input_token_details: input, output_token_details: { text_tokens: Number.NaN, audio_tokens: 7 } };
+    expect(tokenUsage(usage, () => unusable++)).toEqual({
+      inputText: 0,
+      inputAudio: 0,
+      cachedText: 0,
+      cachedAudio: 0,
+      outputText: 0,
+      outputAudio: 7,
+    });
+    expect(unusable).toBe(5);
+    for (const none of ['x', 7]) expect(tokenUsage(none, () => unusable++)).toBeUndefined();
+    expect(tokenUsage([], () => unusable++)).toMatchObject({ inputText: 0 });
+  });
+
+  it('count cached tokens without details, the text before the audio', () => {
+    const cached = (count: number) =>
+      tokenUsage({ input_token_details: { text_tokens: 100, audio_tokens: 50, cached_tokens: count } });
+    expect(cached(64)).toMatchObject({ inputText: 100, cachedText: 64, cachedAudio: 0 });
+    expect(cached(128)).toMatchObject({ cachedText: 100, cachedAudio: 28 });
+    expect(cached(1_000)).toMatchObject({ cachedText: 100, cachedAudio: 50 });
   });
 });

@@ -7,6 +7,9 @@ type Create = Extract<RealtimeClientEvent, { type: 'response.create' }>;
 let sent: RealtimeClientEvent[];
 let isConnected: boolean;
 let silences: number;
+let lost: [string, string][];
+let repairs: string[];
+let givenUp: number;
 let scheduler: ResponseScheduler;
 
 beforeEach(() => {
@@ -14,13 +17,26 @@ beforeEach(() => {
   sent = [];
   isConnected = true;
   silences = 0;
+  lost = [];
+  repairs = [];
+  givenUp = 0;
   scheduler = new ResponseScheduler(
     (event) => {
       if (isConnected) sent.push(event);
       return isConnected;
     },
-    () => {
-      silences += 1;
+    {
+      onServerSilent: () => {
+        silences += 1;
+      },
+      onLost: (responseId, why) => {
+        lost.push([responseId, why]);
+        scheduler.done(responseId);
+      },
+      onRepair: (kind) => repairs.push(kind),
+      onGivenUp: () => {
+        givenUp += 1;
+      },
     },
   );
 });
@@ -32,8 +48,11 @@ afterEach(() => {
 
 const creates = () => sent.filter((event) => event.type === 'response.create') as Create[];
 /** The server starts the response that was asked for last. */
-function startAsked(id: string): boolean {
-  return scheduler.started({ id, metadata: creates().at(-1)!.response!.metadata ?? null });
+function startAsked(id: string): string {
+  return scheduler.started(id, String(creates().at(-1)!.response!.metadata!['request'])).by;
+}
+function rejected(eventId: string | undefined, code?: string): string {
+  return scheduler.rejected({ type: 'invalid_request_error', code, message: 'No.', eventId, param: undefined });
 }
 
 describe('ResponseScheduler', () => {
@@ -41,7 +60,7 @@ describe('ResponseScheduler', () => {
     scheduler.request();
     scheduler.request();
     expect(creates()).toHaveLength(1);
-    expect(startAsked('r1')).toBe(true);
+    expect(startAsked('r1')).toBe('gateway');
     scheduler.request();
     scheduler.request();
     expect(creates()).toHaveLength(1);
@@ -63,11 +82,11 @@ describe('ResponseScheduler', () => {
       },
     ]);
     // One of the server's own came first: ours will be refused.
-    expect(scheduler.started({ id: 'server', metadata: null })).toBe(true);
+    expect(scheduler.started('server').by).toBe('gateway');
     scheduler.done('server');
     scheduler.request();
     scheduler.expectServer();
-    expect(scheduler.started({ id: 'server2', metadata: null })).toBe(false);
+    expect(scheduler.started('server2').by).toBe('server');
   });
 
   it('asks for nothing while the caller speaks', () => {
@@ -82,7 +101,7 @@ describe('ResponseScheduler', () => {
     scheduler.hold();
     scheduler.request();
     scheduler.release(true);
-    expect(scheduler.started({ id: 'server', metadata: null })).toBe(false);
+    expect(scheduler.started('server').by).toBe('server');
     scheduler.done('server');
     vi.advanceTimersByTime(10_000);
     expect(creates()).toEqual([]);
@@ -93,7 +112,7 @@ describe('ResponseScheduler', () => {
     scheduler.hold();
     scheduler.release(true);
     scheduler.request();
-    scheduler.started({ id: 'server', metadata: null });
+    scheduler.started('server');
     expect(creates()).toEqual([]);
     scheduler.done('server');
     expect(creates()).toHaveLength(1);
@@ -122,8 +141,8 @@ describe('ResponseScheduler', () => {
   it('asks again after a conflict, behind the response that was in the way', () => {
     scheduler.request();
     scheduler.expectServer();
-    scheduler.started({ id: 'server', metadata: null });
-    expect(scheduler.rejected('response-1', 'conversation_already_has_active_response', 750)).toBe('harmless');
+    scheduler.started('server');
+    expect(rejected('response-1', 'conversation_already_has_active_response')).toBe('harmless');
     expect(creates()).toHaveLength(1);
     scheduler.done('server');
     expect(creates()).toHaveLength(2);
@@ -131,24 +150,27 @@ describe('ResponseScheduler', () => {
 
   it('waits a little where the response in the way was never heard of', () => {
     scheduler.request();
-    scheduler.rejected('response-1', 'conversation_already_has_active_response', 750);
+    rejected('response-1', 'conversation_already_has_active_response');
     expect(creates()).toHaveLength(1);
     vi.advanceTimersByTime(500);
     expect(creates()).toHaveLength(2);
   });
 
   it('drops a greeting that another response overtook', () => {
-    scheduler.request({ instructions: 'Greet.' });
-    scheduler.rejected('response-1', 'conversation_already_has_active_response', 750);
+    scheduler.request({ input: [], metadata: { why: 'greeting' } });
+    scheduler.expectServer();
+    scheduler.started('server');
+    rejected('response-1', 'conversation_already_has_active_response');
+    scheduler.done('server');
     vi.advanceTimersByTime(10_000);
     expect(creates()).toHaveLength(1);
   });
 
   it('knows its own requests among errors, and makes a refused one once more', () => {
     scheduler.request({ instructions: 'Greet.' });
-    expect(scheduler.rejected('session-config', 'invalid_value', 750)).toBe('foreign');
-    expect(scheduler.rejected('response-9', 'invalid_value', 750)).toBe('harmless');
-    expect(scheduler.rejected('response-1', 'invalid_value', 750)).toBe('refused');
+    expect(rejected('session-config', 'invalid_value')).toBe('foreign');
+    expect(rejected('response-9', 'invalid_value')).toBe('harmless');
+    expect(rejected('response-1', 'invalid_value')).toBe('refused');
     vi.advanceTimersByTime(750);
     expect(creates().map(({ response }) => response?.instructions)).toEqual(['Greet.', 'Greet.']);
   });
@@ -156,25 +178,25 @@ describe('ResponseScheduler', () => {
   it('asks again for a response that failed, with the same words, unless another answers first', () => {
     scheduler.request({ instructions: 'Greet.' });
     startAsked('r1');
-    scheduler.failed('r1', 750);
+    scheduler.failed('r1');
     vi.advanceTimersByTime(750);
     expect(creates()).toHaveLength(2);
     expect(creates()[1]!.response!.instructions).toBe('Greet.');
     startAsked('r2');
-    scheduler.failed('r2', 750);
+    scheduler.failed('r2');
     scheduler.expectServer();
-    scheduler.started({ id: 'server', metadata: null });
+    scheduler.started('server');
     scheduler.done('server');
     vi.advanceTimersByTime(10_000);
     expect(creates()).toHaveLength(2);
   });
 
   it('cancels a running response once', () => {
-    scheduler.started({ id: 'r1', metadata: null });
+    scheduler.started('r1');
     scheduler.cancel('r1');
     scheduler.cancel('r1');
     scheduler.cancel('nobody');
-    expect(sent).toEqual([{ type: 'response.cancel', response_id: 'r1' }]);
+    expect(sent).toEqual([{ type: 'response.cancel', event_id: 'cancel-1', response_id: 'r1' }]);
   });
 
   it('keeps what is wanted until there is a connection', () => {
@@ -182,6 +204,149 @@ describe('ResponseScheduler', () => {
     scheduler.request();
     isConnected = true;
     scheduler.resume();
+    expect(creates()).toHaveLength(1);
+  });
+
+  describe('a request that is not taken up', () => {
+    it('is made again, so many times, and then nobody waits any more', () => {
+      scheduler.request({ instructions: 'Greet.' });
+      vi.advanceTimersByTime(2_499);
+      expect(creates()).toHaveLength(1);
+      vi.advanceTimersByTime(2);
+      expect(creates().map(({ event_id: id }) => id)).toEqual(['response-1', 'response-1.1']);
+      vi.advanceTimersByTime(2_502);
+      expect(creates()).toHaveLength(3);
+      expect(new Set(creates().map(({ response }) => response!.metadata!['request']))).toEqual(new Set(['response-1']));
+      expect(givenUp).toBe(0);
+      vi.advanceTimersByTime(2_500);
+      expect(givenUp).toBe(1);
+      expect(repairs).toEqual(['request_repeated', 'request_repeated']);
+    });
+
+    it('is not forgiven because the caller asks something else meanwhile', () => {
+      for (let i = 0; i < 20 && givenUp === 0; i++) {
+        scheduler.request();
+        vi.advanceTimersByTime(600);
+      }
+      expect(givenUp).toBe(1);
+    });
+
+    it('is taken up late all the same, and the second answer to it is known as one', () => {
+      scheduler.request();
+      vi.advanceTimersByTime(2_600);
+      expect(creates()).toHaveLength(2);
+      expect(startAsked('r1')).toBe('gateway');
+      expect(startAsked('r2')).toBe('twice');
+      expect(lost).toEqual([['r1', 'superseded']]);
+    });
+
+    it('is let be when another response stands in its place', () => {
+      scheduler.request();
+      scheduler.expectServer();
+      scheduler.started('server');
+      vi.advanceTimersByTime(4_000);
+      scheduler.done('server');
+      vi.advanceTimersByTime(10_000);
+      expect(creates()).toHaveLength(1);
+    });
+
+    it.each([undefined, 'server_error', 'conversation_already_has_active_response', 'something_new'])(
+      'is made again after an error that names no event (%s)',
+      (code) => {
+        scheduler.request({ instructions: 'Greet.' });
+        rejected(undefined, code);
+        vi.advanceTimersByTime(750);
+        expect(creates()).toHaveLength(2);
+        expect(creates()[1]!.response!.instructions).toBe('Greet.');
+      },
+    );
+
+    it('is not taken for the cause of an error about something else', () => {
+      scheduler.request();
+      expect(rejected(undefined, 'item_not_found')).toBe('foreign');
+      vi.advanceTimersByTime(750);
+      expect(creates()).toHaveLength(1);
+    });
+
+    it('cancels unseen what stands in its way, and does not ask for ever', () => {
+      scheduler.request();
+      for (let i = 0; i < 30 && givenUp === 0; i++) {
+        rejected(creates().at(-1)!.event_id!, 'conversation_already_has_active_response');
+        vi.advanceTimersByTime(500);
+      }
+      expect(sent.filter(({ type }) => type === 'response.cancel')).toHaveLength(1);
+      expect(givenUp).toBe(1);
+      expect(creates()).toHaveLength(7);
+    });
+  });
+
+  describe('a response of which nothing more comes', () => {
+    it('is lost: before its first item after a longer time than in the middle of it', () => {
+      scheduler.started('r1');
+      vi.advanceTimersByTime(7_990);
+      expect(lost).toEqual([]);
+      vi.advanceTimersByTime(20);
+      expect(lost).toEqual([['r1', 'silent']]);
+      scheduler.started('r2');
+      scheduler.itemStarted('r2', 'i1');
+      vi.advanceTimersByTime(4_000);
+      expect(scheduler.isNew('r2')).toBe(false);
+      vi.advanceTimersByTime(4_000);
+      expect(lost).toHaveLength(1);
+      vi.advanceTimersByTime(5_000);
+      expect(lost[1]).toEqual(['r2', 'silent']);
+    });
+
+    it('is over when only the word of that is missing, or when it was cancelled', () => {
+      scheduler.started('r1');
+      scheduler.itemStarted('r1', 'i1');
+      scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
+      scheduler.request();
+      vi.advanceTimersByTime(2_001);
+      expect(lost).toEqual([['r1', 'no_last_word']]);
+      expect(creates()).toHaveLength(1);
+      startAsked('r2');
+      scheduler.itemStarted('r2', 'i2');
+      scheduler.cancel('r2');
+      vi.advanceTimersByTime(2_001);
+      expect(lost[1]).toEqual(['r2', 'no_last_word']);
+    });
+
+    it('is over when the server says that it cannot cancel it', () => {
+      scheduler.started('r1');
+      scheduler.request();
+      scheduler.cancel('r1');
+      const cancel = sent.find(({ type }) => type === 'response.cancel')!;
+      expect(rejected(cancel.event_id, 'response_cancel_not_active')).toBe('harmless');
+      expect(lost).toEqual([['r1', 'not_active']]);
+      expect(creates()).toHaveLength(1);
+    });
+
+    it('… though it names no event; what was not cancelled runs on', () => {
+      scheduler.started('r1');
+      rejected(undefined, 'response_cancel_not_active');
+      expect(lost).toEqual([]);
+      scheduler.cancel('r1');
+      rejected(undefined, 'response_cancel_not_active');
+      expect(lost).toEqual([['r1', 'not_active']]);
+    });
+
+    it('is over when another begins', () => {
+      scheduler.started('r1');
+      scheduler.started('r2');
+      expect(lost).toEqual([['r1', 'superseded']]);
+      expect([...scheduler.active]).toEqual(['r2']);
+      expect(scheduler.isNew('r1')).toBe(false);
+      expect(scheduler.isNew('r3')).toBe(true);
+    });
+  });
+
+  it('does not wait for ever for a caller whose end of speech is not told', () => {
+    scheduler.hold();
+    scheduler.request();
+    vi.advanceTimersByTime(59_000);
+    expect(creates()).toHaveLength(0);
+    vi.advanceTimersByTime(1_001);
     expect(creates()).toHaveLength(1);
   });
 
@@ -202,7 +367,7 @@ describe('ResponseScheduler', () => {
     });
 
     it('leaves alone one of which only the last word is missing', () => {
-      scheduler.started({ id: 'r1', metadata: null });
+      scheduler.started('r1');
       scheduler.itemStarted('r1', 'i1');
       scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
       expect(scheduler.isSettled('r1')).toBe(true);
@@ -210,19 +375,19 @@ describe('ResponseScheduler', () => {
     });
 
     it('does not take a comment for the whole answer', () => {
-      scheduler.started({ id: 'r1', metadata: null });
+      scheduler.started('r1');
       scheduler.itemStarted('r1', 'i1');
       scheduler.itemDone('r1', 'i1', { mayBeLast: false, callsTool: false });
       expect(scheduler.reset(wanted)).toMatchObject({ responseId: 'r1' });
     });
 
     it('leaves one that called a tool to the tool, and one that was interrupted to the caller', () => {
-      scheduler.started({ id: 'r1', metadata: null });
+      scheduler.started('r1');
       scheduler.itemStarted('r1', 'i1');
       scheduler.itemStarted('r1', 'i2');
       scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: true });
       expect(scheduler.reset(wanted)).toBeUndefined();
-      scheduler.started({ id: 'r2', metadata: null });
+      scheduler.started('r2');
       expect(scheduler.reset(() => false)).toBeUndefined();
     });
   });

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AwaitedTranscripts } from '../../src/realtime/awaited-transcripts.ts';
+import { errorOf } from '../../src/realtime/incoming.ts';
 import { KeyPresses } from '../../src/realtime/key-presses.ts';
-import { classifyServerError, UpstreamError } from '../../src/realtime/upstream-error.ts';
+import { classifyServerError, configurationError, UpstreamError } from '../../src/realtime/upstream-error.ts';
 import { AudioRing } from '../../src/upstream/audio-ring.ts';
 
 describe('AudioRing', () => {
@@ -41,23 +42,49 @@ describe('UpstreamError', () => {
   });
 });
 
-describe('classifyServerError', () => {
+describe('an error of the server', () => {
   it.each([
-    ['response_cancel_not_active', 'benign'],
-    ['item_not_found', 'benign'],
-    ['input_audio_buffer_commit_empty', 'benign'],
-    ['something_new', 'benign'],
-    [null, 'benign'],
-    [undefined, 'benign'],
-    ['session_expired', 'retryable'],
-    ['rate_limit_exceeded', 'retryable'],
-    ['inference_rate_limit_exceeded', 'retryable'],
-    ['server_error', 'retryable'],
-    ['beta_api_shape_disabled', 'fatal'],
-    ['insufficient_quota', 'fatal'],
-    ['invalid_api_key', 'fatal'],
-  ])('%s is %s', (code, verdict) => {
-    expect(classifyServerError(code)).toBe(verdict);
+    ['invalid_request_error', 'response_cancel_not_active', 'benign'],
+    ['invalid_request_error', 'item_not_found', 'benign'],
+    ['invalid_request_error', 'input_audio_buffer_commit_empty', 'benign'],
+    ['invalid_request_error', 'something_new', 'benign'],
+    ['invalid_request_error', undefined, 'benign'],
+    [undefined, undefined, 'benign'],
+    ['toString', 'constructor', 'benign'],
+    ['invalid_request_error', 'session_expired', 'retryable'],
+    ['server_error', 'rate_limit_exceeded', 'retryable'],
+    ['server_error', 'inference_rate_limit_exceeded', 'retryable'],
+    ['server_error', 'server_error', 'retryable'],
+    ['server_error', undefined, 'retryable'],
+    [undefined, 'server_error', 'retryable'],
+    ['invalid_request_error', 'beta_api_shape_disabled', 'fatal'],
+    ['insufficient_quota', undefined, 'fatal'],
+    ['insufficient_quota', 'insufficient_quota', 'fatal'],
+    ['authentication_error', undefined, 'fatal'],
+    ['invalid_request_error', 'invalid_api_key', 'fatal'],
+  ])('of type %s with the code %s is %s', (type, code, verdict) => {
+    expect(classifyServerError({ type, code })).toBe(verdict);
+  });
+
+  const error = (fields: object) => configurationError(errorOf({ type: 'invalid_request_error', ...fields }), 'config');
+
+  it('that names the configuration, by its event or by a parameter, refuses the session', () => {
+    for (const fields of [{ event_id: 'config' }, { param: 'session' }, { param: 'session.audio.input.format' }]) {
+      expect(error({ ...fields, code: 'invalid_value' })).toMatchObject({ class: 'refused', code: 'invalid_value' });
+    }
+  });
+
+  it('that names neither refuses nothing', () => {
+    for (const fields of [{}, { event_id: 'other', code: 'item_not_found' }, { param: 'sessions' }, { param: 7 }]) {
+      expect(error(fields)).toBeUndefined();
+    }
+  });
+
+  it('may pass where the service fails or is busy, whatever it names', () => {
+    expect(error({ type: 'server_error', code: null })).toMatchObject({ class: 'unavailable', code: 'server_error' });
+    expect(error({ type: 'server_error', event_id: 'config' })).toMatchObject({ class: 'unavailable' });
+    expect(error({ code: 'rate_limit_exceeded' })).toMatchObject({ class: 'rate_limited', retryable: true });
+    expect(error({ type: 'insufficient_quota' })).toMatchObject({ class: 'refused' });
   });
 });
 

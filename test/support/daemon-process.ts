@@ -21,9 +21,11 @@ export interface DaemonProcess {
  */
 export async function startDaemonProcess(
   env: Record<string, string>,
-  nodeArgs: readonly string[] = [],
+  { nodeArgs = [], descriptors }: { readonly nodeArgs?: readonly string[]; readonly descriptors?: number } = {},
 ): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [...nodeArgs, CLI], {
+  const command = descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`];
+  const [file = '', ...args] = [...command, process.execPath, ...nodeArgs, CLI];
+  const child = spawn(file, args, {
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', SPARE_SESSION_WORKERS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

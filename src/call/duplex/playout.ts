@@ -95,12 +95,13 @@ export class Playout<Piece extends SpeechPiece> implements OnBeat {
     return this.#unheard.reduce((sum, { piece, reportedMs }) => sum + piece.playMs - reportedMs, 0);
   }
 
-  beat(_beatMs: number, nowMs: number): void {
+  beat(beatMs: number, nowMs: number): void {
     if (this.#closed) return;
     this.settle(nowMs);
     const { leadMs, frameMs, sink, listener, source } = this.#options;
     if (!sink.isFull) {
-      const gapMs = nowMs - this.#startsAtMs - this.#writtenMs;
+      // From beat to beat: between two of them every frame of the stream would be late by the same part of a beat.
+      const gapMs = beatMs - this.#startsAtMs - this.#writtenMs;
       if (gapMs > 0) {
         this.#startsAtMs += gapMs;
         this.#refilledAtMs = this.#writtenMs + leadMs;

@@ -36,6 +36,7 @@ export class CallObserver {
   #hasCallerAudio = false;
   #hasSpoken = false;
   #hasOddExpiry = false;
+  #hasToldUnusable = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
   constructor(metrics: Metrics, log: Logger) {
@@ -138,6 +139,22 @@ export class CallObserver {
           this.#log.warn({ code: event.code, message: event.message }, 'upstream error');
         }
         break;
+      case 'event_unusable':
+        this.#unusable(event);
+        break;
+      case 'repaired':
+        this.#metrics.upstreamRepairs.inc({ kind: event.kind });
+        note('repaired', { kind: event.kind });
+        this.#log.warn({ kind: event.kind }, 'upstream left something open');
+        break;
+      case 'transcription_refused':
+        this.#metrics.upstreamErrors.inc({ class: 'transcription_refused' });
+        note('transcription_refused', { code: event.code });
+        this.#log.warn(
+          { model: event.model, code: event.code, message: event.message },
+          'transcription refused: the call goes on without the words of the caller',
+        );
+        break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });
         this.#log.warn({ code: event.code }, 'upstream connection lost');
@@ -159,6 +176,12 @@ export class CallObserver {
         this.#log.error({ code: event.code, message: event.message }, 'upstream failed');
         break;
     }
+  }
+
+  /** Something of this call threw where nothing may. */
+  defect(error: Error): void {
+    this.#note('defect');
+    this.#log.error({ err: error }, 'call ends because of a defect');
   }
 
   workerLost(error: Error): void {
@@ -335,7 +358,16 @@ export class CallObserver {
 
   // Inside
 
-  #responseDone({ status, reason, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
+  #unusable({ reason, eventType, defect }: Extract<ReportedEvent, { type: 'event_unusable' }>): void {
+    this.#metrics.upstreamEventsUnusable.inc({ reason });
+    this.#timeline.tally('event_unusable', reason);
+    if (this.#hasToldUnusable) return;
+    this.#hasToldUnusable = true;
+    // One line a call: a server that sends one such event sends more, and the metric counts them.
+    this.#log.warn({ reason, eventType, ...(defect === undefined ? {} : { defect }) }, 'upstream event unusable');
+  }
+
+  #responseDone({ status, reason, message, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
     const tokens = usage ? tokensByType(usage) : undefined;
     if (tokens) {
       this.#figures.used(tokens);
@@ -344,7 +376,7 @@ export class CallObserver {
     this.#note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) }, atMs);
     if (status !== 'failed') return;
     this.#metrics.upstreamErrors.inc({ class: 'response_failed' });
-    this.#log.warn({ reason }, 'the upstream failed to answer');
+    this.#log.warn({ reason, message }, 'the upstream failed to answer');
   }
 
   #restored({ outageMs, attempt, droppedAudioMs, atMs }: Extract<ReportedEvent, { type: 'upstream_restored' }>): void {

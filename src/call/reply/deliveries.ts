@@ -1,6 +1,7 @@
 import { monotonicNowMs } from '../../clock.ts';
 import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
 import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
+import type { CallGuard } from '../guard.ts';
 import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
 import { PollWait } from './poll-wait.ts';
 
@@ -14,6 +15,7 @@ export interface CallStanding {
 
 export interface DeliveriesOptions {
   readonly outbox: Outbox;
+  readonly guard: CallGuard;
   readonly standing: () => CallStanding;
   /** A stream plays what is queued: answers carry nothing of it. */
   readonly isStreamed: () => boolean;
@@ -92,7 +94,7 @@ export class Deliveries {
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
-    const { outbox, standing, isStreamed, onAudio } = this.#options;
+    const { outbox, guard, standing, isStreamed, onAudio } = this.#options;
     if (isStreamed()) return this.#nothing(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
@@ -109,7 +111,9 @@ export class Deliveries {
       ...(isLast && endReason ? { endReason } : {}),
       ...(isLast && error ? { error } : {}),
     };
-    return new OutboxDelivery(answer, batch, kind, isLast, this.#onSettled);
+    return new OutboxDelivery(answer, batch, kind, isLast, (settled, isWritten) => {
+      guard.run(() => this.#onSettled(settled, isWritten));
+    });
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
@@ -128,7 +132,7 @@ export class Deliveries {
     return this.now('poll', query);
   }
 
-  readonly #onSettled = (delivery: OutboxDelivery, isWritten: boolean): void => {
+  #onSettled(delivery: OutboxDelivery, isWritten: boolean): void {
     if (isWritten) {
       delivery.batch.written();
       if (delivery.isLast) this.#options.onLastAnswer();
@@ -136,7 +140,7 @@ export class Deliveries {
       if (delivery.answer.interrupted) this.giveBackInterrupted(delivery.kind);
       delivery.batch.aborted();
     }
-  };
+  }
 
   #hasNews(ack: number | undefined): boolean {
     const { outbox, standing, isStreamed } = this.#options;

@@ -3,6 +3,7 @@ import { FRAME_MS } from '../../audio/frames.ts';
 import type { ReplyAudio } from '../../upstream/host.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
+import type { CallGuard } from '../guard.ts';
 
 /** Pieces of one item that may wait for the pool before the worker is asked to hold back. */
 const MAX_WAITING_PIECES = 32;
@@ -20,6 +21,7 @@ export interface DownlinkOptions {
   readonly newLane: (format: AudioFormat) => AudioLane<string | null, DownlinkOutput>;
   /** What frames are in until `useFormat` says otherwise. */
   readonly format: AudioFormat;
+  readonly guard: CallGuard;
   /** Audio of an item came off the socket, at `receivedAtMs`. */
   readonly onReceived: (itemId: string, audioMs: number, receivedAtMs: number) => void;
   /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
@@ -116,7 +118,7 @@ export class Downlink {
     if (!lane) {
       // An item that ends without ever having had audio, or whose audio ended before.
       if (base64 === null) {
-        this.#tail = this.#tail.then(() => this.#options.onComplete(itemId));
+        this.#tail = this.#tail.then(() => this.#options.guard.run(() => this.#options.onComplete(itemId)));
         return undefined;
       }
       lane = this.#options.newLane(this.#format);
@@ -133,12 +135,13 @@ export class Downlink {
 
   /** Items follow each other in the order in which their pieces came, whatever the pool finishes first. */
   #follow(itemId: string, result: Promise<DownlinkOutput>, piece: Piece): Promise<void> {
+    const { guard, onRejected } = this.#options;
     result.catch(() => {});
-    const done = this.#tail
+    const done: Promise<void> = this.#tail
       .then(() => result)
       .then(
-        (output) => this.#onOutput(itemId, output, piece),
-        (error: Error) => this.#options.onRejected('internal', error.message),
+        (output) => guard.run(() => this.#onOutput(itemId, output, piece)),
+        (error: Error) => guard.run(() => onRejected('internal', error.message)),
       );
     this.#tail = done;
     return done;

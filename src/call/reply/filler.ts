@@ -1,3 +1,4 @@
+import type { CallGuard } from '../guard.ts';
 import type { ReplyFrame } from './downlink.ts';
 
 /** How long a caller who waits for an answer hears nothing before the filler begins. */
@@ -7,6 +8,7 @@ const PIECE_MS = 600;
 const AHEAD_MS = 1_200;
 
 export interface CallFillerOptions {
+  readonly guard: CallGuard;
   readonly load: () => Promise<readonly ReplyFrame[]>;
   /** Queues frames for the client, as an item of their own. */
   readonly play: (itemId: string, frames: readonly ReplyFrame[]) => void;
@@ -42,11 +44,11 @@ export class CallFiller {
   }
 
   #waitForSilence(outage: number): void {
-    const { remainingMs, afterMs = FILLER_AFTER_MS } = this.#options;
+    const { guard, remainingMs, afterMs = FILLER_AFTER_MS } = this.#options;
     this.#timer = setTimeout(() => {
       // What is still being said is no silence, and it takes the client time to fetch it.
       if (remainingMs() > 0) this.#waitForSilence(outage);
-      else void this.#start(outage);
+      else guard.watch(this.#start(outage));
     }, remainingMs() + afterMs);
   }
 
@@ -66,7 +68,9 @@ export class CallFiller {
   #play(itemId: string, frames: readonly ReplyFrame[], from: number, durationMs: number): void {
     let to = from;
     for (let ms = 0; to < frames.length && ms < durationMs; to++) ms += frames[to]!.frameMs;
-    this.#options.play(itemId, frames.slice(from, to));
-    this.#timer = to < frames.length ? setTimeout(() => this.#play(itemId, frames, to, PIECE_MS), PIECE_MS) : undefined;
+    const { guard, play } = this.#options;
+    play(itemId, frames.slice(from, to));
+    const next = () => guard.run(() => this.#play(itemId, frames, to, PIECE_MS));
+    this.#timer = to < frames.length ? setTimeout(next, PIECE_MS) : undefined;
   }
 }

@@ -2,6 +2,7 @@ import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
+import type { CallGuard } from '../guard.ts';
 import type { CallObserver } from '../record/observer.ts';
 import { Downlink, framesOf, type ReplyFrame } from './downlink.ts';
 import { CallFiller } from './filler.ts';
@@ -14,12 +15,15 @@ export interface ReplyPathOptions {
   /** What the call's client is given where it does not ask for another. */
   readonly format: AudioFormat;
   readonly observer: CallObserver;
+  readonly guard: CallGuard;
   /** Most reply audio that may be queued; past that the reply is cut. */
   readonly maxOutboxMs: number;
   /** What a caller hears who waits for a lost answer; absent: nothing. `afterMs`: of silence; absent: the default. */
   readonly filler?: { load(): Promise<readonly ReplyFrame[]>; readonly afterMs?: number | undefined } | undefined;
   /** More is known of an item's playback: its transcript line may be due. */
   readonly onProgress: (itemId: string) => void;
+  /** Speech of the agent has arrived at the client. */
+  readonly onSpoken: () => void;
   readonly onActionDelivered: (action: CallAction) => void;
   /** Something may be there to answer with. */
   readonly onChange: () => void;
@@ -40,11 +44,12 @@ export class ReplyPath {
   constructor(options: ReplyPathOptions) {
     this.#options = options;
     this.#format = options.format;
-    const { observer, filler } = options;
+    const { observer, guard, filler } = options;
     this.outbox = new Outbox((entry) => this.#onDelivered(entry), options.onChange);
     this.downlink = new Downlink({
       newLane: (format) => options.newLane(format),
       format: options.format,
+      guard,
       onReceived: (itemId, _audioMs, receivedAtMs) => observer.replyReceived(itemId, receivedAtMs),
       onFrames: (itemId, frames, format, receivedAtMs) => this.#onFrames(itemId, frames, format, receivedAtMs),
       onComplete: (itemId) => {
@@ -57,12 +62,19 @@ export class ReplyPath {
       filler &&
       new CallFiller({
         load: () => filler.load(),
+        guard,
         play: (itemId, frames) => this.#queue(itemId, frames, options.format, monotonicNowMs()),
         remainingMs: () => this.ledger.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
       });
+  }
+
+  /** Resolves when all that came of the replies is in the outbox; what is open ends here. */
+  async drained(): Promise<void> {
+    this.downlink.endAll();
+    await this.downlink.drained();
   }
 
   /** The reader gets audio in this format from now on, what is queued included. Another one than before is rare. */
@@ -91,6 +103,7 @@ export class ReplyPath {
   played(entry: AudioEntry, audioMs: number, isWhole: boolean): void {
     this.ledger.played(entry.itemId, audioMs);
     this.#options.observer.replyDelivered(audioMs);
+    if (audioMs > 0) this.#options.onSpoken();
     if (!isWhole) return;
     this.outbox.heardAudio(entry);
     this.#options.onProgress(entry.itemId);
@@ -124,11 +137,12 @@ export class ReplyPath {
   }
 
   #onDelivered(entry: OutboxEntry): void {
-    const { observer, onProgress, onActionDelivered } = this.#options;
+    const { observer, onProgress, onSpoken, onActionDelivered } = this.#options;
     switch (entry.kind) {
       case 'audio':
         this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, monotonicNowMs());
         observer.replyDelivered(entry.audioMs);
+        onSpoken();
         onProgress(entry.itemId);
         break;
       case 'action':

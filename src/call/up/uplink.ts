@@ -8,6 +8,7 @@ import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
+import type { CallGuard } from '../guard.ts';
 import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
 /** Chunks and frames of one call that may wait on this side of the upstream. */
@@ -20,6 +21,7 @@ export interface UplinkOptions {
   readonly newLane: (format?: AudioFormat) => AudioLane<UplinkInput, UplinkOutput>;
   /** Audio kept while there is no worker to take it. */
   readonly keepAudioMs: number;
+  readonly guard: CallGuard;
   readonly onDtmf: (digits: string) => void;
   /** Audio of the caller was accepted. */
   readonly onAudio: (audioMs: number) => void;
@@ -187,10 +189,11 @@ export class Uplink {
     const { expiresAtMs } = this.#sequencer;
     if (expiresAtMs === undefined) return;
     this.#holeTimer = setTimeout(
-      () => {
-        this.#sequencer.expire(monotonicNowMs());
-        this.#watchForHole();
-      },
+      () =>
+        this.#options.guard.run(() => {
+          this.#sequencer.expire(monotonicNowMs());
+          this.#watchForHole();
+        }),
       Math.max(1, Math.ceil(expiresAtMs - monotonicNowMs())),
     );
   }

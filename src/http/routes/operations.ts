@@ -17,10 +17,12 @@ voice_gateway_sessions_active 3
 
 /** What load balancers and Prometheus ask. */
 export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = async (app, { gateway, openMetrics }) => {
+  let exposition: ReturnType<CallGateway['metrics']> | undefined;
+
   app.get(
     '/health',
     {
-      config: { public: true },
+      config: { public: true, anyOrigin: true },
       schema: {
         operationId: 'health',
         tags: ['Operations'],
@@ -35,7 +37,7 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
   app.get(
     '/ready',
     {
-      config: { public: true },
+      config: { public: true, anyOrigin: true },
       schema: {
         operationId: 'ready',
         tags: ['Operations'],
@@ -81,7 +83,11 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsOptions> = as
       },
     },
     async (_request, reply) => {
-      const { contentType, text } = await gateway.metrics();
+      // Whoever asks while an exposition is being made gets the same one.
+      exposition ??= gateway.metrics().finally(() => {
+        exposition = undefined;
+      });
+      const { contentType, text } = await exposition;
       return reply.type(contentType).send(text);
     },
   );

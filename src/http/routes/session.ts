@@ -38,6 +38,15 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
     (request, reply) => gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw)),
   );
 
+  // Without it, `create` would be taken for the name of a call that nobody knows.
+  app.route({
+    method: 'GET',
+    url: '/api/voice/session/create',
+    config: { public: true, isRefusal: true },
+    schema: { hide: true },
+    handler: (_request, reply) => reply.callNotFound(),
+  });
+
   await app.register(endRoute, { gateway });
 
   app.get(

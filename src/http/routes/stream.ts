@@ -11,6 +11,7 @@ import {
   CallParams,
   ChunkHeaders,
   DEFAULT_POLL_TIMEOUT_MS,
+  MAX_AUDIO_BODY_BYTES,
   MAX_CHUNK_SEQ,
   PollAnswer,
   PollQuery,
@@ -31,6 +32,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     '/api/voice/stream/:callId',
     {
       config: { takesAudio: true },
+      bodyLimit: MAX_AUDIO_BODY_BYTES,
       // What is wrong is told by the handler: a refused chunk uses up its number.
       attachValidation: true,
       schema: {

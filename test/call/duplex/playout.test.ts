@@ -184,6 +184,23 @@ describe('a stream that falls behind', () => {
     expect(stage.writtenMs).toBeLessThanOrEqual(3000 - gapMs + 120);
   });
 
+  it('goes on with the beat when it begins or begins anew between two', () => {
+    const stage = new Stage();
+    const beats = (untilMs: number, lateMs: number) => {
+      for (; stage.nowMs < 1000 + untilMs; stage.nowMs += 20) stage.playout.beat(stage.nowMs, stage.nowMs + lateMs);
+    };
+    beats(20, 7);
+    beats(400, 0);
+    stage.nowMs += 2000;
+    beats(2420, 13);
+    beats(3000, 0);
+    const [first, ...rest] = stage.lateMs;
+    expect(first).toBe(0);
+    expect(rest.filter((lateMs) => lateMs > 0)).toEqual([]);
+    expect(stage.gapsMs.every((gapMs) => gapMs % 20 === 0)).toBe(true);
+    expect(stage.gapsMs).toHaveLength(1);
+  });
+
   it('refills its lead and no more', () => {
     const stage = new Stage();
     stage.run(100);

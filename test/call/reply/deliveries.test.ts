@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CallGuard } from '../../../src/call/guard.ts';
 import { Deliveries } from '../../../src/call/reply/deliveries.ts';
 import { Outbox } from '../../../src/call/reply/outbox.ts';
 import type { Departure } from '../../../src/http/gateway.ts';
@@ -7,6 +8,10 @@ import type { EndReason } from '../../../src/http/schemas.ts';
 const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
 
 const present = (): Departure => ({ isGone: false, onGone: undefined });
+
+const failing = new CallGuard((error) => {
+  throw error;
+});
 
 function call() {
   const delivered: number[] = [];
@@ -22,6 +27,7 @@ function call() {
   );
   const deliveries: Deliveries = new Deliveries({
     outbox,
+    guard: failing,
     standing: () => standing,
     isStreamed: () => stream.isOpen,
     onAudio: (entries) => handedOver.push(...entries.map(({ seq }) => seq)),

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CallGuard } from '../../../src/call/guard.ts';
 import type { ReplyFrame } from '../../../src/call/reply/downlink.ts';
 import { CallFiller } from '../../../src/call/reply/filler.ts';
 
@@ -21,6 +22,7 @@ beforeEach(() => {
   load = async () => FRAMES;
   filler = new CallFiller({
     load: () => load(),
+    guard: new CallGuard((error) => errors.push(error)),
     play: (itemId, frames) => {
       for (const { base64 } of frames) played.push({ itemId, base64, atMs: Date.now() });
     },

@@ -1,0 +1,62 @@
+import type { FastifyRequest } from 'fastify';
+import { ApiError, quote } from './errors.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A route that pages of other sites may ask and link to: nothing of a call is in its answers. */
+    anyOrigin?: boolean;
+  }
+}
+
+export interface OriginRules {
+  /** Nobody needs a key, so what keeps strangers out is that only this machine can connect. */
+  readonly isKeyless: boolean;
+  readonly isTls: boolean;
+}
+
+/** Why a request is refused for the name it was sent to, or for the page it comes from. */
+export function originRefusal(request: FastifyRequest, { isKeyless, isTls }: OriginRules): ApiError | undefined {
+  const { headers, raw } = request;
+  const { host, origin } = headers;
+  if (host === undefined && raw.httpVersionMinor === 1) {
+    return new ApiError('bad_request', 'the Host header is missing');
+  }
+  if (countOf(raw.rawHeaders, 'host') > 1) return new ApiError('bad_request', 'there are several Host headers');
+  // A page elsewhere can give its own name this machine's address. Its requests then come from here, under that name.
+  if (isKeyless && host !== undefined && !isLoopbackName(host)) {
+    return new ApiError(
+      'misdirected',
+      `Host is ${quote(host)}, but without a key the gateway answers to 127.0.0.1, localhost and [::1] only`,
+    );
+  }
+  if (request.routeOptions.config.anyOrigin) return undefined;
+  if (origin !== undefined && !isSameOrigin(origin, host, isTls)) {
+    return new ApiError('foreign_origin', `Origin is ${quote(origin)}, but pages of other sites may not call here`);
+  }
+  if (headers['sec-fetch-site'] === 'cross-site') {
+    return new ApiError('foreign_origin', 'Sec-Fetch-Site is cross-site, but pages of other sites may not call here');
+  }
+  return undefined;
+}
+
+const LOOPBACK_NAME = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+
+function isLoopbackName(host: string): boolean {
+  return LOOPBACK_NAME.test(host);
+}
+
+/** Browsers write no port into either header where it is the scheme's own. A proxy may have taken TLS off. */
+function isSameOrigin(origin: string, host: string | undefined, isTls: boolean): boolean {
+  const [scheme, rest] = origin.toLowerCase().split('://', 2);
+  if (scheme !== 'https' && (isTls || scheme !== 'http')) return false;
+  return rest === host?.toLowerCase();
+}
+
+function countOf(rawHeaders: readonly string[], wanted: string): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === wanted.length && name.toLowerCase() === wanted) count++;
+  }
+  return count;
+}
