@@ -95,9 +95,14 @@ export class StoreFile {
     }
   }
 
-  /** Moves what was written into the file itself, and empties the log beside it. */
-  checkpoint(): void {
-    this.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  /**
+   * Moves what was written into the file itself, and empties the log beside it, unless somebody reads from that.
+   * @param waitMs how long a reader is waited for
+   */
+  checkpoint(waitMs = 0): void {
+    this.database.exec(
+      `PRAGMA busy_timeout = ${waitMs}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = ${BUSY_MS}`,
+    );
   }
 
   close(): void {

@@ -7,6 +7,9 @@ import { History } from './history.ts';
 import { STORE_FILE } from './store.ts';
 import { Undelivered } from './undelivered.ts';
 
+/** A backup that is being made keeps what was removed in the log beside the file for as long as it takes. */
+const READER_WAIT_MS = 60_000;
+
 /** What can be done to a store beside a daemon that uses it, from another process. */
 
 export interface Backup {
@@ -63,13 +66,31 @@ export function forgetCaller(directory: string, number: string): Forgotten {
       callCount: new History(database).removeCaller(number),
       undeliveredCount: new Undelivered(database).forget(number),
     }));
-    // The words of what was removed stay in the index until its parts are merged.
-    if (forgotten.callCount > 0) file.transaction(() => database.exec("INSERT INTO words (words) VALUES ('optimize')"));
-    file.checkpoint();
+    if (forgotten.callCount > 0) mergeWords(file);
+    file.checkpoint(READER_WAIT_MS);
     return forgotten;
   } finally {
     file.close();
   }
+}
+
+/** Pages of the index merged in one transaction: a daemon's write waits for one of them at most. */
+const MERGED_PAGES = 128;
+
+/** The words of what was removed stay in the index until its parts are merged into one. */
+function mergeWords(file: StoreFile): void {
+  const merge = (pages: number) => {
+    const before = changesOf(file.database);
+    file.transaction(() => file.database.exec(`INSERT INTO words (words, rank) VALUES ('merge', ${pages})`));
+    return changesOf(file.database) - before;
+  };
+  // A negative number begins to merge whatever there is; fewer than two changes say that nothing is left to do.
+  merge(-MERGED_PAGES);
+  while (merge(MERGED_PAGES) >= 2);
+}
+
+function changesOf(database: DatabaseSync): number {
+  return database.prepare('SELECT total_changes() AS count').get()?.['count'] as number;
 }
 
 function openExisting(directory: string): DatabaseSync {

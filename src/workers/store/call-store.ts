@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BackendLog } from '../../backend/log.ts';
 import { type BackoffOptions, backoffMs } from '../../backoff.ts';
 import { BusError, type StatusCode } from '../../bus/index.ts';
@@ -25,6 +26,7 @@ const DURABLE_WAIT_MS = 5_000;
 const MAX_BATCH_ENTRIES = 200;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 const MAX_BATCH_MARKS = 1_000;
+const MAX_MARKS = 100_000;
 /** A mark that is lost costs one request with a key the backend knows: it is written when more have gathered. */
 const MARK_DELAY_MS = 250;
 const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 500, maxMs: 15_000 };
@@ -150,6 +152,7 @@ export class CallStore {
   /** Notes what became of a summary; should the note not reach the disk, it is undelivered again after a restart. */
   settle(id: string, mark: SummaryMark): void {
     this.#backlog.settle(id, mark);
+    if (this.#marks.length >= MAX_MARKS) this.#marks.shift();
     this.#marks.push({ id, mark });
     if (this.#failureCount === 0) this.#flushSoon(MARK_DELAY_MS);
   }
@@ -195,7 +198,7 @@ export class CallStore {
   async #close(): Promise<void> {
     clearInterval(this.#sizeTimer);
     clearTimeout(this.#flushTimer);
-    await this.#flushing;
+    await Promise.race([this.#flushing, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     const endsAtMs = monotonicNowMs() + CLOSE_TIMEOUT_MS;
     while (this.#hasWork && monotonicNowMs() < endsAtMs) {
       if (!(await this.#writeBatch(CLOSE_TIMEOUT_MS))) break;
@@ -303,7 +306,8 @@ export class CallStore {
       if (refusedIds.has(entry.id)) this.#lose(entry);
       this.#waiting.get(entry.id)?.resolve(refusedIds.has(entry.id) ? 'in_memory' : 'durable');
     }
-    this.#marks.splice(0, marks.length);
+    const written = new Set(marks);
+    this.#marks = this.#marks.filter((mark) => !written.has(mark));
     if (this.#failureCount === 0) return;
     this.#failureCount = 0;
     this.#log.info({ unwritten: this.#backlog.count }, 'the store of calls can be written again');
