@@ -334,14 +334,25 @@ local function unpack_settings(text)
   return settings
 end
 
--- A call's files. Their extensions tell FreeSWITCH to write 16-bit samples into the one FIFO, and to read the other as the
--- call's own G.711, frame by frame.
-local function files_of(base, codec)
-  return { exchange = base .. ".x", capture = base .. ".raw", playback = base .. "." .. codec }
+-- A call's files, in a folder of their own. Their extensions tell FreeSWITCH to write 16-bit samples into the one FIFO, and
+-- to read the other as the call's own G.711, frame by frame.
+local function files_of(folder, codec)
+  return { folder = folder, exchange = folder .. "/x", capture = folder .. "/up.raw", playback = folder .. "/down." .. codec }
 end
 
+-- Lua removes a folder too, when it is empty.
 local function remove_files(files)
-  for _, path in pairs(files) do os.remove(path) end
+  for _, path in ipairs({ files.exchange, files.capture, files.playback, files.folder }) do os.remove(path) end
+end
+
+-- Makes the folder and the files, or returns false. RUN_DIR is open to every user of the machine as a rule, and what is in
+-- the files is for ours only, the key and the caller's number among it. So the folder is closed to others from the moment it
+-- exists, has a name that nobody can know before, and one that exists already is not used.
+local function make_files(files)
+  local fine, how = os.execute("umask 077 && mkdir -m 700 " .. files.folder .. " && { mkfifo " .. files.capture .. " "
+    .. files.playback .. " && : > " .. files.exchange .. " || ! rm -rf " .. files.folder .. "; }")
+  -- Without an exit code, another thread of FreeSWITCH has taken the shell's, and the files show what came of it.
+  return fine == true or fine == 0 or fine == -1 or (fine == nil and how ~= "exit" and how ~= "signal")
 end
 
 -- What the HTTP thread puts on the down ring for the pump: a header of 16 bytes, then the payload.
@@ -415,15 +426,15 @@ function Speech:next_frame()
   return frame, outcome
 end
 
-local function run_pump(base)
-  local exchange, problem = Exchange.open(base .. ".x")
+local function run_pump(folder)
+  local exchange, problem = Exchange.open(files_of(folder, "").exchange)
   if not exchange then
     freeswitch.consoleLog("err", "[ai pump] " .. tostring(problem) .. "\n")
     return
   end
   local settings = unpack_settings(exchange:text("settings") or "")
   local log = logger(settings.call_id or "?", "pump")
-  local files = files_of(base, settings.codec)
+  local files = files_of(folder, settings.codec)
   local silence = string.rep(settings.codec == "PCMA" and "\213" or "\255", FRAME_BYTES)
   local capture, playback
 
@@ -573,12 +584,12 @@ end
 local Http = {}
 Http.__index = Http
 
-function Http.new(base, exchange)
+function Http.new(folder, exchange)
   local settings = unpack_settings(exchange:text("settings") or "")
   return setmetatable({
     exchange = exchange,
     settings = settings,
-    files = files_of(base, settings.codec),
+    files = files_of(folder, settings.codec),
     log = logger(settings.call_id or "?", "http"),
     to_g711 = g711_encoder(settings.codec),
     encode = base64_encoder(),
@@ -864,13 +875,13 @@ function Http:end_session()
   end
 end
 
-local function run_http(base)
-  local exchange, problem = Exchange.open(base .. ".x")
+local function run_http(folder)
+  local exchange, problem = Exchange.open(files_of(folder, "").exchange)
   if not exchange then
     freeswitch.consoleLog("err", "[ai http] " .. tostring(problem) .. "\n")
     return
   end
-  local http = Http.new(base, exchange)
+  local http = Http.new(folder, exchange)
   exchange:set(CELL.alive, now_ms())
   exchange:set(CELL.http, "ready")
   local fine, why = pcall(http.converse, http)
@@ -933,15 +944,16 @@ end
 -- Everything that exists for the length of one call.
 local function open_call(uuid, settings)
   local run_dir = setting("ai_run_dir", RUN_DIR, "^[%w./_-]+$")
-  local base = run_dir .. "/w3-ai-" .. settings.call_id
-  local files = files_of(base, settings.codec)
-  remove_files(files)
-  -- The one shell of a call. Only our own user can read what is in these files.
-  os.execute("umask 077 && mkfifo " .. files.capture .. " " .. files.playback .. " && : > " .. files.exchange)
-  local exchange, problem = Exchange.open(files.exchange)
-  if not exchange then error("cannot use " .. run_dir .. ": " .. tostring(problem), 0) end
+  local name = tostring(api:execute("create_uuid")):match("^[%x-]+")
+  if not name then error("create_uuid gives no name for the call's folder", 0) end
+  local files = files_of(run_dir .. "/w3-ai-" .. name, settings.codec)
+  local exchange, problem
+  if make_files(files) then exchange, problem = Exchange.open(files.exchange) end
+  if not exchange then
+    error("cannot use " .. run_dir .. ": " .. tostring(problem or "no folder can be made in it"), 0)
+  end
   exchange:set_text("settings", pack_settings(settings))
-  return { uuid = uuid, base = base, files = files, exchange = exchange, keys_total = 0 }
+  return { uuid = uuid, files = files, exchange = exchange, keys_total = 0 }
 end
 
 -- Global, because FreeSWITCH finds callbacks by name. Both run on the session thread.
@@ -974,7 +986,7 @@ local function start(call)
   -- an open could not even be hung up.
   call.hold = assert(io.open(call.files.capture, "r+b"))
   for _, role in ipairs({ "pump", "http" }) do
-    local said = api:execute("luarun", script .. " " .. role .. " " .. call.base)
+    local said = api:execute("luarun", script .. " " .. role .. " " .. call.files.folder)
     if not tostring(said):match("^%+OK") then error("luarun says " .. tostring(said), 0) end
   end
   local exchange = call.exchange
@@ -1101,11 +1113,11 @@ end
 -- Entry: the dialplan has a session, the threads have arguments.
 ------------------------------------------------------------------------------------------------------------------------
 
-local role, base = argv and argv[1], argv and argv[2]
+local role, folder = argv and argv[1], argv and argv[2]
 if role == "pump" then
-  run_pump(base)
+  run_pump(folder)
 elseif role == "http" then
-  run_http(base)
+  run_http(folder)
 elseif session then
   run_session()
 else

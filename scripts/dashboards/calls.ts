@@ -182,8 +182,15 @@ export const calls: DashboardSpec = {
       'Call summaries waiting',
       'short',
       [{ expr: `sum by (instance) (voice_gateway_summaries_pending{${HERE}})`, legend: '{{instance}}' }],
-      'Not yet taken by the W3 backend; they are safe in the journal. Growing: the backend is down or refuses the key.',
+      'Not yet taken by the W3 backend; they are safe in the store. Growing: the backend is down or refuses the key.',
       { thresholds: upTo(10, 100) },
+    ),
+    lines(
+      'Ended calls that are only in memory',
+      'short',
+      [{ expr: `sum by (instance) (voice_gateway_store_unwritten{${HERE}})`, legend: '{{instance}}' }],
+      'The disk does not take them: full, read-only or broken. A restart loses what the W3 backend does not have.',
+      { thresholds: upTo(1, 100) },
     ),
   ],
 };

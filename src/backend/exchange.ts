@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher, errors, request } from 'undici';
+import { ACCEPT_ENCODING, ContentCodingError, type DecodedBody, decodeBody } from './content-coding.ts';
 
 /** Longest wait for a TCP and TLS connection. */
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -32,7 +33,7 @@ export interface ExchangeOptions {
   readonly body?: string | undefined;
   /** For everything: connecting, waiting in a queue, headers and body. */
   readonly timeoutMs: number;
-  /** More of the answer than this is not read. */
+  /** More of the answer than this is not read, and no more than this is decoded of a compressed one. */
   readonly maxBodyBytes: number;
   readonly dispatcher: Dispatcher;
   readonly signal?: AbortSignal | undefined;
@@ -41,9 +42,11 @@ export interface ExchangeOptions {
 export interface ExchangeAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The body as UTF-8, cut at `maxBodyBytes`. */
+  /** The body, decoded, as UTF-8, cut at `maxBodyBytes`. */
   readonly text: string;
   readonly isTruncated: boolean;
+  /** Why the body cannot be read, in which case `text` is empty. Status and headers are good all the same. */
+  readonly unreadable?: string;
 }
 
 /** Connections for `exchange`, kept open between requests. */
@@ -57,7 +60,8 @@ export function createAgent(connections?: number): Agent {
 }
 
 /**
- * One HTTP request and its whole answer, whatever its status. Redirects are answers like any other.
+ * One HTTP request and its whole answer, whatever its status. Redirects are answers like any other. Compressed answers
+ * are asked for and decoded.
  * @throws {ExchangeError} when there is no answer
  */
 export async function exchange(options: ExchangeOptions): Promise<ExchangeAnswer> {
@@ -88,20 +92,32 @@ export async function exchange(options: ExchangeOptions): Promise<ExchangeAnswer
 
 async function perform(options: ExchangeOptions, signal: AbortSignal): Promise<ExchangeAnswer> {
   signal.throwIfAborted();
-  const { url, method, headers, body, maxBodyBytes, dispatcher } = options;
+  const { url, method, body, maxBodyBytes, dispatcher } = options;
+  const headers = { 'accept-encoding': ACCEPT_ENCODING, ...options.headers };
   const answer = await request(url, { method, headers, body: body ?? null, dispatcher, signal });
+  const received = await receive(answer.body as AsyncIterable<Buffer>, maxBodyBytes);
+  const { statusCode: status, headers: answerHeaders } = answer;
+  try {
+    const { bytes, isTruncated } = await decodeBody(received, answerHeaders['content-encoding'], maxBodyBytes);
+    let text = bytes.toString('utf8');
+    // The cut may have gone through a character.
+    if (isTruncated) while (text.endsWith(REPLACEMENT)) text = text.slice(0, -1);
+    return { status, headers: answerHeaders, text, isTruncated };
+  } catch (error) {
+    if (!(error instanceof ContentCodingError)) throw error;
+    return { status, headers: answerHeaders, text: '', isTruncated: false, unreadable: error.message };
+  }
+}
+
+async function receive(body: AsyncIterable<Buffer>, maxBytes: number): Promise<DecodedBody> {
   const chunks: Buffer[] = [];
   let byteCount = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+  for await (const chunk of body) {
     chunks.push(chunk);
     byteCount += chunk.length;
-    if (byteCount > maxBodyBytes) break;
+    if (byteCount > maxBytes) break;
   }
-  const isTruncated = byteCount > maxBodyBytes;
-  let text = Buffer.concat(chunks).toString('utf8', 0, Math.min(byteCount, maxBodyBytes));
-  // The cut may have gone through a character.
-  if (isTruncated) while (text.endsWith(REPLACEMENT)) text = text.slice(0, -1);
-  return { status: answer.statusCode, headers: answer.headers, text, isTruncated };
+  return { bytes: Buffer.concat(chunks).subarray(0, maxBytes), isTruncated: byteCount > maxBytes };
 }
 
 function toExchangeError(error: unknown): ExchangeError {

@@ -235,6 +235,11 @@ export class Session implements CallSession {
     return this.#transferred;
   }
 
+  /** Why the call could not go on, where it could not. */
+  get error(): string | undefined {
+    return this.#error;
+  }
+
   /** When the call ended; undefined while it goes on. */
   get endedAt(): Date | undefined {
     return this.#durationMs === undefined ? undefined : this.#wallAt(this.#durationMs);

@@ -3,10 +3,11 @@ import type { RealtimeFunctionTool } from 'openai/resources/realtime/realtime';
 import { type AudioFormat, bytesPerMs, codecOf, silenceByte, upstreamFormatOf } from '../audio/codec.ts';
 import type { AgentProfile, ProfileTool } from '../backend/profiles/agent-profile.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
+import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { ApiError } from '../http/errors.ts';
 import type { CreateBody } from '../http/schemas.ts';
 import { appendEvent } from '../realtime/append.ts';
-import type { RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
+import type { NoiseReduction, RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
 
 /** The audio formats of one call: the client's, and the upstream's, which is the same for G.711. */
 export interface CallFormats {
@@ -59,13 +60,20 @@ export function realtimeSettings(
             silenceDurationMs: detection.silenceDurationMs ?? 500,
           },
     interruptedBy: 'server',
-    noiseReduction: profile.noiseReduction === undefined ? 'near_field' : profile.noiseReduction,
-    transcriptionModel:
-      profile.transcriptionModel === undefined ? 'gpt-4o-mini-transcribe' : profile.transcriptionModel,
-    language: profile.language,
+    noiseReduction: noiseReductionOf(profile),
+    transcription: transcriptionOf(profile),
     maxOutputTokens: profile.maxOutputTokens ?? 4096,
+    reasoningEffort: profile.reasoning?.effort,
+    truncation: profile.truncation,
+    toolChoice: profile.toolChoice ?? 'auto',
+    parallelToolCalls: profile.parallelToolCalls,
+    more: profile.session,
     tools: (profile.tools ?? []).map((tool) => functionTool(tool, profile)),
   };
+}
+
+function noiseReductionOf({ noiseReduction = 'near_field' }: AgentProfile): NoiseReduction | null {
+  return typeof noiseReduction === 'string' ? { type: noiseReduction } : noiseReduction;
 }
 
 /** How the agent is asked to say something word for word. */

@@ -3,6 +3,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequ
 import { monotonicNowMs } from '../clock.ts';
 import { AllowedMethods } from './allowed-methods.ts';
 import { authPlugin } from './auth.ts';
+import type { CallHistory } from './call-history.ts';
 import { answerClientError } from './client-errors.ts';
 import { Connections } from './connections.ts';
 import { docsPlugin } from './docs.ts';
@@ -14,6 +15,7 @@ import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
+import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
@@ -27,6 +29,7 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 
 export interface AppOptions {
   readonly gateway: CallGateway;
+  readonly history: CallHistory;
   readonly keys: KeyRing;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
@@ -100,6 +103,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(sessionRoutes, { gateway });
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
+  await app.register(historyRoutes, { history: options.history });
   return app;
 }
 

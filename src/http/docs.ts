@@ -39,6 +39,7 @@ export const docsPlugin = fastifyPlugin<{ version: string }>(async (app, { versi
       tags: [
         { name: 'Calls', description: 'Create, look at and end sessions' },
         { name: 'Audio', description: 'The caller up, the reply down' },
+        { name: 'History', description: 'Calls that are over' },
         { name: 'Operations', description: 'For load balancers and Prometheus' },
       ],
       components: {

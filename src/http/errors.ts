@@ -10,6 +10,7 @@ export const API_ERRORS = {
   not_found: 404,
   session_not_found: 404,
   agent_not_found: 404,
+  call_not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,
   ambiguous_call_id: 409,
@@ -24,6 +25,7 @@ export const API_ERRORS = {
   draining: 503,
   overloaded: 503,
   upstream_busy: 503,
+  history_unavailable: 503,
   upstream_timeout: 504,
 } as const;
 

@@ -19,7 +19,7 @@ const Hop = Type.Object({
   ),
 });
 
-const Turn = Type.Object({
+export const Turn = Type.Object({
   turn: Type.Integer({ description: 'From 1' }),
   trigger: oneOf(['greeting', 'speech', 'dtmf', 'no_input'], { description: 'What the agent answers' }),
   atMs: ms('When that was complete: for speech, when the upstream took the caller to have finished'),
@@ -39,7 +39,7 @@ const Turn = Type.Object({
   ),
 });
 
-const Figures = Type.Object(
+export const Figures = Type.Object(
   {
     turns: Type.Integer({ description: 'Times the caller spoke or pressed keys, and was to be answered' }),
     interruptions: Type.Integer({ description: 'Replies that the caller cut short' }),

@@ -37,6 +37,10 @@ const FAILURES = {
     summary: 'There is no such agent profile',
     error: 'aiAgentRef is "sales", but there is no such agent profile',
   },
+  call_not_found: {
+    summary: 'No such call is in the history',
+    error: `${CALL}, but no call of this name is in the history`,
+  },
   ambiguous_call_id: {
     summary: "The operator's key sees several tenants' calls of this name",
     error: `${CALL}, which 2 tenants use: say which with X-Tenant-ID`,
@@ -63,6 +67,10 @@ const FAILURES = {
   upstream_busy: {
     summary: 'Too many chunks of this call wait: send the chunk again later',
     error: '100 chunks of this call wait for the upstream: send this one again later',
+  },
+  history_unavailable: {
+    summary: 'The disk does not answer: ask again later',
+    error: 'the history of calls cannot be read at the moment',
   },
   upstream_timeout: { summary: 'The AI was too slow', error: 'the AI was not ready within 10000 ms' },
 } as const satisfies Partial<Record<ApiErrorCode, Failure>>;

@@ -259,7 +259,7 @@ export const StreamAnswer = Type.Object(
 );
 export type StreamAnswer = Static<typeof StreamAnswer>;
 
-const SummaryAction = Type.Object(
+export const SummaryAction = Type.Object(
   {
     name: Type.String({ description: 'Function that the AI called' }),
     by: Type.Optional(

@@ -2,7 +2,9 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { BackendLog } from '../backend/log.ts';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
+import { modelProblem, transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { KeyRing } from '../http/key-ring.ts';
+import { endOfModel } from '../upstream/models.ts';
 import type { Config } from './config.ts';
 import { maskUrl } from './masked-url.ts';
 import { readTls } from './tls.ts';
@@ -13,6 +15,8 @@ export interface CheckResult {
   readonly problems: readonly string[];
   /** What is set up, a line each. */
   readonly facts: readonly string[];
+  /** A sentence for each thing that works now and will not for ever. */
+  readonly warnings: readonly string[];
 }
 
 const SILENT: BackendLog = { info() {}, warn() {}, error() {} };
@@ -22,6 +26,7 @@ export async function checkConfig(config: Config): Promise<CheckResult> {
   const { env } = config;
   const problems: string[] = [];
   const facts: string[] = [];
+  const warnings: string[] = [];
   const look = async (part: () => string | undefined | Promise<string | undefined>) => {
     try {
       const fact = await part();
@@ -34,6 +39,17 @@ export async function checkConfig(config: Config): Promise<CheckResult> {
     const profiles = await AgentProfiles.open({ directory: env.AGENTS_DIR, log: SILENT });
     profiles.close();
     checkDefaultAgent(config, profiles.localRefs);
+    for (const ref of profiles.localRefs) {
+      const profile = await profiles.get(ref, env.DEFAULT_TENANT_ID);
+      if (!profile) continue;
+      const model = profile.model ?? env.OPENAI_REALTIME_MODEL;
+      const problem = modelProblem(profile, model);
+      if (problem !== undefined) problems.push(`agent profile ${ref}: ${problem}`);
+      for (const name of [model, transcriptionOf(profile)?.model]) {
+        const end = name === undefined ? undefined : endOfModel(name);
+        if (end) warnings.push(`agent profile ${ref}: ${name} ends on ${end.endsOn}; use ${end.successor}`);
+      }
+    }
     return `agent profiles: ${profiles.localRefs.join(', ')}`;
   });
   await look(() => {
@@ -46,7 +62,7 @@ export async function checkConfig(config: Config): Promise<CheckResult> {
   await look(() => checkWritable(env.DATA_DIR));
   const upstream = config.upstreamUrl === undefined ? 'the embedded simulator' : maskUrl(config.upstreamUrl);
   facts.push(`address: ${env.HOST}:${env.PORT}`, `upstream: ${upstream}`);
-  return { problems, facts };
+  return { problems, facts, warnings };
 }
 
 /** @throws {Error} when calls that name no agent would find none */
@@ -64,5 +80,5 @@ function checkWritable(directory: string): string {
   } catch (cause) {
     throw new Error(`DATA_DIR is "${directory}", but it cannot be written: ${(cause as Error).message}`, { cause });
   }
-  return `journal: ${resolve(directory)}`;
+  return `store of calls: ${resolve(directory)}`;
 }

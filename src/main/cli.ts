@@ -32,28 +32,47 @@ function configOrExit(): Config {
 }
 
 async function check(config: Config): Promise<number> {
-  const { problems, facts } = await checkConfig(config);
+  const { problems, facts, warnings } = await checkConfig(config);
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   if (problems.length > 0) return 2;
   process.stdout.write(`the configuration is good\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
   return 0;
 }
 
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'];
+/** Those that ask for an end; the first begins it in order. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
+/** Those of a process that is broken: it dies of them, with a core where the system keeps one. */
+const CRASH_SIGNALS = ['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'] as const;
+const DEFECTS = ['uncaughtException', 'unhandledRejection'] as const;
 /** npm passes on the Ctrl-C that the terminal has sent to everyone already. */
 const ECHO_MS = 1_000;
 
-/** Someone who asks a second time does not want to wait for running calls, but their summaries are kept all the same. */
+/**
+ * Someone who asks a second time does not want to wait for running calls, but their summaries are kept all the same; so
+ * they are when something breaks meanwhile. Takes the place of close-with-grace, which would exit.
+ */
 function stopAtOnceWhenToldAgain(daemon: Daemon): void {
   const firstAtMs = monotonicNowMs();
   let isHastened = false;
-  const hasten = (signal: NodeJS.Signals) => {
-    if (isHastened || monotonicNowMs() - firstAtMs < ECHO_MS) return;
+  const hasten = () => {
+    if (isHastened) return;
     isHastened = true;
-    log.warn({ signal }, 'told to stop again: running calls end now');
-    void daemon.stop(0);
+    // Whoever asked first hears of a failure.
+    daemon.stop(0).catch(() => {});
   };
-  for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, hasten);
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isHastened || monotonicNowMs() - firstAtMs < ECHO_MS) return;
+    log.warn({ signal }, 'told to stop again: running calls end now');
+    hasten();
+  };
+  const onDefect = (err: unknown) => {
+    log.fatal({ err }, 'a defect while stopping: running calls end now');
+    process.exitCode = 1;
+    hasten();
+  };
+  for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, onSignal);
+  for (const event of DEFECTS) process.removeAllListeners(event).on(event, onDefect);
 }
 
 const config = configOrExit();
@@ -61,7 +80,8 @@ if (program.opts<{ check?: true }>().check) process.exit(await check(config));
 const log = createLog({ level: config.env.LOG_LEVEL, secrets: secretsOf(config) });
 try {
   const daemon = await startDaemon(config, log);
-  closeWithGrace({ delay: config.env.SHUTDOWN_GRACE_MS + 10_000, logger: false }, async ({ signal, err }) => {
+  const delay = config.env.SHUTDOWN_GRACE_MS + 10_000;
+  closeWithGrace({ delay, logger: false, skip: [...CRASH_SIGNALS] }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping because of a defect');
     else log.info({ signal, graceMs: config.env.SHUTDOWN_GRACE_MS }, 'stopping: no new calls');
     stopAtOnceWhenToldAgain(daemon);
@@ -71,6 +91,7 @@ try {
       log.fatal({ err: error }, 'could not stop in order');
       throw error;
     }
+    if (process.exitCode) throw new Error('there was a defect');
     log.info('stopped');
   });
 } catch (error) {

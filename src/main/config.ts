@@ -85,13 +85,15 @@ export const EnvironmentSchema = Type.Object({
   TRUST_PROXY: Type.Optional(
     Type.String({ description: '`true`, or comma-separated addresses of proxies whose X-Forwarded-* count' }),
   ),
-  DATA_DIR: Type.String({ default: './data', description: 'folder of the call-summary journal' }),
+  DATA_DIR: Type.String({
+    default: './data',
+    description: 'folder of the store of calls: their history, and summaries to be delivered',
+  }),
   JOURNAL_RETENTION_DAYS: Type.Integer({
     minimum: 0,
     maximum: 3650,
     default: 30,
-    description:
-      'days that summaries (personal data) stay in the journal, those never delivered longer; 0 keeps none once they are delivered',
+    description: 'days that calls (personal data) stay in the history; 0 keeps none once their summary is delivered',
   }),
   OVERLOAD_EVENT_LOOP_MS: ms(100, 'new calls are refused while the event loop is this late on average', 1, 60_000),
   OVERLOAD_POOL_QUEUE: Type.Integer({

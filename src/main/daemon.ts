@@ -3,9 +3,8 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
-import { DirectoryLockedError } from '../backend/summaries/directory-lock.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
-import { summaryRecord } from '../call/record/summary-record.ts';
+import { storeEntry } from '../call/record/store-entry.ts';
 import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
@@ -13,6 +12,8 @@ import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import type { StoreError } from '../store/errors.ts';
+import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { type Config, isLoopback } from './config.ts';
@@ -25,7 +26,7 @@ import { VoiceGateway } from './voice-gateway.ts';
 /** Upstream connections opened a second, over all calls. */
 const CONNECTS_PER_SECOND = 50;
 
-/** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the journal. */
+/** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the store. */
 const SUMMARY_FLUSH_MS = 3_000;
 
 /** A running daemon. Whoever starts it stops it. */
@@ -33,6 +34,8 @@ export interface Daemon {
   /** Where it listens, `http://127.0.0.1:3105`. */
   readonly url: string;
   readonly gateway: VoiceGateway;
+  /** The history of calls. */
+  readonly store: CallStore;
   /**
    * Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Once it stops, only
    * `graceMs` 0 makes a difference: running calls end at once.
@@ -69,11 +72,14 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     closers.push(() => profiles.close());
     checkDefaultAgent(config, profiles.localRefs);
     const metrics = overrides.metrics ?? new Metrics();
-    const summaries = await openSummaries(config, log, metrics);
+    const store = await openStore(config, log, metrics);
+    closers.push(() => store.close());
+    const summaries = openSummaries(config, log, metrics, store);
     closers.push(async () => {
       await summaries.flush(SUMMARY_FLUSH_MS);
       await summaries.close();
     });
+    const kept = { isForBackend: env.W3_API_URL !== undefined, hasHistory: env.JOURNAL_RETENTION_DAYS > 0 };
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
@@ -126,13 +132,17 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       reorderWaitMs: overrides.reorderWaitMs,
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
-      onConcluded: (session, summary) => summaries.record(summaryRecord(session, summary)),
+      store: () => store.state,
+      onConcluded: async (session, summary) => {
+        if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
+      },
     });
     closers.push(() => gateway.close());
     const connections = new Connections();
     const app = await buildApp({
       gateway,
       connections,
+      history: store,
       keys,
       logger: log,
       version,
@@ -170,6 +180,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     return {
       url,
       gateway,
+      store,
       stop: (graceMs = 0) => {
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
         stopping ??= gateway.drain(graceMs).then(stopAll);
@@ -193,21 +204,40 @@ function openProfiles({ env }: Config, log: Logger): Promise<AgentProfiles> {
   });
 }
 
-async function openSummaries({ env }: Config, log: Logger, metrics: Metrics): Promise<SummaryDelivery> {
-  const apiKey = env.W3_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY;
+async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promise<CallStore> {
   try {
-    return await SummaryDelivery.open({
+    return await CallStore.open({
       directory: env.DATA_DIR,
       retentionDays: env.JOURNAL_RETENTION_DAYS,
       log,
-      onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
-      ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
+      onFailure: () => metrics.storeFailures.inc(),
+      ...(metrics.isOff
+        ? {}
+        : {
+            onBusCall: (method, code, durationMs) => {
+              metrics.busCalls.inc({ method, code });
+              metrics.busCall.observe({ method }, durationMs / 1000);
+            },
+          }),
     });
   } catch (cause) {
-    if (cause instanceof DirectoryLockedError) throw cause;
-    const why = (cause as Error).message;
-    throw new Error(`DATA_DIR is "${env.DATA_DIR}", but call summaries cannot be kept there: ${why}`, { cause });
+    const { code, message } = cause as StoreError;
+    if (code === 'store_locked') throw cause;
+    throw new Error(`DATA_DIR is "${env.DATA_DIR}", but calls cannot be kept there: ${message}`, { cause });
   }
+}
+
+function openSummaries({ env }: Config, log: Logger, metrics: Metrics, store: CallStore): SummaryDelivery {
+  const apiKey = env.W3_API_KEY ?? env.W3_VOICE_GATEWAY_API_KEY;
+  if (env.W3_API_URL === undefined && env.JOURNAL_RETENTION_DAYS === 0) {
+    log.warn({}, 'calls are not kept: W3_API_URL is not set, and JOURNAL_RETENTION_DAYS is 0');
+  }
+  return new SummaryDelivery({
+    store,
+    log,
+    onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
+    ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
+  });
 }
 
 async function listen(app: FastifyInstance, { env }: Config): Promise<void> {

@@ -16,6 +16,7 @@ import type { ConnectResult } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
+import type { StoreState } from '../workers/store/call-store.ts';
 import { ConnectGovernor } from './connect-governor.ts';
 import { SessionTable } from './session-table.ts';
 
@@ -55,6 +56,8 @@ export interface VoiceGatewayOptions {
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
   /** Call summaries that wait for the backend. */
   readonly summariesPending?: () => number;
+  /** How the store of calls does. */
+  readonly store?: () => StoreState;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
   /** How long an early chunk waits for the missing one. */
@@ -131,6 +134,7 @@ export class VoiceGateway implements CallGateway {
         return counts;
       },
       summariesPending: options.summariesPending ?? (() => 0),
+      store: options.store ?? (() => ({ isUp: true, unwritten: 0, byteCount: 0 })),
       info: {
         version: options.version,
         node: process.version,

@@ -39,6 +39,7 @@ export const UPSTREAM_ERROR_CLASSES = [
   'connect_unavailable',
   'connect_timeout',
   'connect_protocol',
+  'transcription_refused',
 ] as const;
 
 /** Why an event of the upstream, or a part of one, was dropped or repaired. */
@@ -110,4 +111,5 @@ export function methodLabel(method: string): string {
   return METHODS.has(method) ? method : 'other';
 }
 
-export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed'] as const;
+/** `lost`: neither the disk nor the backend took it. */
+export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;

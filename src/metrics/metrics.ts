@@ -37,6 +37,7 @@ export interface GaugeSources {
   /** Seconds of audio in all outboxes. */
   outboxAudioSeconds(): number;
   summariesPending(): number;
+  store(): { readonly isUp: boolean; readonly unwritten: number; readonly byteCount: number };
   /** Streamed connections, by the direction of their audio. */
   duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
@@ -93,7 +94,7 @@ export class Metrics {
   );
   readonly busCall = this.#histogram(
     'bus_call_seconds',
-    'Unary calls between threads, as the main thread made (session.*) or served (gateway.*) them; streams last a call',
+    'Unary calls between threads, as the main thread made (session.*, store.*) or served (gateway.*, storeHost.*) them; streams last a call',
     BUS_BUCKETS_SECONDS,
     ['method'],
   );
@@ -168,6 +169,10 @@ export class Metrics {
   readonly duplexCutOff = this.#counter('duplex_cut_off_total', 'Streams that the gateway broke off, by reason', {
     reason: CUT_OFF_REASONS,
   });
+  readonly storeFailures = this.#counter(
+    'store_failures_total',
+    'Attempts to open or to write the store of calls that failed',
+  );
   readonly workersLost = this.#counter('session_workers_lost_total', 'Session worker threads that died unasked');
   readonly workerBusySeconds = this.#counter(
     'session_worker_busy_seconds_total',
@@ -221,6 +226,13 @@ export class Metrics {
       },
       ['direction'],
     );
+    this.#gauge('store_up', '1 while the disk takes the calls that end', (gauge) =>
+      gauge.set(sources.store().isUp ? 1 : 0),
+    );
+    this.#gauge('store_unwritten', 'Calls that ended and are only in memory', (gauge) =>
+      gauge.set(sources.store().unwritten),
+    );
+    this.#gauge('store_size_bytes', 'Size of the store of calls', (gauge) => gauge.set(sources.store().byteCount));
     this.#gauge(
       'info',
       'Always 1; its labels say what runs here',

@@ -18,7 +18,7 @@ export interface CallerTurnsOptions {
   /** Speech shorter than this is ignored while it would interrupt; 0: all speech is a turn. */
   readonly minInterruptionMs: number;
   /** Whether the server tells what was said. */
-  readonly isTranscribed: boolean;
+  readonly isTranscribed: () => boolean;
   /** Whether there is something that speech would interrupt now. */
   readonly canBeInterrupted: () => Promise<boolean>;
   /** The caller has begun to speak, and what is being said is to stop. */
@@ -192,7 +192,7 @@ export class CallerTurns {
   #onTurn(itemId: string, previousItemId: string | null, isAssumed: boolean): void {
     const { host, isTranscribed, nowMs, onTurn } = this.#options;
     host.event({ type: 'item_added', itemId, previousItemId, role: 'user' });
-    if (isTranscribed) this.#transcripts.add(itemId, nowMs());
+    if (isTranscribed()) this.#transcripts.add(itemId, nowMs());
     onTurn(isAssumed);
   }
 

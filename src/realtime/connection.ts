@@ -1,7 +1,7 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
-import { errorOf, NO_EVENT, type RawEvent } from './incoming.ts';
+import { errorOf, type IncomingError, NO_EVENT, type RawEvent } from './incoming.ts';
 import { parseServerEvent } from './server-events.ts';
 import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
@@ -37,6 +37,12 @@ const MAX_SESSION_ID_LENGTH = 200;
  */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
+/** What the server said to the settings of transcription. */
+export interface TranscriptionRefusal {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** A connection whose session is configured. It reports every event until it closes, once. */
 export interface RealtimeConnection {
   /** The server's id of the session. */
@@ -47,6 +53,8 @@ export interface RealtimeConnection {
   readonly expiry: SaidExpiry | undefined;
   /** Bytes accepted but not yet handed to the network. */
   readonly bufferedBytes: number;
+  /** Why nothing is transcribed on it, where that was asked for. */
+  readonly transcriptionRefusal: TranscriptionRefusal | undefined;
   /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
@@ -62,7 +70,7 @@ export interface RealtimeConnection {
 
 /**
  * Opens a socket, configures the session and resolves once the server confirmed it (`session.updated`): audio sent
- * before would be read in the default format.
+ * before would be read in the default format. A session of which only the transcription is refused is configured without.
  * @throws {UpstreamError} refused, timed out, or ended before it was ready
  */
 export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnection> {
@@ -113,12 +121,26 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
         settle();
         resolve(connection);
       } else if (event.type === 'error') {
-        const failure = configurationError(errorOf(event['error']), configEventId);
+        const error = errorOf(event['error']);
+        if (connection.transcriptionRefusal === undefined && isAboutTranscription(error, settings)) {
+          connection.transcriptionRefusal = { code: error.code ?? 'error', message: error.message };
+          connection.send(sessionUpdate({ ...settings, transcription: null }, configEventId));
+          return;
+        }
+        const failure = configurationError(error, configEventId);
         if (failure) fail(failure);
       }
     };
     if (signal?.aborted) onAbort();
   });
+}
+
+/** Whether the server would take the session without its transcription, as far as one can tell from what it says. */
+function isAboutTranscription({ message, param }: IncomingError, settings: RealtimeSettings): boolean {
+  const { transcription, model } = settings;
+  if (transcription === null) return false;
+  if (param?.startsWith('session.audio.input.transcription')) return true;
+  return message.includes(transcription.model) && !model.includes(transcription.model);
 }
 
 function urlOf({ url }: UpstreamTarget, model: string): string {
@@ -140,6 +162,7 @@ class SocketConnection implements RealtimeConnection {
   upstreamSessionId: string | undefined;
   createdAtMs: number;
   expiry: SaidExpiry | undefined;
+  transcriptionRefusal: TranscriptionRefusal | undefined;
   failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;

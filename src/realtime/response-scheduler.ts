@@ -356,11 +356,11 @@ export class ResponseScheduler {
   #onConflict(request: Request): void {
     const isOvertaken = this.#running.size > 0;
     // What has words of its own, a greeting or a prompt, is pointless behind another response.
-    if (isOvertaken && !this.#wanted && request.overrides) return;
+    if (isOvertaken && !this.#wanted && request.overrides?.input) return;
     const conflicts = request.conflicts + 1;
     this.#wanted = this.#wanted
       ? { ...this.#wanted, conflicts }
-      : { ...request, conflicts, isLate: request.overrides === undefined };
+      : { ...request, conflicts, isLate: request.overrides?.input === undefined };
     if (isOvertaken) return;
     // Nobody has heard of the response in the way.
     if (conflicts === MAX_CONFLICTS) this.#send({ type: 'response.cancel', event_id: `cancel-${++this.#count}` });

@@ -4,7 +4,7 @@ import type { UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
 import { CallerTurns } from './caller-turns.ts';
-import type { UpstreamTarget } from './connection.ts';
+import type { TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Greeting, type GreetingOptions } from './greeting.ts';
 import {
   Incoming,
@@ -15,6 +15,7 @@ import {
 } from './incoming.ts';
 import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
+import { afterTool, goesOn, goOn, noteCutOff, sayWords } from './own-words.ts';
 import { RecentIds } from './recent-ids.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
@@ -57,9 +58,6 @@ const FOLLOW_UP_WAIT_MS = 300;
 /** Characters of something unexpected that are worth quoting. */
 const MAX_QUOTED = 100;
 
-const CONTINUE =
-  'You were cut off while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
-
 /** One call's conversation with the Realtime API, over as many connections as it takes. */
 export class RealtimeSession {
   readonly #options: RealtimeSessionOptions;
@@ -76,6 +74,7 @@ export class RealtimeSession {
   /** Responses that the server has said are done. */
   readonly #done = new RecentIds();
   #interruptedBy: RealtimeSettings['interruptedBy'];
+  #isTranscribed: boolean;
   #failedResponses = 0;
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
@@ -88,6 +87,7 @@ export class RealtimeSession {
     const { settings, greeting, replay = [], isCutShort, nowMs } = options;
     this.#options = options;
     this.#host = host;
+    this.#isTranscribed = settings.transcription !== null;
     // Where the agent alone has spoken so far, it was greeting.
     const isGreetingOpen = replay.length === 0 || (isCutShort === true && replay.every(isAssistantMessage));
     this.#greeting = new Greeting(greeting, isGreetingOpen);
@@ -106,6 +106,7 @@ export class RealtimeSession {
       onFailed: (error) => this.#fail(error),
       onOddExpiry: (expiresAt) =>
         host.event({ type: 'expiry_ignored', expiresAt: `${JSON.stringify(expiresAt)}`.slice(0, MAX_QUOTED) }),
+      onTranscriptionRefused: (refusal) => this.#onTranscriptionRefused(refusal),
       nowMs,
     });
     this.#incoming = new Incoming(this.#handlers, (reason, eventType, error) => {
@@ -131,13 +132,13 @@ export class RealtimeSession {
       cancelResponse: (responseId) => this.#responses.cancel(responseId),
       previousOf: (itemId) => previousInReplay(this.#replayed, itemId),
     });
-    this.#tools = new ToolRunner(host, send, () => this.#responses.request());
+    this.#tools = new ToolRunner(host, send, () => this.#responses.request(afterTool(settings)));
     this.#caller = new CallerTurns({
       host,
       send,
       nowMs,
       minInterruptionMs: options.minInterruptionMs,
-      isTranscribed: settings.transcriptionModel !== null,
+      isTranscribed: () => this.#isTranscribed,
       canBeInterrupted: () => this.#canBeInterrupted(),
       onInterruption: (startedAtMs) => void this.#interrupt(startedAtMs),
       onTurn: (isAssumed) => this.#onTurn(isAssumed),
@@ -308,9 +309,8 @@ export class RealtimeSession {
 
   // The reply
 
-  #say(instructions: string, why: string): ResponseOverrides {
-    // A response's instructions stand in place of the session's, so those are said again.
-    return { instructions: `${this.#options.settings.instructions}\n\n${instructions}`, metadata: { why } };
+  #say(words: string, why: string): ResponseOverrides {
+    return sayWords(words, why, this.#options.settings);
   }
 
   /** Cancels a response, of which nothing more is to be heard. */
@@ -408,8 +408,9 @@ export class RealtimeSession {
     this.#host.event({ type: 'response_done', responseId, status: 'lost', reason: why });
     if (isLost) {
       const isPartial = items.some(({ receivedMs }) => receivedMs > 0);
-      const anew = isPartial ? this.#continued(overrides) : overrides;
-      this.#onResponseFailed(responseId, 'response_lost', false, anew);
+      // What has words of its own is said again.
+      if (isPartial && !overrides?.input) this.#link.send(noteCutOff());
+      this.#onResponseFailed(responseId, 'response_lost', false, overrides);
     } else {
       this.#onResponseOver(responseId, wasInterrupted ? 'cancelled' : 'completed');
     }
@@ -494,6 +495,14 @@ export class RealtimeSession {
     }
   }
 
+  /** The call goes on, without the caller's words in its transcript. */
+  #onTranscriptionRefused({ code, message }: TranscriptionRefusal): void {
+    if (this.#closed) return;
+    this.#isTranscribed = false;
+    const model = this.#options.settings.transcription?.model ?? '';
+    this.#host.event({ type: 'transcription_refused', model, code, message });
+  }
+
   #onLost(error: UpstreamError): void {
     this.#isLost = true;
     this.#leaveConnection();
@@ -535,14 +544,15 @@ export class RealtimeSession {
     this.#tools.restored(replayed);
     this.#responses.resume();
     if (this.#responses.isAsked) return;
-    if (lost) this.#responses.request(lost.isPartial ? this.#continued(lost.overrides) : lost.overrides);
-    else if (this.#answer.isOwed) this.#responses.request();
+    if (lost) {
+      const goesFurther = lost.isPartial || goesOn(lost.overrides);
+      this.#responses.request(goesFurther ? this.#continued(lost.overrides) : lost.overrides);
+    } else if (this.#answer.isOwed) this.#responses.request();
   }
 
   /** Has a reply go on of which the caller heard the beginning. */
   #continued(overrides: ResponseOverrides | undefined): ResponseOverrides {
-    const instructions = overrides?.instructions ?? this.#options.settings.instructions;
-    return { ...overrides, instructions: `${instructions}\n\n${CONTINUE}` };
+    return goOn(overrides, this.#replayed);
   }
 
   #fail(error: UpstreamError): void {

@@ -1,4 +1,10 @@
-import type { RealtimeFunctionTool, SessionUpdateEvent } from 'openai/resources/realtime/realtime';
+import type {
+  AudioTranscription,
+  RealtimeFunctionTool,
+  RealtimeReasoningEffort,
+  RealtimeSessionCreateRequest,
+  SessionUpdateEvent,
+} from 'openai/resources/realtime/realtime';
 
 /** How a call's turns are found. Durations in milliseconds. */
 export type TurnDetection =
@@ -15,11 +21,38 @@ export type TurnDetection =
 /** The encodings the Realtime API speaks; PCM is 24 kHz, G.711 8 kHz. */
 export type UpstreamAudioType = 'audio/pcm' | 'audio/pcmu' | 'audio/pcma';
 
+/** How the caller's words are found. What a model does not understand, the server refuses. */
+export interface Transcription {
+  readonly model: string;
+  /** ISO 639; absent: found by the model. */
+  readonly language?: string;
+  readonly prompt?: string;
+  readonly keywords?: readonly string[];
+  readonly delay?: NonNullable<AudioTranscription['delay']>;
+}
+
+export interface NoiseReduction {
+  readonly type: 'near_field' | 'far_field';
+  /** 0–1. */
+  readonly strength?: number;
+}
+
+/** What the server does with a conversation that outgrows the model. */
+export type Truncation =
+  | 'auto'
+  | 'disabled'
+  | {
+      /** How much of it is kept, 0–1. */
+      readonly retentionRatio: number;
+      /** Most tokens behind the instructions. */
+      readonly postInstructionsTokens?: number;
+    };
+
 /** Everything a call configures upstream. */
 export interface RealtimeSettings {
   readonly model: string;
   readonly instructions: string;
-  readonly voice: string;
+  readonly voice: string | { readonly id: string };
   /** 0.25–1.5. */
   readonly speed: number;
   readonly audioType: UpstreamAudioType;
@@ -29,13 +62,18 @@ export interface RealtimeSettings {
    * reports speech, and the gateway decides.
    */
   readonly interruptedBy: 'server' | 'gateway';
-  readonly noiseReduction: 'near_field' | 'far_field' | null;
+  readonly noiseReduction: NoiseReduction | null;
   /** null: the caller's words are not transcribed. */
-  readonly transcriptionModel: string | null;
-  /** ISO 639-1; absent: found by the model. */
-  readonly language?: string | undefined;
-  readonly maxOutputTokens: number;
+  readonly transcription: Transcription | null;
+  readonly maxOutputTokens: number | 'inf';
+  /** Absent: as the model has it. So are the next two. */
+  readonly reasoningEffort?: RealtimeReasoningEffort | undefined;
+  readonly truncation?: Truncation | undefined;
+  readonly parallelToolCalls?: boolean | undefined;
+  readonly toolChoice: 'auto' | 'none' | 'required' | { readonly type: 'function'; readonly name: string };
   readonly tools: readonly RealtimeFunctionTool[];
+  /** Laid over the session as it is sent. */
+  readonly more?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -47,30 +85,29 @@ export function sessionUpdate(settings: RealtimeSettings, eventId: string): Sess
     settings.audioType === 'audio/pcm'
       ? { type: 'audio/pcm' as const, rate: 24_000 as const }
       : { type: settings.audioType };
-  return {
-    type: 'session.update',
-    event_id: eventId,
-    session: {
-      type: 'realtime',
-      instructions: settings.instructions,
-      output_modalities: ['audio'],
-      audio: {
-        input: {
-          format,
-          // Clearing by null is the wire's way; the published types know only the set form.
-          noise_reduction: (settings.noiseReduction ? { type: settings.noiseReduction } : null) as never,
-          transcription: (settings.transcriptionModel
-            ? { model: settings.transcriptionModel, ...(settings.language ? { language: settings.language } : {}) }
-            : null) as never,
-          turn_detection: turnDetection(settings),
-        },
-        output: { format, voice: settings.voice, speed: settings.speed },
+  const { reasoningEffort, truncation, parallelToolCalls, more = {} } = settings;
+  const session = {
+    type: 'realtime',
+    instructions: settings.instructions,
+    output_modalities: ['audio'],
+    audio: {
+      input: {
+        format,
+        noise_reduction: settings.noiseReduction,
+        transcription: settings.transcription,
+        turn_detection: turnDetection(settings),
       },
-      tools: [...settings.tools],
-      tool_choice: 'auto',
-      max_output_tokens: settings.maxOutputTokens,
+      output: { format, voice: settings.voice, speed: settings.speed },
     },
+    tools: settings.tools,
+    tool_choice: settings.toolChoice,
+    max_output_tokens: settings.maxOutputTokens,
+    ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),
+    ...(truncation === undefined ? {} : { truncation: truncationOnTheWire(truncation) }),
+    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
   };
+  // The published types have no null for what is off, which is the wire's way.
+  return { type: 'session.update', event_id: eventId, session: overlaid(session, more) as never };
 }
 
 /** The `session.update` that changes who interrupts, and nothing else. */
@@ -80,6 +117,29 @@ export function interruptionUpdate(settings: RealtimeSettings, eventId: string):
     event_id: eventId,
     session: { type: 'realtime', audio: { input: { turn_detection: turnDetection(settings) } } },
   };
+}
+
+function truncationOnTheWire(truncation: Truncation): RealtimeSessionCreateRequest['truncation'] {
+  if (typeof truncation === 'string') return truncation;
+  const { retentionRatio, postInstructionsTokens } = truncation;
+  return {
+    type: 'retention_ratio',
+    retention_ratio: retentionRatio,
+    ...(postInstructionsTokens === undefined ? {} : { token_limits: { post_instructions: postInstructionsTokens } }),
+  };
+}
+
+/** `more` laid over `base`: objects field by field, everything else as it is there. */
+function overlaid(base: object, more: object): object {
+  const both = Object.entries(more).map(([name, value]) => {
+    const below = Object.hasOwn(base, name) ? (base as Record<string, unknown>)[name] : undefined;
+    return [name, isObject(below) && isObject(value) ? overlaid(below, value) : value];
+  });
+  return { ...base, ...Object.fromEntries(both) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function turnDetection({ turnDetection: detection, interruptedBy }: RealtimeSettings) {

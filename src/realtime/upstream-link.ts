@@ -4,7 +4,7 @@ import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
 import { Attempts } from './attempts.ts';
-import type { RealtimeConnection, UpstreamTarget } from './connection.ts';
+import type { RealtimeConnection, TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { RawEvent } from './incoming.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
@@ -35,6 +35,8 @@ export interface UpstreamLinkOptions {
   /** The server named an end of its session that cannot be; `expiresAt` as it came. */
   readonly onOddExpiry: (expiresAt: unknown) => void;
   readonly nowMs: Clock;
+  /** The server does not transcribe as it was asked to: nothing is transcribed from here on. Told once. */
+  readonly onTranscriptionRefused: (refusal: TranscriptionRefusal) => void;
 }
 
 export interface Restored {
@@ -62,6 +64,7 @@ export class UpstreamLink {
   #rotatedAtMs = Number.NEGATIVE_INFINITY;
   #rotation: NodeJS.Timeout | undefined;
   #failedRotations = 0;
+  #isTranscriptionRefused = false;
 
   constructor(options: UpstreamLinkOptions) {
     this.#options = options;
@@ -94,7 +97,7 @@ export class UpstreamLink {
     const endsAtMs = this.#nowMs() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        const connection = await this.#connector.connect(this.#settings, endsAtMs);
+        const connection = await this.#connect(endsAtMs);
         for (const event of replayEvents(replay)) connection.send(event);
         this.#adopt(connection);
         return attempt;
@@ -136,6 +139,16 @@ export class UpstreamLink {
     if (!this.#connection || this.#closing.signal.aborted) return;
     this.#release();
     this.#lost(error);
+  }
+
+  async #connect(endsAt: number): Promise<RealtimeConnection> {
+    const settings = this.#isTranscriptionRefused ? { ...this.#settings, transcription: null } : this.#settings;
+    const connection = await this.#connector.connect(settings, endsAt);
+    if (connection.transcriptionRefusal && !this.#isTranscriptionRefused) {
+      this.#isTranscriptionRefused = true;
+      this.#options.onTranscriptionRefused(connection.transcriptionRefusal);
+    }
+    return connection;
   }
 
   #adopt(connection: RealtimeConnection): { droppedMs: number } {
@@ -207,7 +220,7 @@ export class UpstreamLink {
     endsAtMs: number,
     waitForPauseUntilMs = Number.NEGATIVE_INFINITY,
   ): Promise<void> {
-    const connection = await this.#connector.connect(this.#settings, endsAtMs);
+    const connection = await this.#connect(endsAtMs);
     let lost: UpstreamError | undefined;
     connection.onClose = (error) => {
       lost = error;

@@ -65,13 +65,28 @@ function tokensOf(entry: Entry): Tokens {
   return { text: textTokens(textOf(entry)), audio: assistantAudioTokens(entry.audioMs) };
 }
 
+/** A piece of a prompt that the cache has whole or not at all. */
+interface PromptPart {
+  readonly key: string;
+  readonly tokens: Tokens;
+}
+
+/** A prompt beside the conversation does not push that of the conversation out. */
+const CACHED_PROMPTS = 4;
+
+/** The same for what is the same to the model: texts by what they say, audio by where it comes from. */
+function keyOf(entry: Entry): string {
+  const { item, audioMs, utterance } = entry;
+  if (utterance || audioMs > 0 || entry.truncated) return `${item.id} ${audioMs}`;
+  return `${item.type} ${'role' in item ? item.role : ''} ${textOf(entry)}`;
+}
+
 /** The default conversation of a session: an ordered list of items. */
 export class Conversation {
   readonly id: string;
   readonly #entries: Entry[] = [];
-  /** Leading items that are as they were when the last prompt was made: the prompt cache. */
-  #cachedItems = 0;
-  #cachedPreamble = '';
+  /** The prompt cache: prompts made lately, the newest first. */
+  readonly #prompts: PromptPart[][] = [];
 
   constructor(id: string) {
     this.id = id;
@@ -111,7 +126,6 @@ export class Conversation {
     const index = this.#indexAfter(previousItemId);
     const previous = this.#entries[index - 1]?.item.id ?? null;
     this.#entries.splice(index, 0, entry);
-    this.#cachedItems = Math.min(this.#cachedItems, index);
     return previous;
   }
 
@@ -137,7 +151,6 @@ export class Conversation {
   delete(itemId: string): void {
     const index = this.#indexOf(itemId, 'deleting', 'item_id');
     this.#entries.splice(index, 1);
-    this.#cachedItems = Math.min(this.#cachedItems, index);
   }
 
   /**
@@ -164,24 +177,25 @@ export class Conversation {
     entry.audioMs = audioEndMs;
     entry.truncated = true;
     item.content[0].transcript = null;
-    this.#cachedItems = Math.min(this.#cachedItems, index);
   }
 
   /**
    * Tokens of a prompt made of `preamble` (instructions and tools) and `entries` (the conversation when left out), and
-   * how many of them the cache holds. A prompt of the conversation becomes what the cache holds next.
+   * how many of them the cache holds: as many as it has in common, from the first on, with a prompt made lately.
    */
-  prompt(preamble: string, entries?: readonly Entry[]): { input: Tokens; cached: Tokens } {
-    const count = (some: readonly Entry[]) => some.map(tokensOf).reduce(addTokens, { text: 0, audio: 0 });
-    const preambleTokens = { text: textTokens(preamble), audio: 0 };
-    if (entries) return { input: addTokens(preambleTokens, count(entries)), cached: { text: 0, audio: 0 } };
-    const input = addTokens(preambleTokens, count(this.#entries));
-    const isWarm = preamble === this.#cachedPreamble;
-    const cached = isWarm
-      ? addTokens(preambleTokens, count(this.#entries.slice(0, this.#cachedItems)))
-      : { text: 0, audio: 0 };
-    this.#cachedItems = this.#entries.length;
-    this.#cachedPreamble = preamble;
-    return { input, cached };
+  prompt(preamble: string, entries: readonly Entry[] = this.#entries): { input: Tokens; cached: Tokens } {
+    const first = { key: preamble, tokens: { text: textTokens(preamble), audio: 0 } };
+    const parts: PromptPart[] = [first, ...entries.map((entry) => ({ key: keyOf(entry), tokens: tokensOf(entry) }))];
+    const count = (some: readonly PromptPart[]) =>
+      some.map(({ tokens }) => tokens).reduce(addTokens, { text: 0, audio: 0 });
+    const known = Math.max(0, ...this.#prompts.map((prompt) => commonParts(prompt, parts)));
+    this.#prompts.unshift(parts);
+    this.#prompts.length = Math.min(this.#prompts.length, CACHED_PROMPTS);
+    return { input: count(parts), cached: count(parts.slice(0, known)) };
   }
+}
+
+function commonParts(left: readonly PromptPart[], right: readonly PromptPart[]): number {
+  const different = left.findIndex(({ key }, index) => key !== right[index]?.key);
+  return different < 0 ? left.length : different;
 }

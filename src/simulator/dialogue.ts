@@ -97,6 +97,12 @@ export class Dialogue implements InputListener {
       const { code, message = 'The session cannot be updated.' } = faults.refuseSessionUpdate;
       throw new RequestError(code, message, 'session');
     }
+    const { model } = patch.audio?.input?.transcription ?? {};
+    if (faults.refuseTranscription && model) {
+      const { code, param = 'session.audio.input.transcription.model' } = faults.refuseTranscription;
+      const message = `The model \`${model}\` does not exist or you do not have access to it.`;
+      throw new RequestError(code, message, param);
+    }
     session.update(patch, conversation.hasAssistantAudio);
     this.#configureInput();
     if (faults.ignoreSessionUpdate) return;

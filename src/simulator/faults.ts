@@ -62,6 +62,8 @@ export interface Faults {
   refuseSessionUpdate?: { code: string; message?: string; times?: number };
   /** Single events are lost, repeated, late, or wrong in one field. */
   mutations?: readonly EventMutation[];
+  /** A `session.update` that asks for transcription is refused, as where the model for it is gone. */
+  refuseTranscription?: { code: string; param?: string | null };
 }
 
 /** A query that names an unknown fault or has a number that is none. The handshake is refused with its message. */
@@ -217,6 +219,7 @@ const FAULTS_BY_NAME: Record<string, (query: FaultQuery) => Faults> = {
   session_updated_never: () => ({ ignoreSessionUpdate: true }),
   session_update_refused: refuseUpdate,
   mutate_event: mutateEvent,
+  transcription_refused: (query) => ({ refuseTranscription: { code: query.text('fault_code') ?? 'model_not_found' } }),
 };
 
 /** Names that `fault=` understands. */

@@ -29,8 +29,8 @@ export function planReply(core: Core, request: ResponseRequest): PlannedItem[] {
 
 function planFor(core: Core, request: ResponseRequest): PlannedItem[] {
   const { script, voice } = core.library;
-  const entries = request.input ?? core.conversation.entries;
-  const asked = request.instructions === undefined ? undefined : wordsToSay(request.instructions);
+  const { entries, note } = contextOf(core, request);
+  const asked = note === undefined ? undefined : wordsToSay(note);
   const askedLine = asked === undefined ? undefined : voice.findByText(asked);
   if (askedLine !== undefined) return sayLines(core, request, [askedLine]);
   if (asked !== undefined && request.modality === 'text') return [{ kind: 'text', text: asked }];
@@ -51,6 +51,19 @@ function planFor(core: Core, request: ResponseRequest): PlannedItem[] {
   }
   if (prompt.isSilence) return sayLines(core, request, script.noInput ?? script.otherwise);
   return followRule(core, request, ruleFor(script, textOf(prompt)));
+}
+
+/**
+ * What the response is an answer to, and what it is told about that: the request's instructions, or the system message
+ * that an input of its own ends with.
+ */
+function contextOf(core: Core, { input, instructions }: ResponseRequest): { entries: readonly Entry[]; note?: string } {
+  const last = input?.at(-1);
+  if (input && last?.item.type === 'message' && last.item.role === 'system') {
+    return { entries: input.slice(0, -1), note: instructions ?? textOf(last) };
+  }
+  const entries = input ?? core.conversation.entries;
+  return instructions === undefined ? { entries } : { entries, note: instructions };
 }
 
 function followRule(core: Core, request: ResponseRequest, rule: Rule | undefined): PlannedItem[] {

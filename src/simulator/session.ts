@@ -218,7 +218,7 @@ function mergeTranscription(before: Input['transcription'], patch: Input['transc
   const refuse = (field: string, unless: boolean) => {
     if (unless || merged[field as keyof typeof merged] == null) return;
     const message = `The transcription field '${field}' is not supported by the model '${model}'.`;
-    throw new RequestError('invalid_value', message, `${path}.${field}`);
+    throw new RequestError('invalid_parameter', message, `${path}.${field}`);
   };
   refuse('languages', KEYWORD_MODELS.includes(model));
   refuse('keywords', KEYWORD_MODELS.includes(model));

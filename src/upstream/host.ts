@@ -49,6 +49,13 @@ export type SessionEvent =
       readonly code: string;
       readonly message: string;
     }
+  /** The server does not transcribe the caller as it was asked to: the call goes on without the caller's words. */
+  | {
+      readonly type: 'transcription_refused';
+      readonly model: string;
+      readonly code: string;
+      readonly message: string;
+    }
   | {
       readonly type: 'upstream_lost';
       readonly code: string;

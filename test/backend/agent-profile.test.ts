@@ -12,6 +12,25 @@ const webhook = {
 const profile = { instructions: 'Help.', tools: [webhook], webhookHosts: ['shop.example'] };
 const withTool = (fields: object) => ({ ...profile, tools: [{ ...webhook, ...fields }] });
 
+function keywordsFor(model: string) {
+  return { ...profile, transcription: { model, keywords: ['Acme'] } };
+}
+
+test('takes what the upstream understands, and everything for a model that nobody knows', () => {
+  for (const fields of [
+    keywordsFor('gpt-transcribe'),
+    keywordsFor('our-deployment'),
+    { transcription: null },
+    { transcription: { language: 'yue', model: 'gpt-realtime-whisper', delay: 'minimal' } },
+    { language: 'it', transcriptionModel: 'whisper-1' },
+    { maxOutputTokens: 'inf', noiseReduction: { type: 'far_field', strength: 0.3 }, voice: { id: 'voice_1' } },
+    { reasoning: { effort: 'xhigh' }, parallelToolCalls: true, truncation: 'disabled', toolChoice: 'required' },
+    { truncation: { retentionRatio: 0.8, postInstructionsTokens: 8_000 }, session: { tracing: 'auto' } },
+  ]) {
+    expect(checkAgentProfile({ ...profile, ...fields }, 'it')).toMatchObject(fields);
+  }
+});
+
 test('the profile that ships is good', async () => {
   const path = new URL('../../agents/customer-care-voice.json', import.meta.url);
   expect(checkAgentProfile(JSON.parse(await readFile(path, 'utf8')), 'it')).toHaveProperty('greeting.say');
@@ -23,7 +42,7 @@ describe('says which field is wrong', () => {
     ['the profile must be object', 'hello'],
     ['voic is not a field that exists', { ...profile, voic: 'marin' }],
     ['speed must be <= 1.5', { ...profile, speed: 3 }],
-    ['noiseReduction must be one of "near_field", "far_field", null', { ...profile, noiseReduction: 'far' }],
+    ['noiseReduction must be one of "near_field", "far_field", null, object', { ...profile, noiseReduction: 'far' }],
     ['turnDetection.threshold', { ...profile, turnDetection: { type: 'server_vad', threshold: 2 } }],
     ['turnDetection.eagerness must be one of', { ...profile, turnDetection: { type: 'semantic_vad', eagerness: 'x' } }],
     ['turnDetection.type must be one of', { ...profile, turnDetection: { type: 'vad' } }],
@@ -44,6 +63,30 @@ describe('says which field is wrong', () => {
     ['tools.look_up headers', withTool({ headers: { Host: 'x' } })],
     ['tools.look_up headers', withTool({ headers: { 'x y': 'x' } })],
     ['tools.look_up headers', withTool({ headers: { x: 'a\nb' } })],
+    ['voice must be one of string, object', { ...profile, voice: 5 }],
+    ['transcription.delay must be one of', { ...profile, transcription: { delay: 'long' } }],
+    ['leave transcriptionModel out', { ...profile, transcription: {}, transcriptionModel: 'x' }],
+    ['transcription.keywords is not for the model whisper-1', keywordsFor('whisper-1')],
+    ['transcription.delay is not for the model gpt-transcribe', { ...profile, transcription: { delay: 'low' } }],
+    ['transcription.prompt', { ...profile, transcription: { model: 'gpt-realtime-whisper', prompt: 'x' } }],
+    ['language', { ...profile, language: 'english' }],
+    ['maxOutputTokens', { ...profile, maxOutputTokens: 0 }],
+    ['noiseReduction.strength', { ...profile, noiseReduction: { type: 'near_field', strength: 2 } }],
+    ['truncation.retentionRatio', { ...profile, truncation: { retentionRatio: 2 } }],
+    ['toolChoice is "other", but', { ...profile, toolChoice: { type: 'function', name: 'other' } }],
+    [
+      'reasoning is not for the model gpt-realtime',
+      { ...profile, model: 'gpt-realtime', reasoning: { effort: 'low' } },
+    ],
+    ['parallelToolCalls is not', { ...profile, model: 'gpt-realtime-1.5', parallelToolCalls: true }],
+    ['tools.0.description', withTool({ description: 'x'.repeat(1_025) })],
+    ['tools', { ...profile, tools: Array(129).fill({ type: 'end_call' }) }],
+    ['session.tools is', { ...profile, session: { tools: [] } }],
+    ['session.audio.input.format is', { ...profile, session: { audio: { input: { format: null } } } }],
+    ['session.audio.input.turn_detection is', { ...profile, session: { audio: { input: { turn_detection: null } } } }],
+    ['session.audio.output.format is', { ...profile, session: { audio: { output: { format: {} } } } }],
+    ['session.audio.input must be object', { ...profile, session: { audio: { input: 'x' } } }],
+    ['session must not be longer', { ...profile, session: { x: 'x'.repeat(20_000) } }],
     ['OPENAI_API_KEY', withTool({ headers: { x: '${'.concat('OPENAI_API_KEY}') } })],
   ])('%s', (problem, value) => {
     expect(() => checkAgentProfile(value, 'care.json')).toThrow(AgentProfileError);

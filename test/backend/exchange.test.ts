@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
+import zlib from 'node:zlib';
 import type { Agent } from 'undici';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createAgent, type ExchangeOptions, exchange, retryAfterMs } from '../../src/backend/exchange.ts';
-import { always, deadUrl, TestServer } from './support/http-server.ts';
+import { type Answerer, always, deadUrl, TestServer } from './support/http-server.ts';
 
 let agent: Agent;
 let server: TestServer;
@@ -61,6 +63,68 @@ test('reads no more of an endless body than it may', async () => {
 test('does not cut a character in half', async () => {
   server.answer = always(200, '€€€€');
   expect(await ask({ maxBodyBytes: 7 })).toMatchObject({ text: '€€', isTruncated: true });
+});
+
+const TEXT = 'Perché no? '.repeat(20);
+const codings: [name: string, header: string, encode: (text: Buffer) => Buffer][] = [
+  ['gzip', 'gzip', zlib.gzipSync],
+  ['gzip under its old name', 'X-GZip', zlib.gzipSync],
+  ['deflate', 'deflate', zlib.deflateSync],
+  ['deflate without a header', 'deflate', zlib.deflateRawSync],
+  ['br', 'br', zlib.brotliCompressSync],
+  ['two codings', 'br, gzip', (text) => zlib.gzipSync(zlib.brotliCompressSync(text))],
+  ['none', 'identity', (text) => text],
+];
+if ('zstdCompressSync' in zlib) {
+  codings.push(['zstd', 'zstd', (zlib as unknown as { zstdCompressSync: (text: Buffer) => Buffer }).zstdCompressSync]);
+}
+
+function encoded(header: string, body: Buffer): Answerer {
+  return (_received, response) => {
+    response.writeHead(200, { 'content-encoding': header });
+    response.end(body);
+  };
+}
+
+test.each(codings)('asks for compressed answers and decodes them, bounded: %s', async (_name, header, encode) => {
+  server.answer = encoded(header, encode(Buffer.from(TEXT)));
+  expect(await ask()).toMatchObject({ text: TEXT, isTruncated: false });
+  for (const coding of ['gzip', 'deflate', 'br']) {
+    expect(server.received[0]?.headers['accept-encoding']?.split(', ')).toContain(coding);
+  }
+  server.answer = encoded(header, encode(Buffer.alloc(30_000_000, 'è')));
+  expect(await ask()).toMatchObject({ text: 'è'.repeat(500), isTruncated: true });
+});
+
+test.each(codings)(
+  'reads the beginning of an answer that is too long compressed: %s',
+  async (_name, header, encode) => {
+    const noise = Array.from({ length: 20_000 }, (_, index) => createHash('sha1').update(String(index)).digest('hex'));
+    const body = encode(Buffer.from(noise.join('')));
+    server.answer = encoded(header, body);
+    const { text, isTruncated } = await ask({ maxBodyBytes: 200_000 });
+    expect(isTruncated).toBe(true);
+    expect(text.length).toBeGreaterThan(100_000);
+    expect(noise.join('').startsWith(text)).toBe(true);
+  },
+);
+
+test.each([
+  ['an unknown coding', 'lzma', Buffer.from(TEXT)],
+  ['a name from the prototype', 'constructor', Buffer.from(TEXT)],
+  ['a lie', 'gzip', Buffer.from(TEXT)],
+  ['a body that breaks off', 'gzip', zlib.gzipSync(TEXT).subarray(0, -12)],
+  ['a stack of codings', 'gzip, gzip, gzip, gzip', Buffer.from(TEXT)],
+])('says so when a body cannot be decoded: %s', async (_name, header, body) => {
+  server.answer = encoded(header, body);
+  expect(await ask()).toMatchObject({ status: 200, text: '', unreadable: expect.stringContaining('the ') });
+});
+
+test('takes an answer without a body whatever coding it names', async () => {
+  server.answer = (_received, response) => response.writeHead(204, { 'content-encoding': 'gzip' }).end();
+  const answer = await ask();
+  expect(answer).toMatchObject({ status: 204, text: '' });
+  expect(answer.unreadable).toBeUndefined();
 });
 
 test('times out without an answer, and in the middle of one', async () => {

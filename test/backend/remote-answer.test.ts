@@ -26,6 +26,8 @@ const own = checkAgentProfile(
 const merge = (data: object, local: AgentProfile | null = own, fallback?: AgentProfile) =>
   mergeRemote(read(data), local ?? undefined, fallback, 'it');
 
+const listening = { model: 'gpt-transcribe', language: 'en', keywords: ['Acme'] };
+
 describe('reading', () => {
   test.each([
     [{ systemPrompt: 'a', instructions: 'b' }, { instructions: 'a' }],
@@ -40,6 +42,11 @@ describe('reading', () => {
     [{ language: 'it-IT' }, { language: 'it' }],
     [{ language: 'EN_us' }, { language: 'en' }],
     [{ language: 'it' }, { language: 'it' }],
+    [
+      { language: 'yue-HK', reasoning: { effort: 'low' } },
+      { language: 'yue', reasoning: { effort: 'low' } },
+    ],
+    [{ transcription: null, session: { tracing: 'auto' } }, { transcription: null }],
     [{ noiseReduction: null, speed: null, tools: null }, { noiseReduction: null }],
     [
       { maxCallSeconds: 60, turnDetection: { type: 'semantic_vad' } },
@@ -69,6 +76,35 @@ describe('reading', () => {
 });
 
 describe('merging', () => {
+  test.each([
+    [{ transcription: { language: 'it' } }, { transcription: { language: 'it' } }],
+    [{ language: 'it' }, { transcription: { ...listening, language: 'it' }, language: 'it' }],
+    [{ transcriptionModel: 'own-deployment' }, { transcription: { ...listening, model: 'own-deployment' } }],
+    [{ transcriptionModel: null }, { transcription: null }],
+    [{ speed: 1.1 }, { transcription: listening, speed: 1.1 }],
+  ])('transcription, under its older names too: %j', (data, fields) => {
+    const local = checkAgentProfile({ instructions: 'own', transcription: listening }, 'own');
+    expect(merge(data, local)).toEqual({ profile: { ...local, ...fields }, problems: [] });
+  });
+
+  test('transcription of the backend takes the place of the older name of the local one', () => {
+    const local = checkAgentProfile({ instructions: 'own', transcriptionModel: 'whisper-1' }, 'own');
+    const { profile } = merge({ transcription: { language: 'it' } }, local);
+    expect(profile).toEqual({ instructions: 'own', transcription: { language: 'it' } });
+  });
+
+  test('how another agent listens is inherited, not what it listens for', () => {
+    const fallback = checkAgentProfile({ instructions: 'other', transcription: listening }, 'other');
+    const { profile } = merge({ systemPrompt: 'remote' }, null, fallback);
+    expect(profile).toEqual({ instructions: 'remote', transcription: { model: 'gpt-transcribe' } });
+  });
+
+  test('a tool that is to be called has to be there', () => {
+    const { profile, problems } = merge({ toolChoice: { type: 'function', name: 'nowhere' } });
+    expect(profile).toEqual(own);
+    expect(problems).toEqual(['toolChoice is "nowhere", but tools does not have it']);
+  });
+
   test('what the backend says wins, the rest stays', () => {
     expect(merge({ systemPrompt: 'remote', greeting: 'Ciao' })).toEqual({
       profile: { ...own, instructions: 'remote', greeting: { say: 'Ciao' } },

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentProfiles, type RemoteProfilesOptions } from '../../src/backend/profiles/agent-profiles.ts';
 import { always, deadUrl, sendAnswer, TestServer } from './support/http-server.ts';
@@ -233,4 +234,16 @@ describe('answers that cannot be used', () => {
     expect(await profiles?.get('care', 'acme')).toMatchObject({ instructions: 'local', language: 'it' });
     expect(log.find(/it is not used/)).toHaveLength(1);
   });
+});
+
+test('understands compressed answers; one that cannot be decoded changes nothing and is told', async () => {
+  const body = gzipSync(JSON.stringify({ data: { systemPrompt: 'compressed' } }));
+  server.answer = (_received, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(body);
+  await open({ freshMs: 0, negativeMs: 0 });
+  expect(await prompt()).toBe('compressed');
+  server.answer = (_received, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('not at all');
+  await expect
+    .poll(async () => [await prompt(), log.text])
+    .toEqual(['compressed', expect.stringContaining('not gzip')]);
+  expect(await prompt('other')).toBeUndefined();
 });

@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rename } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SummaryRecord } from '../../src/backend/summaries/call-summary.ts';
 import {
   type DeliveryResult,
   SummaryDelivery,
   type SummaryDeliveryOptions,
 } from '../../src/backend/summaries/summary-delivery.ts';
+import type { StoreEntry, SummaryState } from '../../src/store/records.ts';
+import { forgetCaller } from '../../src/store/upkeep.ts';
+import { CallStore, type CallStoreOptions } from '../../src/workers/store/call-store.ts';
 import { Child } from './support/child.ts';
 import { always, sendAnswer, TestServer } from './support/http-server.ts';
 import { MemoryLog } from './support/memory-log.ts';
-import { summaryRecord } from './support/summaries.ts';
+import { callSummary, storeEntry } from './support/summaries.ts';
 import { tempDirectory } from './support/temp-directory.ts';
 
 /** A wait that only ends when all is delivered, unless something is broken. */
@@ -21,6 +23,7 @@ const LONG_MS = 25_000;
 let directory: Awaited<ReturnType<typeof tempDirectory>>;
 let server: TestServer;
 let log: MemoryLog;
+let store: CallStore | undefined;
 let delivery: SummaryDelivery | undefined;
 let results: DeliveryResult[] = [];
 
@@ -31,23 +34,30 @@ beforeEach(async () => {
   results = [];
 });
 afterEach(async () => {
-  await delivery?.close();
-  delivery = undefined;
+  await close();
   await server.close();
   await directory[Symbol.asyncDispose]();
 });
 
-async function open(options: Partial<SummaryDeliveryOptions> = {}): Promise<SummaryDelivery> {
+async function close(): Promise<void> {
   await delivery?.close();
-  delivery = await SummaryDelivery.open({
-    directory: directory.path,
-    retentionDays: 30,
+  await store?.close();
+}
+
+type Options = Partial<SummaryDeliveryOptions> & Partial<CallStoreOptions>;
+
+async function open(options: Options = {}): Promise<SummaryDelivery> {
+  await close();
+  const { retentionDays = 30, ...rest } = options;
+  store = await CallStore.open({ directory: directory.path, retentionDays, log: log.logger });
+  delivery = new SummaryDelivery({
+    store,
     log: log.logger,
     remote: { url: server.url, apiKey: 'backend-key' },
     backoff: { baseMs: 2, maxMs: 20 },
     timeoutMs: 20_000,
     onResult: (result) => results.push(result),
-    ...options,
+    ...rest,
   });
   return delivery;
 }
@@ -55,18 +65,19 @@ async function open(options: Partial<SummaryDeliveryOptions> = {}): Promise<Summ
 /** Opens with pauses that never end by themselves. */
 const openPatient = () => open({ backoff: { baseMs: 1e8, maxMs: 1e8 } });
 
-async function record(count = 1): Promise<SummaryRecord[]> {
-  const records = Array.from({ length: count }, (_, index) => summaryRecord(`call-${index}`));
-  await Promise.all(records.map((one) => delivery?.record(one)));
-  return records;
+async function record(count = 1, change: (entry: StoreEntry) => StoreEntry = (entry) => entry): Promise<StoreEntry[]> {
+  const entries = Array.from({ length: count }, (_, index) => change(storeEntry(`call-${index}`)));
+  await Promise.all(entries.map((one) => delivery?.record(one)));
+  return entries;
 }
 
 const keys = () => server.received.map(({ headers }) => headers['idempotency-key']);
-const journalText = async () => {
-  const path = join(directory.path, 'summaries');
-  const names = (await readdir(path)).filter((name) => name.endsWith('.jsonl')).sort();
-  return (await Promise.all(names.map((name) => readFile(join(path, name), 'utf8')))).join('');
-};
+
+/** What the history says of a call's summary, once that is on the disk. */
+async function stateOf(callId: string): Promise<SummaryState | undefined> {
+  const [call] = (await store?.find(undefined, callId, 'masked')) ?? [];
+  return call?.summary;
+}
 
 test('posts a summary as its tenant, under its key', async () => {
   await open({ remote: { url: `${server.url}/base/`, apiKey: 'backend-key' } });
@@ -79,9 +90,9 @@ test('posts a summary as its tenant, under its key', async () => {
     'content-type': 'application/json',
     'x-tenant-id': 'acme',
     'x-api-key': 'backend-key',
-    'idempotency-key': one?.idempotencyKey,
+    'idempotency-key': one?.id,
   });
-  expect(JSON.parse(body)).toEqual(one?.summary);
+  expect(body).toBe(one?.summary?.body);
   expect(delivery?.pending).toBe(0);
   expect(results).toMatchObject([{ outcome: 'delivered', status: 201 }]);
 });
@@ -104,7 +115,7 @@ test('many go at once, but no more than four', async () => {
   const records = await record(40);
   await delivery?.flush(LONG_MS);
   expect(mostOpen).toBe(4);
-  expect(new Set(keys())).toEqual(new Set(records.map(({ idempotencyKey }) => idempotencyKey)));
+  expect(new Set(keys())).toEqual(new Set(records.map(({ id }) => id)));
   expect(server.received).toHaveLength(40);
 });
 
@@ -115,7 +126,7 @@ describe('while the backend is down', () => {
     const [one] = await record();
     await server.hasReceived(4);
     await delivery?.flush(LONG_MS);
-    expect(keys()).toEqual(Array(4).fill(one?.idempotencyKey));
+    expect(keys()).toEqual(Array(4).fill(one?.id));
     expect(results.map(({ outcome }) => outcome)).toEqual(['failed', 'failed', 'failed', 'delivered']);
     // Said when it began and when it ended, not at each attempt.
     expect(log.lines.map(({ msg }) => msg)).toEqual([
@@ -146,7 +157,7 @@ describe('while the backend is down', () => {
     server.answer = always(200);
     await delivery?.flush(LONG_MS);
     expect(delivery?.pending).toBe(0);
-    expect(new Set(keys())).toEqual(new Set(records.map(({ idempotencyKey }) => idempotencyKey)));
+    expect(new Set(keys())).toEqual(new Set(records.map(({ id }) => id)));
   });
 
   test('one attempt at a time is made', async () => {
@@ -174,12 +185,10 @@ describe('while the backend is down', () => {
     await open();
     const bad = randomUUID();
     server.answer = ({ headers }, response) => sendAnswer(response, headers['idempotency-key'] === bad ? 500 : 200);
-    await delivery?.record(summaryRecord('bad', bad));
+    await delivery?.record(storeEntry('bad', bad));
     const records = await record(10);
     const arrived = () => new Set(keys());
-    await expect
-      .poll(() => records.every(({ idempotencyKey }) => arrived().has(idempotencyKey)), { timeout: LONG_MS })
-      .toBe(true);
+    await expect.poll(() => records.every(({ id }) => arrived().has(id)), { timeout: LONG_MS }).toBe(true);
     await expect.poll(() => delivery?.pending, { timeout: LONG_MS }).toBe(1);
   });
 
@@ -216,16 +225,16 @@ describe('refusals', () => {
     await record();
     await delivery?.flush(LONG_MS);
     expect(results).toMatchObject([{ outcome: 'delivered', status: 409 }]);
-    expect(await journalText()).toContain('"delivered"');
+    await expect.poll(() => stateOf('call-0')).toBe('delivered');
   });
 
   test.each([400, 413, 422])('status %d is noted and logged, and that is all', async (status) => {
     server.answer = always(status, 'because');
     await openPatient();
-    const [one] = await record();
+    await record();
     await delivery?.flush(LONG_MS);
     expect(delivery?.pending).toBe(0);
-    expect(await journalText()).toContain(`{"refused":"${one?.idempotencyKey}","status":${status},"final":true`);
+    await expect.poll(() => stateOf('call-0')).toBe('refused');
     expect(log.find(/refused a call summary: it is not sent again/)).toMatchObject([
       { level: 50, callId: 'call-0', tenantId: 'acme', reason: `status ${status}` },
     ]);
@@ -246,7 +255,7 @@ describe('refusals', () => {
       server.answer = always(200);
       await openPatient();
       await delivery?.flush(LONG_MS);
-      expect(keys()).toEqual([one?.idempotencyKey, one?.idempotencyKey]);
+      expect(keys()).toEqual([one?.id, one?.id]);
       await openPatient();
       expect(delivery?.pending).toBe(0);
     },
@@ -254,7 +263,7 @@ describe('refusals', () => {
 
   test('a tenant that no header can carry is refused, not tried for ever', async () => {
     await openPatient();
-    await delivery?.record({ ...summaryRecord(), tenantId: 'a\nb' });
+    await record(1, (entry) => ({ ...entry, summary: { ...entry.summary!, tenantId: 'a\nb' } }));
     await delivery?.flush(LONG_MS);
     expect(server.received).toEqual([]);
     expect(log.find(/refused/)).toHaveLength(1);
@@ -275,7 +284,7 @@ describe('across restarts', () => {
     await delivery?.flush(LONG_MS);
     expect(keys()).toEqual([key, key]);
     expect(server.received[1]?.body).toBe(server.received[0]?.body);
-    expect(JSON.parse(server.received[1]?.body ?? '')).toEqual(summaryRecord('call-1', key).summary);
+    expect(JSON.parse(server.received[1]?.body ?? '')).toEqual(callSummary('call-1'));
     expect(log.find(/left by an earlier run/)).toMatchObject([{ count: 1 }]);
     // And once delivered, it stays delivered.
     await open();
@@ -288,29 +297,24 @@ describe('across restarts', () => {
     const records = await record(6);
     await server.hasReceived(4);
     await Promise.all([delivery?.close(), delivery?.close()]);
-    await expect(delivery?.record(summaryRecord())).rejects.toMatchObject({ code: 'journal_closed' });
+    await Promise.all([store?.close(), store?.close()]);
+    await expect(delivery?.record(storeEntry())).rejects.toMatchObject({ code: 'store_closed' });
+    expect(delivery?.pending).toBe(6);
     server.answer = always(200);
     await open();
     await delivery?.flush(LONG_MS);
-    expect(new Set(keys().slice(4))).toEqual(new Set(records.map(({ idempotencyKey }) => idempotencyKey)));
+    expect(new Set(keys().slice(4))).toEqual(new Set(records.map(({ id }) => id)));
     expect(server.received).toHaveLength(10);
-  });
-
-  test('two daemons do not share a directory', async () => {
-    await open();
-    await expect(
-      SummaryDelivery.open({ directory: directory.path, retentionDays: 30, log: log.logger }),
-    ).rejects.toMatchObject({ code: 'directory_locked' });
   });
 });
 
 describe('without a backend', () => {
-  test('the journal is the record, and a backend that comes later is not told', async () => {
+  test('the history is the record, and a backend that comes later is not told', async () => {
     await open({ remote: undefined });
-    const [one] = await record();
+    await record(1, ({ id, call }) => ({ id, call, summaryState: 'none' }));
     expect(delivery?.pending).toBe(0);
     await delivery?.flush(LONG_MS);
-    expect(await journalText()).toContain(one?.idempotencyKey);
+    expect(await stateOf('call-0')).toBe('none');
     await open();
     await delivery?.flush(LONG_MS);
     expect(server.received).toEqual([]);
@@ -329,31 +333,31 @@ describe('without a backend', () => {
     await delivery?.flush(LONG_MS);
     expect(delivery?.pending).toBe(0);
   });
-
-  test('and without retention nothing is kept, which is said', async () => {
-    await open({ remote: undefined, retentionDays: 0 });
-    await record();
-    expect(await journalText()).toBe('');
-    expect(log.find(/are not kept/)).toHaveLength(1);
-  });
 });
 
 test('without retention a delivered summary leaves no trace', async () => {
   await open({ retentionDays: 0 });
-  await record(5);
+  await record(5, ({ id, summary }) => ({ id, summary, summaryState: 'waiting' }));
   await delivery?.flush(LONG_MS);
-  await delivery?.close();
-  expect(await journalText()).toBe('');
+  await close();
+  const bytes = readFileSync(join(directory.path, 'calls.sqlite'));
+  expect(bytes.includes('CREATE TABLE')).toBe(true);
+  expect(bytes.includes('393297626144')).toBe(false);
+  expect(bytes.includes('Perch')).toBe(false);
 });
 
-test('when the disk fails, the backend is told directly', async () => {
-  await open();
-  await rename(join(directory.path, 'summaries'), join(directory.path, 'away'));
-  await record();
-  expect(server.received).toHaveLength(1);
+test('what a caller said is not sent once the caller is forgotten', async () => {
   server.answer = always(503);
-  await expect(delivery?.record(summaryRecord())).rejects.toMatchObject({ code: 'journal_write_failed' });
-  await rename(join(directory.path, 'away'), join(directory.path, 'summaries'));
+  await openPatient();
+  await record(2, (entry) => (entry.call?.callId === 'call-0' ? entry : withCaller(entry, '+4930123456')));
+  await log.has(/takes no call summaries/);
+  expect(forgetCaller(directory.path, '0039 329 7626144').undeliveredCount).toBe(0);
+  expect(forgetCaller(directory.path, '+39 329 7626144').undeliveredCount).toBe(1);
+  server.answer = always(200);
+  server.received.length = 0;
+  await delivery?.flush(LONG_MS);
+  expect(server.received.map(({ body }) => JSON.parse(body).callId)).toEqual(['call-1']);
+  expect(results.filter(({ outcome }) => outcome === 'lost')).toEqual([]);
 });
 
 test('logs hold nothing of what was said or who called', async () => {
@@ -363,3 +367,11 @@ test('logs hold nothing of what was said or who called', async () => {
   await log.has(/refused/);
   expect(log.text).not.toMatch(/393297626144|Perché|Così|backend-key/);
 });
+
+function withCaller(entry: StoreEntry, callerNumber: string): StoreEntry {
+  return {
+    ...entry,
+    call: { ...entry.call!, callerNumber },
+    summary: { ...entry.summary!, callerNumber },
+  };
+}

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WebhookTool } from '../../src/backend/profiles/agent-profile.ts';
 import { runWebhook, type WebhookOptions } from '../../src/backend/webhooks/webhook.ts';
@@ -28,8 +29,10 @@ function run(
   options: Partial<WebhookOptions> = {},
 ) {
   const { path = '/', ...rest } = tool;
+  const properties = Object.fromEntries(Object.keys(args).map((name) => [name, {}]));
+  const parameters = { type: 'object', properties };
   return runWebhook(
-    { type: 'webhook', name: 'look_up', description: '', parameters: {}, url: server.url + path, ...rest },
+    { type: 'webhook', name: 'look_up', description: '', parameters, url: server.url + path, ...rest },
     args,
     context,
     { allowedHosts: [server.host], log: log.logger, ...options },
@@ -65,6 +68,24 @@ describe('requests', () => {
     const args = { tenantId: 'other', callerNumber: '0', q: 'a&b=c#d?e', constructor: 1 };
     await run({ method: 'PUT', path: '/t/{{tenantId}}/{{storeId}}?from={{callerNumber}}&q={{q}}&none={{none}}' }, args);
     expect(lastUrl()).toBe('/t/acme/store%207?from=%2B393297626144&q=a%26b%3Dc%23d%3Fe&none=');
+  });
+
+  test('arguments that the schema does not have reach neither the URL nor the body', async () => {
+    const parameters = { type: 'object', properties: { id: { type: 'string' } } };
+    const args = { id: '7', isAdmin: true, constructor: 'x' };
+    await run({ method: 'GET', path: '/orders/{{id}}', parameters }, args);
+    expect(lastUrl()).toBe('/orders/7');
+    await run({ path: '/orders', parameters }, args);
+    expect(JSON.parse(server.received.at(-1)?.body ?? '').arguments).toEqual({ id: '7' });
+    expect(log.lines.at(-1)).toMatchObject({ undeclaredArguments: 2 });
+    await run({ method: 'GET', path: '/orders/{{id}}', parameters: { type: 'object' } }, args);
+    expect(lastUrl()).toBe('/orders/7');
+    for (const additionalProperties of [true, { type: 'string' }]) {
+      await run({ method: 'GET', parameters: { ...parameters, additionalProperties } }, args);
+      expect(lastUrl()).toBe('/?id=7&isAdmin=true&constructor=x');
+    }
+    await run({ method: 'GET', parameters: { additionalProperties: false } }, args);
+    expect(lastUrl()).toBe('/');
   });
 
   test.each([
@@ -134,6 +155,22 @@ describe('answers', () => {
     expect((await run({})).output).toBe('{"result":"done"}');
     server.answer = always(200, 'PNG', { 'content-type': 'image/png' });
     expect((await run({})).output).toBe('{"result":"done"}');
+  });
+
+  test('compressed answers are understood, and one that cannot be read is a failure', async () => {
+    server.answer = (received, response) => {
+      expect(received.headers['accept-encoding']).toContain('gzip');
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end(gzipSync('{"found":7}'));
+    };
+    expect(await run({})).toMatchObject({ ok: true, output: '{"found":7}' });
+    server.answer = always(200, 'x'.repeat(50), { 'content-encoding': 'lzma' });
+    const unreadable = await run({});
+    expect(unreadable).toMatchObject({ ok: false, status: 200 });
+    expect(errorOf(unreadable.output)).toBe('The service did what it was asked, but its answer cannot be read.');
+    expect(log.lines.at(-1)).toMatchObject({ level: 40, problem: 'the coding of the body is unknown' });
+    server.answer = always(404, 'x'.repeat(50), { 'content-encoding': 'gzip' });
+    expect((await run({})).output).toBe('{"error":"The service refused the request (status 404)."}');
   });
 
   test('a long answer is cut to 16 KiB of valid JSON', async () => {

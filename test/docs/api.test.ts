@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { API_ERRORS } from '../../src/http/errors.ts';
+import { CallPageAnswer, CallQuery, CallsQuery, KeptCallAnswer } from '../../src/http/history-schemas.ts';
 import {
   CreateAnswer,
   CreateBody,
@@ -43,6 +44,10 @@ it.each(
     ErrorAnswer,
     Health,
     Readiness,
+    CallsQuery,
+    CallQuery,
+    CallPageAnswer,
+    KeptCallAnswer,
   }),
 )('the API page names every field of %s', (_name, schema) => {
   for (const field of Object.keys((schema as { properties: object }).properties)) {

@@ -76,8 +76,9 @@ describe('the page on conversations', () => {
     const defaults = {
       voice: plain.voice,
       speed: plain.speed,
-      transcriptionModel: plain.transcriptionModel,
-      noiseReduction: plain.noiseReduction,
+      'transcription.model': plain.transcription?.model,
+      noiseReduction: plain.noiseReduction?.type,
+      toolChoice: plain.toolChoice,
       maxOutputTokens: plain.maxOutputTokens,
       turnDetection: plain.turnDetection.type,
       ...Object.fromEntries(
@@ -86,7 +87,7 @@ describe('the page on conversations', () => {
           .map(([name, value]) => [`turnDetection.${name}`, value]),
       ),
     };
-    expect(Object.keys(defaults)).toHaveLength(10);
+    expect(Object.keys(defaults)).toHaveLength(11);
     for (const [field, value] of Object.entries(defaults)) expect(rowOf(field)![1], field).toBe(`\`${value}\``);
   });
 

@@ -304,6 +304,18 @@ async function interruptedCall(): Promise<TestCall> {
   return call;
 }
 
+let pastCalls = 0;
+
+/** A call that is over, and was interrupted before it said a word. */
+async function pastCall(): Promise<string> {
+  pastCalls += 1;
+  const callId = `past-call-${pastCalls}`;
+  const call = new TestCall(gateway.url, callId, OPERATOR);
+  await call.create({ callerNumber: '393297626144', did: '5406594427' });
+  await call.end();
+  return callId;
+}
+
 async function drainingGateway(use: (url: string) => Promise<Answer>): Promise<Answer> {
   const other = await startGateway({
     env: { SESSION_WORKERS: '1', DEFAULT_AGENT_REF: 'quiet' },
@@ -483,6 +495,53 @@ const PROVOKERS: Record<string, Provoker> = {
   async 'getSessionEvents turn'(one) {
     await exampleCall();
     return send(one);
+  },
+  async 'searchCalls last'(one) {
+    const callId = await pastCall();
+    return send(one, { query: `?q=${callId}` });
+  },
+  async 'searchCalls more'(one) {
+    await pastCall();
+    await pastCall();
+    return send(one, { query: '?limit=1' });
+  },
+  async 'searchCalls csv'(one) {
+    const callId = await pastCall();
+    return send(one, { query: `?q=${callId}&format=csv` });
+  },
+  async 'searchCalls jsonl'(one) {
+    const callId = await pastCall();
+    const answer = await send(one, { query: `?q=${callId}`, headers: { ...OPERATOR, accept: 'application/jsonl' } });
+    return { ...answer, body: JSON.stringify(answer.body) };
+  },
+  async 'getCall call'(one) {
+    const callId = await pastCall();
+    return send(one, { callId });
+  },
+  call_not_found: (one) => send(one, { callId: 'never-there' }),
+  async 'getCall ambiguous_call_id'(one) {
+    for (const headers of [ACME, BETA]) {
+      const call = new TestCall(gateway.url, 'twice', headers);
+      await call.create();
+      await call.end();
+    }
+    return send(one, { callId: 'twice', headers: ANYONE });
+  },
+  async history_unavailable(one) {
+    const { store } = gateway.daemon;
+    await store.terminateThread();
+    const answer = await send(one);
+    await expect
+      .poll(
+        () =>
+          store.search({ limit: 1 }, 'masked').then(
+            () => true,
+            () => false,
+          ),
+        isQuick,
+      )
+      .toBe(true);
+    return answer;
   },
   'health ok': (one) => send(one),
   'ready ready': (one) => send(one),

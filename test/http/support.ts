@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { type AppOptions, buildApp, closeApp } from '../../src/http/app.ts';
+import type { CallHistory } from '../../src/http/call-history.ts';
 import { sessionNotFound } from '../../src/http/errors.ts';
 import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
@@ -91,6 +92,13 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   return { gateway, seen };
 }
 
+/** A history that nothing is in. */
+const emptyHistory: CallHistory = {
+  search: async () => ({ calls: [] }),
+  find: async () => [],
+  exportPage: async () => ({ text: '' }),
+};
+
 /** The HTTP side of the daemon over a recording gateway. */
 export async function appOverRecorder(
   options: { keys?: KeyRingOptions } & Partial<Omit<AppOptions, 'keys'>> = {},
@@ -100,6 +108,7 @@ export async function appOverRecorder(
   const keys = new KeyRing(keyOptions);
   const app = await buildApp({
     gateway,
+    history: emptyHistory,
     keys,
     logger: pino({ level: 'silent' }),
     version: '0.0.0',

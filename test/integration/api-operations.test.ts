@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/main/config.ts';
 import { startDaemon } from '../../src/main/daemon.ts';
 import { RealtimeSimulator } from '../../src/simulator/server.ts';
+import { Store } from '../../src/store/store.ts';
 import { http, TestCall } from '../support/call.ts';
 import { selfSignedCertificate } from '../support/certificate.ts';
 import { startDaemonProcess } from '../support/daemon-process.ts';
@@ -113,22 +114,29 @@ describe('draining', () => {
     expect(await ended).toBe(0);
   }, 60_000);
 
-  it('ends running calls at once when told a second time, and keeps their summaries', async () => {
-    const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
-    const daemon = await startDaemonProcess(env);
-    expect((await new TestCall(daemon.url, 'running').create()).status).toBe(200);
-    const ended = daemon.end('SIGTERM');
-    // A signal that comes along with the first is the same one, as npm passes it on.
-    const again = setInterval(() => daemon.child.kill('SIGTERM'), 100);
-    expect(await ended).toBe(0);
-    clearInterval(again);
-    const lines = daemon.lines.map((line) => JSON.parse(line));
-    const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
-    expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
-    expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
-    const journal = readdirSync(join(folder, 'data/summaries')).filter((name) => name.endsWith('.jsonl'));
-    expect(readFileSync(join(folder, 'data/summaries', journal[0]!), 'utf8')).toContain('"callId":"running"');
-  }, 60_000);
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
+  it.each(signals)(
+    'ends running calls when told again by %s, and keeps summaries',
+    async (signal) => {
+      const env = { DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'info', SHUTDOWN_GRACE_MS: '600000' };
+      const daemon = await startDaemonProcess(env);
+      expect((await new TestCall(daemon.url, 'running').create()).status).toBe(200);
+      const ended = daemon.end('SIGTERM');
+      // A signal that comes along with the first is the same one, as npm passes it on.
+      await expect.poll(() => daemon.lines.some((line) => line.includes('"stopping')), { timeout: 20_000 }).toBe(true);
+      const again = setInterval(() => daemon.child.kill(signal), 100);
+      expect(await ended).toBe(0);
+      clearInterval(again);
+      const lines = daemon.lines.map((line) => JSON.parse(line));
+      const atMs = (text: string) => lines.find(({ msg }) => msg.startsWith(text)).time as number;
+      expect(atMs('told to stop again') - atMs('stopping')).toBeGreaterThanOrEqual(1000);
+      expect(lines.find(({ msg }) => msg === 'call ended')).toMatchObject({ callId: 'running', endReason: 'shutdown' });
+      const store = Store.open({ directory: join(folder, 'data'), retentionDays: 30, note: () => {} });
+      expect(store.find(undefined, 'running', 'masked')).toMatchObject([{ outcome: 'shutdown' }]);
+      store.close();
+    },
+    60_000,
+  );
 });
 
 describe('a start that cannot be', () => {
@@ -159,7 +167,7 @@ describe('a start that cannot be', () => {
   it('says which folder cannot be written, or is in use', async () => {
     const notAFolder = file('not-a-folder', '');
     expect(await failure({ DATA_DIR: notAFolder })).toMatch(
-      `DATA_DIR is "${notAFolder}", but call summaries cannot be kept there: ENOTDIR`,
+      `DATA_DIR is "${notAFolder}", but calls cannot be kept there: `,
     );
     const { folder: used } = await start();
     expect(await failure({ DATA_DIR: join(used, 'data') })).toMatch('DATA_DIR is used by another daemon');
@@ -325,6 +333,24 @@ describe('--check', () => {
     });
   }
 
+  it('warns of models whose end is announced, and refuses what the default model does not understand', async () => {
+    const agents = join(folder, 'agents');
+    mkdirSync(agents);
+    const profile = { instructions: 'Answer.', model: 'gpt-realtime', transcription: { model: 'whisper-1' } };
+    writeFileSync(join(agents, 'old.json'), JSON.stringify(profile));
+    const env = { AGENTS_DIR: agents, DEFAULT_AGENT_REF: 'old', OPENAI_REALTIME_MODEL: 'gpt-realtime-1.5' };
+    const { code, err } = await check(env);
+    expect(code).toBe(0);
+    expect(err.trimEnd().split('\n')).toEqual([
+      'warning: agent profile old: gpt-realtime ends on 2027-01-20; use gpt-realtime-2.1',
+      'warning: agent profile old: whisper-1 ends on 2027-02-26; use gpt-transcribe',
+    ]);
+    writeFileSync(join(agents, 'old.json'), JSON.stringify({ instructions: 'Answer.', reasoning: { effort: 'low' } }));
+    const refused = await check(env);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain('agent profile old: reasoning is not for the model gpt-realtime-1.5');
+  });
+
   it('says what is set up and ends with 0', async () => {
     const { cert, key } = selfSignedCertificate();
     const hash = 'a'.repeat(64);
@@ -341,7 +367,7 @@ describe('--check', () => {
       '  agent profiles: customer-care-voice',
       '  keys: the operator, tenants: 1',
       '  TLS: on',
-      `  journal: ${join(folder, 'data')}`,
+      `  store of calls: ${join(folder, 'data')}`,
       '  address: 127.0.0.1:3105',
       '  upstream: the embedded simulator',
       '',

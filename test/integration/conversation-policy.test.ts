@@ -94,9 +94,10 @@ describe('a greeting', () => {
     const { call, connection } = await begin('greeting');
     await call.pollUntil(({ lines }) => lines.length > 0);
     expect(call.lines).toEqual([aiLine('greeting')]);
-    const [{ response } = {}] = received(connection, 'response.create') as [{ response?: { instructions: string } }?];
-    expect(response?.instructions).toContain(QUIET_PROFILE.instructions);
-    expect(response?.instructions).toContain(GREETING);
+    expect(connection.session.instructions).toBe(QUIET_PROFILE.instructions);
+    const [{ response } = {}] = received(connection, 'response.create') as [{ response?: object }?];
+    expect(response).not.toHaveProperty('instructions');
+    expect(JSON.stringify(response)).toContain(GREETING);
   });
 
   it('gives way to the caller', async () => {

@@ -96,6 +96,17 @@ describe('a response that fails', () => {
 });
 
 describe('transcription', () => {
+  it('that is refused leaves the call its answers, and is counted and told', async () => {
+    const { call } = await begin({ refuseTranscription: { code: 'model_not_found' } });
+    await say(call, 'arrival');
+    await call.pollUntil(({ lines }) => lines.includes(aiLine('order-eta')));
+    const { body: timeline } = await http('GET', `${gateway.url}/api/voice/session/${call.callId}/events`);
+    expect(timeline.events.map(({ type }: { type: string }) => type)).toContain('transcription_refused');
+    const { body: metrics } = await http('GET', `${gateway.url}/metrics`);
+    expect(metrics).toContain('voice_gateway_upstream_errors_total{class="transcription_refused"} 1');
+    expect((await call.end()).body.summary.transcript).toEqual([aiLine('order-eta')]);
+  });
+
   it('that comes late keeps its place in the summary, and holds nothing up', async () => {
     const { call } = await begin({ transcription: { outcome: 'late' } });
     for (const utterance of ['arrival', 'order'] as const) {

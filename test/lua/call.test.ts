@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { it as base, describe, expect } from 'vitest';
 import { muLawFromPcm16 } from '../../src/audio/g711.ts';
@@ -528,6 +529,20 @@ describe.concurrent('the fallback takes the call', { timeout: CALL_TIMEOUT_MS },
     expect(logOf(call)).toContain('cannot use /nowhere');
   });
 
+  it('when something of the name of its folder is there already, which it leaves alone', async ({ open }) => {
+    const bench = await open();
+    const newUuid = '11111111-2222-4333-8444-555555555555';
+    const folder = join(bench.switch.folder, `w3-ai-${newUuid}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'x'), '');
+    const call = bench.call({ newUuid });
+    await call.ended();
+    expect(call.departure).toEqual(fallback);
+    expect(logOf(call)).toContain('no folder can be made in it');
+    expect(readdirSync(folder)).toEqual(['x']);
+    expect(readFileSync(join(folder, 'x'), 'utf8')).toBe('');
+  });
+
   it('and without one the caller hears a prompt and is hung up', async ({ open }) => {
     const bench = await open();
     bench.link.target = undefined;
@@ -535,6 +550,24 @@ describe.concurrent('the fallback takes the call', { timeout: CALL_TIMEOUT_MS },
     await call.ended();
     expect(call.playbacks.at(-1)).toBe('sorry.wav');
     expect(call.departure).toEqual({ kind: 'hangup', cause: 'NORMAL_TEMPORARY_FAILURE' });
+    expect(bench.switch.files).toEqual([]);
+  });
+});
+
+describe.concurrent('the files of a call', { timeout: CALL_TIMEOUT_MS }, () => {
+  it('are in a folder that only the own user can enter, one a call', async ({ open }) => {
+    const bench = await open();
+    const calls = [bench.call(), bench.call()];
+    for (const call of calls) await call.until(({ playbacks }) => playbacks.length > 0, 'it was played to');
+    const modes = bench.switch.files.map((name) => {
+      const { mode } = lstatSync(join(bench.switch.folder, name));
+      return [name.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/, 'UUID'), (mode & 0o777).toString(8)];
+    });
+    for (const call of calls) call.hangUp();
+    for (const call of calls) await call.ended();
+    expect(modes.filter(([name]) => name === 'w3-ai-UUID')).toEqual(Array(2).fill(['w3-ai-UUID', '700']));
+    expect(modes).toContainEqual(['w3-ai-UUID/down.PCMU', '600']);
+    expect(modes.filter(([name, mode]) => name?.includes('/') && mode !== '600')).toEqual([]);
     expect(bench.switch.files).toEqual([]);
   });
 });

@@ -14,6 +14,7 @@ import {
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
 import { GatewayService, SessionWorkerService } from '../../src/workers/session/service.ts';
+import { StoreHostService, StoreService } from '../../src/workers/store/service.ts';
 import { http } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { CALLER_NUMBER, scrapeAfterCalls, startObserved } from './support/calls.ts';
@@ -47,7 +48,7 @@ function total(name: string, labels: Record<string, string> = {}, suffix = ''): 
   return series.reduce((sum, { value }) => sum + value, 0);
 }
 
-const METHODS = [SessionWorkerService, GatewayService].flatMap(({ name, methods }) =>
+const METHODS = [SessionWorkerService, GatewayService, StoreService, StoreHostService].flatMap(({ name, methods }) =>
   Object.keys(methods).map((method) => `${name}.${method}`),
 );
 
@@ -88,6 +89,10 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   tool_call_seconds: {},
   summaries_total: { outcome: SUMMARY_OUTCOMES },
   summaries_pending: {},
+  store_up: {},
+  store_unwritten: {},
+  store_failures_total: {},
+  store_size_bytes: {},
   http_request_duration_seconds: { method: undefined, route: undefined, status: undefined },
 };
 

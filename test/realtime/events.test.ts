@@ -51,7 +51,7 @@ describe('sessionUpdate', () => {
           input: {
             format: { type: 'audio/pcm', rate: 24_000 },
             noise_reduction: { type: 'near_field' },
-            transcription: { model: 'gpt-4o-mini-transcribe', language: 'en' },
+            transcription: { model: 'gpt-transcribe', language: 'en' },
             turn_detection: {
               type: 'server_vad',
               threshold: 0.5,
@@ -75,7 +75,7 @@ describe('sessionUpdate', () => {
       ...SETTINGS,
       audioType: 'audio/pcmu',
       noiseReduction: null,
-      transcriptionModel: null,
+      transcription: null,
       turnDetection: { type: 'semantic_vad', eagerness: 'low' },
       interruptedBy: 'gateway',
     };
@@ -92,8 +92,47 @@ describe('sessionUpdate', () => {
     });
   });
 
+  it('says what a profile has to say of the model, and lays over it what this list does not have', () => {
+    const settings: RealtimeSettings = {
+      ...SETTINGS,
+      voice: { id: 'voice_1' },
+      noiseReduction: { type: 'far_field', strength: 0.5 },
+      transcription: { model: 'gpt-transcribe', keywords: ['Acme'], prompt: 'Orders.' },
+      maxOutputTokens: 'inf',
+      reasoningEffort: 'minimal',
+      truncation: { retentionRatio: 0.8, postInstructionsTokens: 8_000 },
+      toolChoice: { type: 'function', name: 'look_up' },
+      parallelToolCalls: false,
+      more: JSON.parse(
+        '{"tracing":"auto","audio":{"output":{"codec":"x"}},"__proto__":{"type":"other"}}',
+      ) as object as never,
+    };
+    const { session } = sessionUpdate(settings, 'cfg');
+    expect(session).toMatchObject({
+      type: 'realtime',
+      tracing: 'auto',
+      audio: {
+        input: {
+          format: { type: 'audio/pcm', rate: 24_000 },
+          noise_reduction: { type: 'far_field', strength: 0.5 },
+          transcription: { model: 'gpt-transcribe', keywords: ['Acme'], prompt: 'Orders.' },
+        },
+        output: { format: { type: 'audio/pcm', rate: 24_000 }, voice: { id: 'voice_1' }, codec: 'x' },
+      },
+      max_output_tokens: 'inf',
+      reasoning: { effort: 'minimal' },
+      truncation: { type: 'retention_ratio', retention_ratio: 0.8, token_limits: { post_instructions: 8_000 } },
+      tool_choice: { type: 'function', name: 'look_up' },
+      parallel_tool_calls: false,
+    });
+    expect(Object.getPrototypeOf(session)).toBe(Object.prototype);
+    expect(sessionUpdate({ ...SETTINGS, truncation: 'disabled' }, 'cfg').session).toMatchObject({
+      truncation: 'disabled',
+    });
+  });
+
   it('names no language that is not known', () => {
-    const { session } = sessionUpdate({ ...SETTINGS, language: undefined }, 'cfg');
+    const { session } = sessionUpdate({ ...SETTINGS, transcription: { model: 'gpt-transcribe' } }, 'cfg');
     expect(JSON.stringify(session)).not.toContain('language');
   });
 });

@@ -157,7 +157,7 @@ describe('ResponseScheduler', () => {
   });
 
   it('drops a greeting that another response overtook', () => {
-    scheduler.request({ instructions: 'Greet.' });
+    scheduler.request({ input: [], metadata: { why: 'greeting' } });
     scheduler.expectServer();
     scheduler.started('server');
     rejected('response-1', 'conversation_already_has_active_response');

@@ -66,6 +66,34 @@ describe('opening', () => {
     expect(tries({ ...before, connectionsTotal, handshakesRefused }) - tries(before)).toBe(1);
   });
 
+  it.each([
+    [{ code: 'model_not_found' }],
+    // A server that names no parameter names the model.
+    [{ code: 'invalid_value', param: null }],
+  ])('goes on without transcripts where only those are refused: %j', async (refuseTranscription) => {
+    const faults: Faults = { refuseTranscription, drop: { at: 'reply', afterMs: 50 } };
+    const { session, host, connection } = await open({}, faults);
+    expect(connection.session.audio.input.transcription).toBeNull();
+    expect(connection.session.instructions).toBe(SETTINGS.instructions);
+    expect(host.all('transcription_refused')).toMatchObject([
+      { model: 'gpt-transcribe', code: refuseTranscription.code },
+    ]);
+    // The next connection is not asked for what the first one refused.
+    simulator.nextConnection({});
+    const next = simulator.waitForConnection();
+    session.sendDtmf('1#');
+    const updates = received(await next, 'session.update');
+    await host.until(() => host.all('response_done').length > 0);
+    expect(updates.length).toBeLessThanOrEqual(1);
+    expect((await next).session.audio.input.transcription).toBeNull();
+    expect(host.all('transcription_refused')).toHaveLength(1);
+  });
+
+  it('fails where more than the transcription is refused', async () => {
+    const refuseSessionUpdate = { code: 'invalid_value', message: 'gpt-transcribe is one thing, the voice another' };
+    expect(await failure({}, { refuseSessionUpdate })).toMatchObject({ class: 'refused', code: 'invalid_value' });
+  });
+
   it.each([429, 500, 503])('tries again after HTTP %d', async (status) => {
     const { host } = await open({}, { refuseHandshake: { status } }).catch(() => ({ host: undefined }));
     expect(host?.all('ready')).toMatchObject([{ attempt: 2 }]);

@@ -222,7 +222,7 @@ describe('session.update', () => {
     [
       'keywords for a model without them',
       { type: 'realtime', audio: { input: { transcription: { model: 'whisper-1', keywords: ['invoice'] } } } },
-      'invalid_value',
+      'invalid_parameter',
       'session.audio.input.transcription.keywords',
     ],
     ['another model', { type: 'realtime', model: 'gpt-realtime' }, 'invalid_value', 'session.model'],

@@ -24,10 +24,10 @@ export const SETTINGS: RealtimeSettings = {
   audioType: 'audio/pcm',
   turnDetection: { type: 'server_vad', threshold: 0.5, prefixPaddingMs: 300, silenceDurationMs: 500 },
   interruptedBy: 'server',
-  noiseReduction: 'near_field',
-  transcriptionModel: 'gpt-4o-mini-transcribe',
-  language: 'en',
+  noiseReduction: { type: 'near_field' },
+  transcription: { model: 'gpt-transcribe', language: 'en' },
   maxOutputTokens: 4096,
+  toolChoice: 'auto',
   tools: [],
 };
 

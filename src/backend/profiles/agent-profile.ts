@@ -4,6 +4,11 @@ import { headersProblem } from '../webhooks/headers.ts';
 import { isAllowedHost, WEBHOOK_HOST_PATTERN } from '../webhooks/hosts.ts';
 import { urlTemplateProblem } from '../webhooks/url.ts';
 import { schemaProblem } from './schema-problem.ts';
+import { upstreamFields, upstreamProblem } from './upstream-fields.ts';
+
+/** What the upstream takes at most. */
+const MAX_TOOLS = 128;
+const ToolDescription = Type.String({ maxLength: 1_024 });
 
 const seconds = (maximum: number, description: string) => Type.Integer({ minimum: 1, maximum, description });
 
@@ -11,7 +16,7 @@ const HttpTool = Type.Object(
   {
     type: Type.Literal('webhook'),
     name: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
-    description: Type.String(),
+    description: ToolDescription,
     parameters: Type.Record(Type.String(), Type.Unknown(), { description: 'JSON Schema of the arguments' }),
     method: Type.Optional(
       Type.Union([Type.Literal('GET'), Type.Literal('POST'), Type.Literal('PUT'), Type.Literal('DELETE')]),
@@ -40,11 +45,11 @@ const HttpTool = Type.Object(
 );
 
 const TransferTool = Type.Object(
-  { type: Type.Literal('transfer_to_extension'), description: Type.Optional(Type.String()) },
+  { type: Type.Literal('transfer_to_extension'), description: Type.Optional(ToolDescription) },
   { additionalProperties: false },
 );
 const EndCallTool = Type.Object(
-  { type: Type.Literal('end_call'), description: Type.Optional(Type.String()) },
+  { type: Type.Literal('end_call'), description: Type.Optional(ToolDescription) },
   { additionalProperties: false },
 );
 
@@ -66,22 +71,7 @@ export const AgentProfileSchema = Type.Object(
         { additionalProperties: false, description: 'Absent: the agent waits for the caller to speak' },
       ),
     ),
-    model: Type.Optional(Type.String({ minLength: 1, description: 'Default OPENAI_REALTIME_MODEL' })),
-    voice: Type.Optional(Type.String({ minLength: 1, description: 'Default marin' })),
-    speed: Type.Optional(Type.Number({ minimum: 0.25, maximum: 1.5 })),
-    language: Type.Optional(
-      Type.String({ pattern: '^[a-z]{2}$', description: 'ISO 639-1 code the caller is transcribed in' }),
-    ),
-    transcriptionModel: Type.Optional(
-      Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
-        description: 'Default gpt-4o-mini-transcribe; null: no transcripts of the caller',
-      }),
-    ),
-    noiseReduction: Type.Optional(
-      Type.Union([Type.Literal('near_field'), Type.Literal('far_field'), Type.Null()], {
-        description: 'Default near_field',
-      }),
-    ),
+    ...upstreamFields,
     turnDetection: Type.Optional(
       Type.Union([
         Type.Object(
@@ -111,7 +101,6 @@ export const AgentProfileSchema = Type.Object(
         description: 'Speech shorter than this does not interrupt (echo, coughs); default 0: any speech does',
       }),
     ),
-    maxOutputTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_000, description: 'Default 4096' })),
     maxCallSeconds: Type.Optional(seconds(86_400, 'The call is ended after this long; default: no limit')),
     noInput: Type.Optional(
       Type.Object(
@@ -131,7 +120,7 @@ export const AgentProfileSchema = Type.Object(
         description: 'WAV file, relative to the profile, played while the connection to the AI is being restored',
       }),
     ),
-    tools: Type.Optional(Type.Array(Type.Union([HttpTool, TransferTool, EndCallTool]))),
+    tools: Type.Optional(Type.Array(Type.Union([HttpTool, TransferTool, EndCallTool]), { maxItems: MAX_TOOLS })),
     webhookHosts: Type.Optional(
       Type.Array(Type.String({ pattern: WEBHOOK_HOST_PATTERN }), {
         description: "Hosts that webhooks may call: host (the scheme's own port) or host:port",
@@ -197,6 +186,12 @@ export function checkAgentProfile(value: unknown, source: string): AgentProfile 
     const problem = tool.type === 'webhook' ? webhookProblem(tool, profile.webhookHosts ?? []) : undefined;
     if (problem !== undefined) throw new AgentProfileError(source, `tools.${name} ${problem}`);
   }
+  const { toolChoice } = profile;
+  const problem =
+    typeof toolChoice === 'object' && !names.has(toolChoice.name)
+      ? `toolChoice is "${toolChoice.name}", but tools does not have it`
+      : upstreamProblem(profile);
+  if (problem !== undefined) throw new AgentProfileError(source, problem);
   return profile;
 }
 

@@ -8,11 +8,16 @@ import { schemaProblem } from './schema-problem.ts';
 /** What the backend may say about an agent. Voice and model stay the gateway's: those of other systems mean nothing here. */
 const REMOTE_FIELDS = [
   'speed',
+  'transcription',
   'transcriptionModel',
   'noiseReduction',
   'turnDetection',
   'minInterruptionMs',
   'maxOutputTokens',
+  'reasoning',
+  'truncation',
+  'toolChoice',
+  'parallelToolCalls',
   'maxCallSeconds',
   'noInput',
   'tools',
@@ -20,6 +25,9 @@ const REMOTE_FIELDS = [
   'transferExtensions',
   'fallbackExtension',
 ] as const;
+
+/** Those in which null says that something is off. */
+const MAY_BE_OFF: ReadonlySet<string> = new Set(['noiseReduction', 'transcription', 'transcriptionModel']);
 
 /** How an agent speaks, and not what it may do: another agent does not inherit these. */
 const PERSONA_FIELDS = ['instructions', 'greeting', 'noInput', 'language'] as const;
@@ -61,13 +69,13 @@ export function readRemoteAnswer(text: string): RemoteFields {
   if (greeting !== undefined) take('greeting', typeof greeting === 'string' ? { say: greeting } : greeting);
   const language = firstFilled(source, ['language']);
   if (language !== undefined) {
-    const code = typeof language === 'string' ? /^([a-z]{2})(?:[-_]|$)/i.exec(language)?.[1] : undefined;
-    if (code === undefined) problems.push('language must start with an ISO 639-1 code');
+    const code = typeof language === 'string' ? /^([a-z]{2,3})(?:[-_]|$)/i.exec(language)?.[1] : undefined;
+    if (code === undefined) problems.push('language must start with an ISO 639 code');
     else fields.language = code.toLowerCase();
   }
   for (const name of REMOTE_FIELDS) {
     const value = source[name];
-    const isOff = value === null && (name === 'noiseReduction' || name === 'transcriptionModel');
+    const isOff = value === null && MAY_BE_OFF.has(name);
     if (isOff || isFilled(value)) take(name, value);
   }
   return { fields: fields as Partial<AgentProfile>, problems };
@@ -108,6 +116,7 @@ export function mergeRemote(
   const problems = [...remote.problems];
   const { fillerFile, ...base } = own ?? withoutPersona(fallback);
   const merged: Partial<AgentProfile> = { ...base, ...remote.fields };
+  mergeTranscription(merged, base, remote.fields);
   if (merged.instructions === undefined) {
     return { profile: undefined, problems: [...problems, 'systemPrompt is missing, and there is no local profile'] };
   }
@@ -137,6 +146,11 @@ export function mergeRemote(
       return problem === undefined;
     });
   }
+  const { toolChoice } = merged;
+  if (typeof toolChoice === 'object' && !merged.tools?.some((tool) => nameOf(tool) === toolChoice.name)) {
+    problems.push(`toolChoice is "${toolChoice.name}", but tools does not have it`);
+    delete merged.toolChoice;
+  }
   try {
     const profile = checkAgentProfile(merged, source);
     return { profile: fillerFile === undefined ? profile : { ...profile, fillerFile }, problems };
@@ -148,7 +162,34 @@ export function mergeRemote(
 function withoutPersona(profile: LoadedProfile | undefined): Partial<LoadedProfile> {
   const rest: Partial<LoadedProfile> = { ...profile };
   for (const name of PERSONA_FIELDS) delete rest[name];
+  if (rest.transcription) {
+    // What is said in it is the persona's; which model listens is not.
+    const { language: _language, prompt: _prompt, keywords: _keywords, ...listening } = rest.transcription;
+    rest.transcription = listening;
+  }
   return rest;
+}
+
+/** Puts what the backend says of transcription, under its older names too, over what is local under either. */
+function mergeTranscription(
+  merged: Partial<AgentProfile>,
+  { transcription: local }: Partial<AgentProfile>,
+  { transcription, transcriptionModel, language }: Partial<AgentProfile>,
+): void {
+  if (transcription === undefined) {
+    if (local === undefined) return;
+    const told = {
+      ...(transcriptionModel ? { model: transcriptionModel } : {}),
+      ...(language === undefined ? {} : { language }),
+    };
+    if (transcriptionModel === null) merged.transcription = null;
+    else if (local !== null || transcriptionModel !== undefined) merged.transcription = { ...local, ...told };
+  }
+  delete merged.transcriptionModel;
+}
+
+function nameOf(tool: ProfileTool): string {
+  return tool.type === 'webhook' ? tool.name : tool.type;
 }
 
 function toolProblem(tool: ProfileTool, profile: Partial<AgentProfile>, isRemote: boolean): string | undefined {

@@ -165,7 +165,8 @@ export class RemoteProfiles {
         this.#fail(`status ${answer.status}`);
         return;
       }
-      if (answer.status === 200) this.#accept(question, answer.text);
+      if (answer.status === 200 && answer.unreadable !== undefined) this.#refuse(question, answer.unreadable);
+      else if (answer.status === 200) this.#accept(question, answer.text);
       else this.#refuse(question, answer.status === 404 ? 'unknown' : `status ${answer.status}`);
       // An answer that came too late to be of use to a call is no recovery.
       if (monotonicNowMs() - startedAtMs <= this.#options.waitMs) this.#recover();

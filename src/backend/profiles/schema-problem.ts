@@ -2,6 +2,7 @@ import type { TLocalizedValidationError } from 'typebox/error';
 
 const WHOLE = 'the profile';
 const UNION_BRANCH = /^.*\/anyOf\/\d+/;
+const WHOLE_BRANCH = /\/anyOf\/\d+$/;
 
 /**
  * What a validator found, in one sentence that names the field: `speed must be <= 1.5`.
@@ -27,18 +28,19 @@ export function schemaProblem(errors: readonly TLocalizedValidationError[], path
   const groups = Map.groupBy(choices, ({ instancePath }) => instancePath);
   const [group] = [...groups.values()].sort((a, b) => b.length - a.length);
   if (!group?.[0]) return `${path || WHOLE} is not valid`;
-  const allowed = group.map((error) =>
-    error.keyword === 'const' ? JSON.stringify(error.params.allowedValue) : 'null',
-  );
+  const allowed = [...new Set(group.map(choiceOf))];
   return `${fieldName(group[0], path)} must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`;
 }
 
-/** An error that says which single value was expected. */
-function isChoice({ keyword, schemaPath, params }: TLocalizedValidationError): boolean {
-  return (
-    keyword === 'const' ||
-    (keyword === 'type' && 'type' in params && params.type === 'null' && UNION_BRANCH.test(schemaPath))
-  );
+/** An error that says what was expected in a branch of a union: a single value, or a type. */
+function isChoice({ keyword, schemaPath }: TLocalizedValidationError): boolean {
+  return keyword === 'const' || (keyword === 'type' && WHOLE_BRANCH.test(schemaPath));
+}
+
+function choiceOf({ keyword, params }: TLocalizedValidationError): string {
+  if (keyword === 'const') return JSON.stringify((params as { allowedValue: unknown }).allowedValue);
+  const { type } = params as { type: string | string[] };
+  return [type].flat().join(' or ');
 }
 
 function fieldName({ instancePath }: TLocalizedValidationError, path: string): string {

@@ -28,15 +28,3 @@ export interface CallSummary {
   readonly transferredTo: string | null;
   readonly transferReason: string | null;
 }
-
-/** A summary with what goes beside it into the request. */
-export interface SummaryRecord {
-  /** Sent as `x-tenant-id`. */
-  readonly tenantId: string;
-  /**
-   * Sent as `Idempotency-Key` however often the summary is posted: a UUID of the session, not of the call, whose id
-   * may come again.
-   */
-  readonly idempotencyKey: string;
-  readonly summary: CallSummary;
-}

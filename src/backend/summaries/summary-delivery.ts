@@ -1,12 +1,11 @@
 import type { Agent } from 'undici';
 import { type BackoffOptions, backoffMs } from '../../backoff.ts';
 import { monotonicNowMs } from '../../clock.ts';
+import type { StoreEntry, SummaryMark } from '../../store/records.ts';
 import { createAgent } from '../exchange.ts';
 import type { BackendLog } from '../log.ts';
 import type { W3ApiOptions } from '../w3-api.ts';
-import type { SummaryRecord } from './call-summary.ts';
-import { JournalError, SummaryJournal, type SummaryJournalOptions } from './summary-journal.ts';
-import { type PostOutcome, postSummary } from './summary-outcome.ts';
+import { type OutgoingBody, type PostOutcome, postSummary } from './summary-outcome.ts';
 
 const MAX_CONCURRENT_POSTS = 4;
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -14,16 +13,28 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 const MAX_PAUSE_IN_FLUSH_MS = 1_000;
 const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 300_000 };
 
-/** One attempt to post a summary, for metrics. */
+/** One attempt to post a summary, or its loss, for metrics. */
 export interface DeliveryResult {
-  readonly outcome: 'delivered' | 'refused' | 'failed';
+  readonly outcome: 'delivered' | 'refused' | 'failed' | 'lost';
   /** Absent: there was no answer. */
   readonly status?: number | undefined;
   readonly durationMs: number;
 }
 
-export interface SummaryDeliveryOptions extends SummaryJournalOptions {
-  /** Absent: the journal is simply the record, and nothing of it is ever sent. */
+/** Where summaries are kept until they are delivered; it tells a {@link SummaryDelivery} what is there. */
+export interface SummaryStore {
+  listen(listener: { undelivered(ids: readonly string[]): void; lost(entry: StoreEntry): void }): void;
+  /** Resolves when an entry is on the disk, or kept in memory for as long as the disk does not take it. */
+  record(entry: StoreEntry): Promise<unknown>;
+  /** @returns undefined when nobody has it any more; an empty body when its caller was forgotten */
+  readSummary(id: string): Promise<OutgoingBody | undefined>;
+  settle(id: string, mark: SummaryMark): void;
+}
+
+export interface SummaryDeliveryOptions {
+  readonly store: SummaryStore;
+  readonly log: BackendLog;
+  /** Absent: the history is simply the record, and nothing of it is ever sent. */
   readonly remote?: W3ApiOptions | undefined;
   readonly onResult?: ((result: DeliveryResult) => void) | undefined;
   /** For one attempt, connecting included; default 5000. */
@@ -40,16 +51,17 @@ interface Retry {
 }
 
 /**
- * Takes summaries to the W3 backend, at least once each and always under the same `Idempotency-Key`, by way of a
- * journal: what was recorded arrives, across restarts, kills and outages of any length within the retention.
+ * Takes summaries to the W3 backend, at least once each and always under the same `Idempotency-Key`, by way of a store:
+ * what was recorded arrives, across restarts, kills and outages of any length. While the disk takes none, the store keeps
+ * them in memory, and they are sent from there.
  *
  * An attempt that found no backend, or got 408, 425, 429 or 5xx, is repeated with growing pauses (`Retry-After` is
  * heeded); while nothing succeeds, one attempt at a time is made. 409 counts as delivered. Any other status is noted in
- * the journal as refused and logged; when it speaks of the configuration (a redirect, 401, 403, 404), the summary is
+ * the history as refused and logged; when it speaks of the configuration (a redirect, 401, 403, 404), the summary is
  * tried again after the next start.
  */
 export class SummaryDelivery {
-  readonly #journal: SummaryJournal;
+  readonly #store: SummaryStore;
   readonly #remote: W3ApiOptions | undefined;
   readonly #log: BackendLog;
   readonly #onResult: (result: DeliveryResult) => void;
@@ -58,7 +70,11 @@ export class SummaryDelivery {
   readonly #agent: Agent = createAgent(MAX_CONCURRENT_POSTS);
   readonly #stop = new AbortController();
 
-  /** Records whose turn it is, in order. */
+  /** Everything the backend is to get, by id; settled entries leave. */
+  readonly #pending = new Set<string>();
+  /** Refused because of the configuration: nothing to do until the next start. */
+  readonly #parked = new Set<string>();
+  /** Those whose turn it is, in order. */
   readonly #ready = new Set<string>();
   readonly #retries = new Map<string, Retry>();
   readonly #underWay = new Map<string, Promise<void>>();
@@ -69,59 +85,43 @@ export class SummaryDelivery {
   readonly #waitingForEmpty = new Set<() => void>();
   #closing: Promise<void> | undefined;
 
-  private constructor(journal: SummaryJournal, options: SummaryDeliveryOptions) {
-    this.#journal = journal;
+  /** Starts to send what is left from an earlier run. */
+  constructor(options: SummaryDeliveryOptions) {
+    this.#store = options.store;
     this.#remote = options.remote;
     this.#log = options.log;
     this.#onResult = options.onResult ?? (() => {});
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
-  }
-
-  /**
-   * Opens the journal and starts to send what is left in it.
-   * @throws {DirectoryLockedError} when another daemon uses the directory
-   * @throws {Error} of the file system
-   */
-  static async open(options: SummaryDeliveryOptions): Promise<SummaryDelivery> {
-    const journal = await SummaryJournal.open(options);
-    const { pendingCount: count } = journal;
-    const delivery = new SummaryDelivery(journal, options);
-    if (options.remote) {
-      if (count > 0) options.log.info({ count }, 'call summaries left by an earlier run are being sent');
-      for (const id of journal.pending) delivery.#ready.add(id);
-      delivery.#pump();
-    } else {
-      if (count > 0) options.log.warn({ count }, 'call summaries wait for a backend, but W3_API_URL is not set');
-      if (options.retentionDays === 0) {
-        options.log.warn({}, 'call summaries are not kept: W3_API_URL is not set, and JOURNAL_RETENTION_DAYS is 0');
-      }
-    }
-    return delivery;
+    this.#store.listen({ undelivered: (ids) => this.#onUndelivered(ids), lost: (entry) => this.#onLost(entry) });
   }
 
   /** Summaries that the backend does not have yet and will be sent. */
   get pending(): number {
-    return this.#journal.pendingCount;
+    return this.#pending.size;
   }
 
   /**
-   * Takes a summary; when this resolves, it survives a crash. When the journal cannot be written, the backend is tried
-   * once, there and then: this resolves if it takes the summary.
-   * @throws {JournalError} when the summary is neither on disk nor with the backend
+   * Takes what is to be kept of a call; when this resolves, it survives a crash, or the disk has failed and it is kept in
+   * memory until the disk or the backend takes it.
+   * @throws {StoreError} `store_closed` when it came too late
    */
-  async record(record: SummaryRecord): Promise<void> {
-    if (this.#closing) throw new JournalError('journal_closed', 'call summaries are no longer taken');
-    try {
-      await this.#journal.append(record, this.#remote !== undefined);
-    } catch (error) {
-      const { callId } = record.summary;
-      this.#log.error({ err: error, callId, tenantId: record.tenantId }, 'call summary could not be written');
-      if (!this.#remote || (await this.#post(this.#remote, record)).kind !== 'delivered') throw error;
+  async record(entry: StoreEntry): Promise<void> {
+    const recorded = this.#store.record(entry);
+    if (!this.#remote || !entry.summary) {
+      await recorded;
       return;
     }
-    if (!this.#remote) return;
-    this.#ready.add(record.idempotencyKey);
+    this.#pending.add(entry.id);
+    try {
+      await recorded;
+    } catch (error) {
+      this.#forget(entry.id);
+      throw error;
+    }
+    // It may have been lost while it was waited for.
+    if (!this.#pending.has(entry.id)) return;
+    this.#ready.add(entry.id);
     this.#pump();
   }
 
@@ -142,7 +142,7 @@ export class SummaryDelivery {
     this.#waitingForEmpty.delete(resolve);
   }
 
-  /** Breaks off what is being sent (it will be sent again after the next start), and closes the journal. */
+  /** Breaks off what is being sent: it will be sent again after the next start. The store is closed by its owner. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -154,7 +154,46 @@ export class SummaryDelivery {
     for (const resolve of this.#waitingForEmpty) resolve();
     await Promise.all(this.#underWay.values());
     await this.#agent.destroy();
-    await this.#journal.close();
+  }
+
+  #onUndelivered(ids: readonly string[]): void {
+    const fresh = ids.filter((id) => !this.#pending.has(id) && !this.#parked.has(id));
+    for (const id of fresh) this.#pending.add(id);
+    const { length: count } = fresh;
+    if (!this.#remote) {
+      if (count > 0) this.#log.warn({ count }, 'call summaries wait for a backend, but W3_API_URL is not set');
+      return;
+    }
+    if (count > 0) this.#log.info({ count }, 'call summaries left by an earlier run are being sent');
+    for (const id of fresh) this.#ready.add(id);
+    this.#pump();
+  }
+
+  #onLost(entry: StoreEntry): void {
+    if (entry.summaryState === 'delivered' || entry.summaryState === 'refused') {
+      this.#log.error({ sessionId: entry.id }, 'a call has no history: the disk did not take it');
+      return;
+    }
+    this.#forget(entry.id);
+    this.#reportLost({ sessionId: entry.id, callId: entry.call?.callId, tenantId: entry.summary?.tenantId });
+  }
+
+  #reportLost(fields: { sessionId: string; callId?: string | undefined; tenantId?: string | undefined }): void {
+    this.#log.error(fields, 'a call summary is lost: neither the disk nor the backend took it');
+    this.#onResult({ outcome: 'lost', durationMs: 0 });
+  }
+
+  #forget(id: string): void {
+    this.#pending.delete(id);
+    this.#ready.delete(id);
+    this.#retries.delete(id);
+  }
+
+  /** It is out of the way, delivered or not. */
+  #settle(id: string, mark: SummaryMark): void {
+    this.#forget(id);
+    if (mark.kind === 'refused' && !mark.isFinal) this.#parked.add(id);
+    this.#store.settle(id, mark);
   }
 
   /** Sends what may be sent now, and sees to being called again when more may. */
@@ -198,27 +237,31 @@ export class SummaryDelivery {
   }
 
   async #deliver(id: string, remote: W3ApiOptions): Promise<void> {
-    const record = await this.#journal.read(id);
-    if (!record) {
-      this.#retries.delete(id);
-      await this.#journal.settle(id, { kind: 'refused', status: undefined, isFinal: true });
+    const summary = await this.#store.readSummary(id);
+    // Lost while it waited for its turn.
+    if (!this.#pending.has(id)) return;
+    if (!summary) {
+      this.#settle(id, { kind: 'refused', isFinal: true });
+      this.#reportLost({ sessionId: id });
       return;
     }
-    const outcome = await this.#post(remote, record);
+    if (summary.body === '') {
+      this.#log.info({ sessionId: id }, 'a call summary is not sent: its caller was forgotten');
+      this.#settle(id, { kind: 'refused', isFinal: true });
+      return;
+    }
+    const outcome = await this.#post(remote, id, summary);
     switch (outcome.kind) {
       case 'delivered':
         this.#backendAnswered();
-        this.#retries.delete(id);
-        await this.#journal.settle(id, { kind: 'delivered' });
+        this.#settle(id, { kind: 'delivered' });
         break;
       case 'refused': {
         this.#backendAnswered();
-        this.#retries.delete(id);
-        const { tenantId, summary } = record;
-        const fields = { callId: summary.callId, tenantId, reason: outcome.reason };
+        const fields = { sessionId: id, callId: callIdOf(summary), tenantId: summary.tenantId, reason: outcome.reason };
         const next = outcome.isFinal ? 'it is not sent again' : 'it is sent again after the next start';
         this.#log.error(fields, `W3 backend refused a call summary: ${next}`);
-        await this.#journal.settle(id, { kind: 'refused', status: outcome.status, isFinal: outcome.isFinal });
+        this.#settle(id, { kind: 'refused', status: outcome.status, isFinal: outcome.isFinal });
         break;
       }
       case 'failed':
@@ -230,10 +273,10 @@ export class SummaryDelivery {
     }
   }
 
-  async #post(remote: W3ApiOptions, record: SummaryRecord): Promise<PostOutcome> {
+  async #post(remote: W3ApiOptions, id: string, summary: OutgoingBody): Promise<PostOutcome> {
     const startedAtMs = monotonicNowMs();
     const options = { dispatcher: this.#agent, timeoutMs: this.#timeoutMs, signal: this.#stop.signal };
-    const outcome = await postSummary(remote, record, options);
+    const outcome = await postSummary(remote, id, summary, options);
     if (outcome.kind !== 'aborted') {
       const durationMs = monotonicNowMs() - startedAtMs;
       this.#onResult({ outcome: outcome.kind, status: outcome.status, durationMs });
@@ -257,7 +300,7 @@ export class SummaryDelivery {
     if (nowMs < this.#pausedUntilMs) return;
     this.#failureCount += 1;
     if (this.#failureCount === 1) {
-      this.#log.warn({ reason, pending: this.pending }, 'W3 backend takes no call summaries: they wait in the journal');
+      this.#log.warn({ reason, pending: this.pending }, 'W3 backend takes no call summaries: they wait in the store');
     }
     this.#pausedUntilMs = nowMs + this.#pauseMs(this.#failureCount, retryAfterMs);
   }
@@ -267,4 +310,8 @@ export class SummaryDelivery {
     this.#failureCount = 0;
     this.#pausedUntilMs = 0;
   }
+}
+
+function callIdOf({ body }: OutgoingBody): string {
+  return (JSON.parse(body) as { callId: string }).callId;
 }

@@ -1,6 +1,5 @@
 import { type ExchangeAnswer, ExchangeError, type ExchangeOptions, exchange, retryAfterMs } from '../exchange.ts';
 import { type W3ApiOptions, w3Headers, w3Url } from '../w3-api.ts';
-import type { SummaryRecord } from './call-summary.ts';
 
 const MAX_RETRY_AFTER_MS = 3_600_000;
 /** The answer's body says nothing that is acted upon; reading it leaves the connection fit for the next request. */
@@ -27,12 +26,22 @@ export type PostOutcome =
     }
   | { readonly kind: 'aborted' };
 
+/** A summary on its way: its tenant goes into a header, its body is sent as it is. */
+export interface OutgoingBody {
+  readonly tenantId: string;
+  readonly body: string;
+}
+
 export type PostOptions = Pick<ExchangeOptions, 'dispatcher' | 'timeoutMs' | 'signal'>;
 
-/** Posts a summary to the backend once. */
+/**
+ * Posts a summary to the backend once.
+ * @param idempotencyKey the same however often it is posted
+ */
 export async function postSummary(
   api: W3ApiOptions,
-  record: SummaryRecord,
+  idempotencyKey: string,
+  summary: OutgoingBody,
   options: PostOptions,
 ): Promise<PostOutcome> {
   try {
@@ -41,11 +50,11 @@ export async function postSummary(
       url: w3Url(api, '/api/voip/ai-sessions'),
       method: 'POST',
       headers: {
-        ...w3Headers(api, record.tenantId),
+        ...w3Headers(api, summary.tenantId),
         'content-type': 'application/json',
-        'idempotency-key': record.idempotencyKey,
+        'idempotency-key': idempotencyKey,
       },
-      body: JSON.stringify(record.summary),
+      body: summary.body,
       maxBodyBytes: MAX_BODY_BYTES,
     });
     return judge(answer);

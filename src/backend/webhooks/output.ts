@@ -27,6 +27,9 @@ export function answerOutput(answer: ExchangeAnswer): { readonly ok: boolean; re
     return { ok: false, output: failureOutput(`The service failed (status ${status}).`) };
   }
   const text = textOf(answer);
+  if (answer.unreadable !== undefined && status < 400) {
+    return { ok: false, output: failureOutput('The service did what it was asked, but its answer cannot be read.') };
+  }
   if (status >= 400) {
     const error = `The service refused the request (status ${status}).`;
     return {

@@ -5,6 +5,7 @@ import { monotonicNowMs } from '../../clock.ts';
 import { createAgent, type ExchangeAnswer, ExchangeError, exchange } from '../exchange.ts';
 import type { BackendLog } from '../log.ts';
 import type { WebhookTool } from '../profiles/agent-profile.ts';
+import { declaredArguments } from './arguments.ts';
 import { fillHeaders } from './headers.ts';
 import { isAllowedHost } from './hosts.ts';
 import { answerOutput, failureOutput, MAX_OUTPUT_BYTES } from './output.ts';
@@ -45,7 +46,8 @@ let sharedAgent: Dispatcher | undefined;
  * Runs a webhook tool: fills its URL and headers, asks the service, and puts what came back into words for the model.
  * It never throws: whatever goes wrong is told to the model (`ok` false).
  *
- * GET and DELETE carry the arguments in the query, POST and PUT as JSON `{arguments, call}`. The host is checked after
+ * GET and DELETE carry the arguments in the query, POST and PUT as JSON `{arguments, call}`; those that the tool
+ * does not name are left out. The host is checked after
  * the URL was filled; redirects are not followed. `timeoutMs` (default 5000) covers everything, retries included.
  * GET, PUT and DELETE are repeated (`retries`, default 1) when the network or a gateway before the service failed;
  * POST never is. Nothing of the URL, the arguments or the headers is logged.
@@ -57,7 +59,8 @@ export async function runWebhook(
   options: WebhookOptions,
 ): Promise<WebhookResult> {
   const startedAtMs = monotonicNowMs();
-  const outcome = await attempt(tool, args, context, options);
+  const declared = declaredArguments(tool, args);
+  const outcome = await attempt(tool, declared, context, options);
   const durationMs = Math.round(monotonicNowMs() - startedAtMs);
   const fields = {
     tool: tool.name,
@@ -66,6 +69,8 @@ export async function runWebhook(
     status: outcome.status,
     problem: outcome.problem,
     durationMs,
+    // How many; what they are called is the caller's words.
+    undeclaredArguments: Object.keys(args).length - Object.keys(declared).length || undefined,
   };
   if (outcome.ok) options.log.info(fields, 'webhook answered');
   else options.log.warn(fields, 'webhook failed');
@@ -120,7 +125,8 @@ async function attempt(
       (left) =>
         exchange({ url, method, headers, body, timeoutMs: left, maxBodyBytes: MAX_OUTPUT_BYTES, dispatcher, signal }),
     );
-    return { ...answerOutput(answer), status: answer.status };
+    const { status, unreadable } = answer;
+    return { ...answerOutput(answer), status, ...(unreadable === undefined ? {} : { problem: unreadable }) };
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
     return { ok: false, output: failureOutput(sentenceOf(error, method, timeoutMs)), problem: error.code };

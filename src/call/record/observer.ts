@@ -147,6 +147,14 @@ export class CallObserver {
         note('repaired', { kind: event.kind });
         this.#log.warn({ kind: event.kind }, 'upstream left something open');
         break;
+      case 'transcription_refused':
+        this.#metrics.upstreamErrors.inc({ class: 'transcription_refused' });
+        note('transcription_refused', { code: event.code });
+        this.#log.warn(
+          { model: event.model, code: event.code, message: event.message },
+          'transcription refused: the call goes on without the words of the caller',
+        );
+        break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });
         this.#log.warn({ code: event.code }, 'upstream connection lost');

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, unlinkSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { lstatSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { HostFiles } from './host-files.ts';
 import { createLuaVm } from './lua-vm.ts';
@@ -15,7 +16,13 @@ export interface LuaThreadData {
   readonly call: SharedCall;
   /** What the session has; undefined for threads of `luarun`. */
   readonly session:
-    | { readonly codec: string; readonly isAnswered: boolean; readonly variables: Record<string, string> }
+    | {
+        readonly codec: string;
+        readonly isAnswered: boolean;
+        readonly variables: Record<string, string>;
+        /** What `create_uuid` gives; default: a new one. */
+        readonly newUuid: string | undefined;
+      }
     | undefined;
   readonly port: MessagePort;
   /** Raised when the answer to a request is on the port. */
@@ -58,6 +65,8 @@ function api(command: string, argument: string): string {
     case 'luarun':
       tell({ kind: 'luarun', argument });
       return '+OK\n';
+    case 'create_uuid':
+      return session?.newUuid ?? randomUUID();
     case 'uuid_exists':
       return String(argument === uuid && Atomics.load(call.flags, FLAG.exists) === 1);
     case 'uuid_record': {
@@ -85,14 +94,16 @@ const vm = await createLuaVm(
     host_open: (path: string, mode: string) => attempt(() => files.open(path, mode)),
     host_seek: (fd: number, position: number) => files.seek(fd, position),
     host_close: (fd: number) => files.close(fd),
+    // As C's `remove`, which takes empty folders too.
     host_remove: (path: string) =>
       attempt(() => {
-        unlinkSync(path);
+        if (lstatSync(path).isDirectory()) rmdirSync(path);
+        else unlinkSync(path);
         return true;
       }),
     host_shell: (command: string) => {
       tell({ kind: 'shell', command });
-      return spawnSync('/bin/sh', ['-c', command]).status === 0;
+      return spawnSync('/bin/sh', ['-c', command]).status;
     },
     host_log: (level: string, text: string) => tell({ kind: 'log', level, text }),
     host_sleep: (ms: number) => {

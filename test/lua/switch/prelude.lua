@@ -76,7 +76,8 @@ os = {
     return true
   end,
   execute = function(command)
-    return host_shell(command)
+    local code = host_shell(command)
+    return code == 0 or nil, "exit", code
   end,
 }
 

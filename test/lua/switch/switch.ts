@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, lstatSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +23,8 @@ export interface CallOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** Default true: the dialplan has answered the call. */
   readonly isAnswered?: boolean;
+  /** What `create_uuid` gives; default: a new one. */
+  readonly newUuid?: string;
   /** Stands in for the network: what a request of the script gets without being sent. Undefined: it is sent. */
   readonly onCurl?: (argument: string) => string | undefined;
 }
@@ -46,16 +48,19 @@ export class TestSwitch {
     return call;
   }
 
-  /** Names of the files that scripts have left in the folder. */
+  /** Paths, in the folder, of what scripts have left in it: files and folders. */
   get files(): string[] {
-    return readdirSync(this.folder);
+    return readdirSync(this.folder, { recursive: true, encoding: 'utf8' });
   }
 
   /** Ends what still runs. */
   async close(): Promise<void> {
     for (const call of this.#calls) call.hangUp();
     // A thread that waits for the other end of a FIFO, or for something to read, could not be ended.
-    const pipes = this.files.map((name) => openSync(join(this.folder, name), constants.O_RDWR | constants.O_NONBLOCK));
+    const pipes = this.files
+      .map((name) => join(this.folder, name))
+      .filter((path) => lstatSync(path).isFIFO())
+      .map((path) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
     for (const pipe of pipes) writeSync(pipe, Buffer.alloc(4096));
     await Promise.all(this.#calls.map((call) => call.terminate()));
     for (const pipe of pipes) closeSync(pipe);
@@ -98,6 +103,7 @@ export class TestSwitchCall {
     this.left = this.#start(['ai_http_streaming.lua'], {
       codec: this.#codec,
       isAnswered: options.isAnswered ?? true,
+      newUuid: options.newUuid,
       variables: {
         read_codec: this.#codec,
         read_rate: isG711 ? '8000' : '16000',

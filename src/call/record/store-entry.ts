@@ -1,0 +1,108 @@
+import type { CallSummary } from '../../backend/summaries/call-summary.ts';
+import type { Summary } from '../../http/schemas.ts';
+import type { CallDetails, Fault, HistoryCall, StoreEntry } from '../../store/records.ts';
+import { wordsOf } from '../../store/words.ts';
+import type { Session } from '../session.ts';
+import type { TimelineEvent } from './timeline.ts';
+
+/** A call whose client sends nothing but noise has one a chunk. */
+const MAX_FAULTS = 100;
+
+/** Entries of a timeline that tell of something wrong. */
+const FAULTS = new Set([
+  'chunk_rejected',
+  'chunks_missing',
+  'reply_cancelled',
+  'reply_rejected',
+  'transcription_failed',
+  'upstream_failed',
+  'upstream_lost',
+  'worker_lost',
+]);
+
+/** What is kept of a call that is over. */
+export interface Kept {
+  /** There is a backend that is to have its summary. */
+  readonly isForBackend: boolean;
+  readonly hasHistory: boolean;
+}
+
+export function storeEntry(session: Session, summary: Summary, { isForBackend, hasHistory }: Kept): StoreEntry {
+  const body = callSummary(session, summary);
+  const { tenantId } = session.setup;
+  return {
+    id: session.id,
+    ...(hasHistory ? { call: historyCall(session, summary, body) } : {}),
+    ...(isForBackend ? { summary: { tenantId, callerNumber: body.callerNumber, body: JSON.stringify(body) } } : {}),
+    summaryState: isForBackend ? 'waiting' : 'none',
+  };
+}
+
+/** What the W3 backend is told of a call. */
+function callSummary(session: Session, summary: Summary): CallSummary {
+  const { aiAgentRef, body } = session.setup;
+  const { transferred } = session;
+  return {
+    callId: body.callId,
+    sessionId: session.id,
+    aiAgentRef,
+    storeId: body.storeId ?? null,
+    callerNumber: body.callerNumber ?? null,
+    didNumber: body.did ?? null,
+    startTs: session.createdAt.toISOString(),
+    endTs: (session.endedAt ?? new Date()).toISOString(),
+    durationSeconds: Math.round(summary.duration / 1000),
+    transcript: summary.transcript,
+    actionsTaken: summary.actions,
+    transferredTo: transferred?.extension ?? null,
+    transferReason: transferred?.reason ?? null,
+  };
+}
+
+function historyCall(session: Session, summary: Summary, body: CallSummary): HistoryCall {
+  const { setup, error } = session;
+  const { figures, turns, events } = session.observer.report;
+  const faults = events.filter(isFault);
+  const details: CallDetails = {
+    transcript: summary.transcript,
+    actions: summary.actions,
+    turns,
+    faults: faults.slice(0, MAX_FAULTS),
+    figures,
+    ...(error === undefined ? {} : { error }),
+    ...(body.transferReason === null ? {} : { transferReason: body.transferReason }),
+  };
+  return {
+    tenantId: setup.tenantId,
+    callId: body.callId,
+    aiAgentRef: body.aiAgentRef,
+    outcome: summary.endReason,
+    storeId: body.storeId,
+    callerNumber: body.callerNumber,
+    didNumber: body.didNumber,
+    transferredTo: body.transferredTo,
+    encoding: setup.formats.call.encoding,
+    sampleRateHz: setup.formats.call.sampleRateHz,
+    startedAtMs: session.createdAt.getTime(),
+    endedAtMs: Date.parse(body.endTs),
+    durationMs: summary.duration,
+    turnCount: figures.turns,
+    medianTurnMs: figures.medianTurnMs ?? null,
+    interruptionCount: figures.interruptions,
+    reconnectCount: figures.reconnects,
+    toolCallCount: figures.toolCalls,
+    faultCount: faults.length,
+    cost: null,
+    details: JSON.stringify(details),
+    words: wordsOf(summary.transcript),
+  };
+}
+
+function isFault(event: TimelineEvent): event is Fault {
+  const { type, status, verdict } = event;
+  return (
+    FAULTS.has(type) ||
+    (type === 'response_done' && status === 'failed') ||
+    (type === 'upstream_error' && verdict !== 'benign')
+  );
+}
