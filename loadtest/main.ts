@@ -3,7 +3,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { isSampleRateHz, type SampleRateHz } from '../src/audio/sample-rates.ts';
 import { defaultFrameMs, LEAD_MS } from '../src/http/duplex-schemas.ts';
@@ -11,10 +10,11 @@ import { checked } from './arguments.ts';
 import { defaultJitterMs, type LoadOptions } from './options.ts';
 import { parseCount, parseDurationMs, parseRampPerSecond, parseWorkers } from './parse.ts';
 import { printProfiles } from './profiles.ts';
+import { progressDisplay } from './progress.ts';
 import type { CallMode, Expectation, Overlap } from './protocol.ts';
 import { type LoadReport, reportText } from './report.ts';
 import { reportHtml } from './report-html.ts';
-import { type LoadProgress, runLoad } from './run.ts';
+import { runLoad } from './run.ts';
 import { generatorsFor } from './schedule.ts';
 import { formatValue, parseSlo, SLO_METRICS, type Slo } from './slo.ts';
 
@@ -209,41 +209,6 @@ function loadOptions(cli: CliOptions): LoadOptions {
     tls: cli.tls,
     nodeArgs: cli.cpuProf === undefined ? [] : profilerArgs(cli.cpuProf, cli.sessionWorkers),
     slos: cli.slo ?? [],
-  };
-}
-
-/** Shows how a run comes along: a bar on a terminal, a line now and then elsewhere. */
-function progressDisplay(): { show: (progress: LoadProgress) => void; end: () => void } {
-  if (!process.stderr.isTTY) {
-    let nextMs = 0;
-    return {
-      show: ({ elapsedMs, totalMs, calls, errors, gaps, gatewayCpu }) => {
-        if (elapsedMs < nextMs) return;
-        nextMs = elapsedMs + 10_000;
-        const seconds = `${Math.round(elapsedMs / 1000)}/${Math.round(totalMs / 1000)} s`;
-        process.stderr.write(`${seconds}: ${calls} calls, gateway ${gatewayCpu?.toFixed(0) ?? '?'} %, `);
-        process.stderr.write(`${errors} errors, ${gaps} gaps\n`);
-      },
-      end: () => {},
-    };
-  }
-  const bar = new SingleBar({
-    format: '{bar} {value}/{total} s | {calls} calls | gateway {cpu} % | {errors} errors | {gaps} gaps',
-    stream: process.stderr,
-    hideCursor: true,
-  });
-  let isStarted = false;
-  return {
-    show: ({ elapsedMs, totalMs, calls, errors, gaps, gatewayCpu }) => {
-      const totalSeconds = Math.round(totalMs / 1000);
-      const payload = { calls, errors, gaps, cpu: gatewayCpu?.toFixed(0) ?? '?' };
-      if (!isStarted) bar.start(totalSeconds, 0, payload);
-      isStarted = true;
-      bar.update(Math.min(totalSeconds, Math.round(elapsedMs / 1000)), payload);
-    },
-    end: () => {
-      if (isStarted) bar.stop();
-    },
   };
 }
 

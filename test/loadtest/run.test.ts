@@ -86,6 +86,64 @@ describe('a load test against a gateway', () => {
     expect(report.counters.exactSamples).toBeGreaterThan(3 * 3.5 * 16_000);
   });
 
+  it.each([
+    ['pcmu', 8_000],
+    ['pcm16', 16_000],
+  ] as const)('streams both directions in one request, %s', async (encoding, sampleRateHz) => {
+    const slos = ['underruns=1000000', 'arrival_p99=1h', 'barge_in_p99=1s'].map(parseSlo);
+    const report = await runLoad(
+      await options('loopback', { mode: 'duplex', chunkMs: 20, format: { encoding, sampleRateHz }, slos }),
+    );
+    const { counters, timings } = report;
+    expect(report.errors).toEqual({});
+    expect(counters).toMatchObject({ callsStarted: 3, callsEnded: 3, callsLost: 0, requests: 3, lostSamples: 0 });
+    expect(counters.exactSamples).toBeGreaterThan(3 * 3 * sampleRateHz);
+    expect(timings.arrival.count).toBeGreaterThan(0);
+    expect(timings.e2e.count).toBeGreaterThan(0);
+    expect(report.slos.map(({ met }) => met)).toEqual([true, true, false]);
+    expect(gateway!.daemon.gateway.health().sessions).toBe(0);
+    expect(reportText(report)).toMatch(/^stream: +\d+ underruns/m);
+    expect(reportHtml(report)).toContain('behind its schedule');
+  });
+
+  it('knows the lines of a streamed script from its summary', async () => {
+    const report = await runLoad(
+      await options('scripted', {
+        mode: 'duplex',
+        chunkMs: 20,
+        expectation: 'scripted',
+        aiAgentRef: undefined,
+        calls: 1,
+        generators: 1,
+        wavFiles: [fileURLToPath(new URL('../../fixtures/calls/interrupter-greeting-16k.wav', import.meta.url))],
+        durationMs: 16_000,
+      }),
+    );
+    expect(report.errors).toEqual({});
+    expect(report.counters).toMatchObject({ callsLost: 0, missingLines: 0, foreignLines: 0, unknownLines: 0 });
+    expect(report.counters.linesChecked).toBeGreaterThanOrEqual(3);
+    expect(report.counters.heardMs).toBeGreaterThan(1_000);
+  });
+
+  it.each([
+    ['over several connections', 'connections', true],
+    ['on one connection, without acknowledging', 'pipelined', false],
+  ] as const)('does not wait for answers, %s', async (_, overlap, acknowledges) => {
+    const report = await runLoad(await options('loopback', { mode: 'poll1', overlap, acknowledges, generators: 1 }));
+    expect(report.errors).toEqual({});
+    expect(report.counters).toMatchObject({ lostSamples: 0, callsEnded: 3, closedConnections: 0, heldBack: 0 });
+    expect(report.counters.exactSamples).toBeGreaterThan(3 * 3.5 * 16_000);
+    expect(report.setup).toMatchObject({ overlap });
+  });
+
+  it('tells a streamed call that is refused by the code it got', async () => {
+    const report = await runLoad(
+      await options('loopback', { mode: 'duplex', chunkMs: 20, durationMs: 1_500, aiAgentRef: 'nobody' }),
+    );
+    expect(report.counters.callsStarted).toBe(0);
+    expect(Object.keys(report.errors)).toEqual(['duplex 404 agent_not_found']);
+  });
+
   it('notices when what it hears is not what it sent', async () => {
     const report = await runLoad(await options('scripted', { durationMs: 2_500, aiAgentRef: undefined }));
     const { lostSamples, alteredSamples, exactSamples } = report.counters;
