@@ -76,6 +76,8 @@ export class ContinuityChecker {
   #at: number | undefined;
   /** The last windows that did not fit, oldest first. */
   #odd: Int16Array[] = [];
+  /** Odd windows since the last search. */
+  #sinceSearch = SEARCH_WINDOWS;
   /** Samples of those before them, which fit nowhere either. */
   #passed = 0;
 
@@ -121,6 +123,7 @@ export class ContinuityChecker {
       const fit = this.#fitAt(window, at + shift);
       if (fit !== undefined) {
         this.#settleOdd();
+        this.#sinceSearch = SEARCH_WINDOWS;
         if (shift !== 0) {
           this.#at = wrap(this.#at + shift, this.#reference.length);
           this.#countJump(shift);
@@ -132,7 +135,8 @@ export class ContinuityChecker {
     }
     // A copy: the caller's buffer is its own.
     this.#odd.push(window.slice());
-    if (this.#odd.length >= SEARCH_WINDOWS) this.#search();
+    this.#sinceSearch += 1;
+    if (this.#odd.length >= SEARCH_WINDOWS && this.#sinceSearch >= SEARCH_WINDOWS) this.#search();
     if (this.#odd.length > 2 * SEARCH_WINDOWS) this.#dropOldest();
   }
 
@@ -152,6 +156,9 @@ export class ContinuityChecker {
   }
 
   #search(): void {
+    // What was not found is looked for again when there is as much of something else: callers whose audio is lost are many
+    // at once, and a process that searches all the time loses more.
+    this.#sinceSearch = 0;
     // At a break the first odd window may be one half of each side of it.
     const windows = this.#at === undefined ? this.#odd : this.#odd.slice(1 - SEARCH_WINDOWS);
     const before = this.#odd.length - windows.length;
