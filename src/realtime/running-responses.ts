@@ -1,6 +1,10 @@
 import { RecentIds } from './recent-ids.ts';
 import type { ResponseOverrides } from './response-scheduler.ts';
 
+/** A timer that is later than this has waited for a process that stood still. */
+const STANDSTILL_MS = 250;
+const LOOK_AGAIN_MS = 100;
+
 /** How long a response may say nothing before it counts as over or lost. Milliseconds. */
 export interface ResponseSilences {
   /** Before its first item: the model may think. */
@@ -145,11 +149,16 @@ export class RunningResponses {
     this.#timer = undefined;
     if (this.#running.size === 0) return;
     const dueAtMs = Math.min(...[...this.#running.values()].map((running) => this.#dueAtMs(running)));
-    this.#timer = setTimeout(() => this.#look(), Math.max(1, Math.ceil(dueAtMs - this.#nowMs())));
+    this.#timer = setTimeout(() => this.#look(dueAtMs), Math.max(1, Math.ceil(dueAtMs - this.#nowMs())));
   }
 
-  #look(): void {
+  #look(dueAtMs: number): void {
     const nowMs = this.#nowMs();
+    // After a standstill timers come before what has arrived meanwhile: that is read first.
+    if (nowMs - dueAtMs > STANDSTILL_MS) {
+      this.#timer = setTimeout(() => this.#look(this.#nowMs()), LOOK_AGAIN_MS);
+      return;
+    }
     for (const [responseId, running] of [...this.#running]) {
       if (this.#dueAtMs(running) > nowMs) continue;
       this.#onLost(responseId, running.isCancelled || isComplete(running) ? 'no_last_word' : 'silent');

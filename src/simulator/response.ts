@@ -227,6 +227,11 @@ export class Response {
     if (item && !this.#isDone) this.#play(item, piece);
   }
 
+  /** Shows that the response goes on, though there is no audio for it: words may come before they are spoken. */
+  goOn(): void {
+    if (!this.#isDone) this.#items.findLast(({ isOpen }) => isOpen)?.write('');
+  }
+
   /** Ends the response where it stands. Items that have begun are closed as incomplete. */
   cancel(reason: CancelReason): void {
     if (this.#isDone) return;

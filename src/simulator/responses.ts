@@ -7,6 +7,9 @@ import { type CancelReason, Response } from './response.ts';
 import { type ResponseParams, responseRequest } from './response-request.ts';
 import type { AudioPiece } from './voice.ts';
 
+/** The endless response of the loopback mode shows this often that it goes on. */
+const LOOP_QUIET_MS = 2_000;
+
 /** Tokens a minute that the account may use; `rate_limits.updated` tells what is left of them. */
 const TOKENS_PER_MINUTE = 15_000_000;
 
@@ -16,6 +19,7 @@ export class Responses {
   readonly #hearing: () => Hearing;
   readonly #onDone: (response: Response) => void;
   #active: Response | undefined;
+  #loopIsQuiet: (() => void) | undefined;
   readonly #outOfBand = new Set<Response>();
   /** What has to wait for the end of the active response. */
   readonly #deferred: (() => void)[] = [];
@@ -87,6 +91,17 @@ export class Responses {
   loop(piece: AudioPiece): void {
     this.createAutomatically();
     this.#active?.feed(piece);
+    this.#loopIsQuiet?.();
+    this.#sayItGoesOn();
+  }
+
+  /** A response that says nothing for long has broken off; this one has not, its caller only says nothing. */
+  #sayItGoesOn(): void {
+    this.#loopIsQuiet = this.#core.timers.after(LOOP_QUIET_MS, () => {
+      if (!this.#active) return;
+      this.#active.goOn();
+      this.#sayItGoesOn();
+    });
   }
 
   /** Runs `task` now, or once the active response is done. */

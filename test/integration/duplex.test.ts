@@ -4,7 +4,7 @@ import { type AudioFormat, bytesPerMs } from '../../src/audio/codec.ts';
 import { convertWhole } from '../../src/audio/converter.ts';
 import { http, TestCall } from '../support/call.ts';
 import { aiLine, eventually, manifest, received, silence, speech, userLine } from '../support/caller.ts';
-import { DuplexCall } from '../support/duplex-call.ts';
+import { DuplexCall, hangUpAll } from '../support/duplex-call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gateway.ts';
 
 const PCM: AudioFormat = { encoding: 'pcm16', sampleRateHz: 16_000 };
@@ -18,7 +18,10 @@ let calls = 0;
 beforeAll(async () => {
   gateway = await startGateway({ env: { SESSION_WORKERS: '1' }, profiles: { quiet: QUIET_PROFILE } });
 });
-afterAll(() => gateway.stop());
+afterAll(async () => {
+  hangUpAll();
+  await gateway.stop();
+});
 
 function phone(
   format: AudioFormat,
@@ -41,7 +44,8 @@ async function summaryOf(callId: string) {
   return body.summary as { transcript: string[]; endReason: string };
 }
 
-describe('a streamed call', () => {
+// They take as long as what is said in them: at once, not one after the other.
+describe.concurrent('a streamed call', () => {
   it.each<[string, AudioFormat, string]>([
     ['mu-law', MULAW, 'audio/pcmu'],
     ['A-law', ALAW, 'audio/pcma'],
@@ -170,7 +174,7 @@ describe('an interruption of a stream', () => {
   });
 });
 
-describe('connections', () => {
+describe.concurrent('connections', () => {
   it('that break end nothing: the next takes the place, with what had not been heard', async () => {
     const { call, callId } = phone(MULAW, 'audio/pcmu', '?create=1&aiAgentRef=quiet');
     await call.answered;

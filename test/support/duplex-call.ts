@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import { onTestFinished } from 'vitest';
 import { type AudioFormat, bytesPerMs, silenceByte } from '../../src/audio/codec.ts';
 
 const STEP_MS = 20;
@@ -19,6 +18,15 @@ export interface DuplexCallOptions {
 export interface Arrival {
   readonly atMs: number;
   readonly bytes: Buffer;
+}
+
+/** Connections that tests have made, and may have left. */
+const open = new Set<DuplexCall>();
+
+/** Breaks every connection. */
+export function hangUpAll(): void {
+  for (const call of open) call.hangUp(true);
+  open.clear();
 }
 
 /** A telephone: streams what its caller says, or silence, in real time, and takes what comes back. */
@@ -57,7 +65,7 @@ export class DuplexCall {
     );
     if (half === 'audio') this.request.end();
     else this.request.flushHeaders();
-    onTestFinished(() => this.hangUp(true));
+    open.add(this);
   }
 
   /** Streams from now on. */

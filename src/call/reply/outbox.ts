@@ -74,6 +74,8 @@ interface Slot {
  */
 export class Outbox {
   #slots: Slot[] = [];
+  /** Answers under way to a client that does not acknowledge. */
+  readonly #unwritten = new Set<readonly Slot[]>();
   #nextSeq = 0;
   /** The highest `seq` that was in any answer. */
   #sentSeq = -1;
@@ -125,7 +127,7 @@ export class Outbox {
    * Milliseconds until what was written, and is not acknowledged, may be sent again; undefined: nothing waits for that.
    */
   resendInMs(ack: number): number | undefined {
-    const slot = this.#slots.find(({ entry }) => entry.seq > ack);
+    const slot = this.#slots.find(({ entry }) => entry.seq > Math.min(ack, this.#sentSeq));
     return slot?.state === 'written' ? Math.max(0, slot.resendAtMs! - this.#nowMs()) : undefined;
   }
 
@@ -277,6 +279,8 @@ export class Outbox {
     }
     const last = taken.at(-1);
     if (last) this.#sentSeq = Math.max(this.#sentSeq, last.entry.seq);
+    // Also after an interruption, which takes its entries away: nothing new may overtake what is on its way.
+    if (ack === undefined && taken.length > 0) this.#unwritten.add(taken);
     return {
       entries: taken.map((slot) => slot.entry),
       written: () => this.#markWritten(taken, ack !== undefined, audioMs),
@@ -290,10 +294,12 @@ export class Outbox {
    * it had the answer, would all carry it again.
    */
   #first(ack: number | undefined): Slot | undefined {
+    if (ack === undefined && this.#unwritten.size > 0) return undefined;
+    // Nobody has what was never sent, whatever is acknowledged.
     const slot =
       ack === undefined
         ? this.#slots.find(({ state }) => state !== 'written')
-        : this.#slots.find(({ entry }) => entry.seq > ack);
+        : this.#slots.find(({ entry }) => entry.seq > Math.min(ack, this.#sentSeq));
     switch (slot?.state) {
       case 'queued':
         return slot;
@@ -305,6 +311,7 @@ export class Outbox {
   }
 
   #markWritten(taken: Slot[], acknowledges: boolean, audioMs: number): void {
+    this.#unwritten.delete(taken);
     const resendAtMs = this.#nowMs() + Math.min(Math.max(audioMs, MIN_RESEND_MS), MAX_RESEND_MS);
     for (const slot of taken) if (slot.state === 'in_flight') Object.assign(slot, { state: 'written', resendAtMs });
     // A client that acknowledges has them when it says so.
@@ -314,6 +321,7 @@ export class Outbox {
   }
 
   #giveBack(taken: Slot[]): void {
+    this.#unwritten.delete(taken);
     for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'queued';
     if (taken.length > 0) this.#onChange();
   }

@@ -143,6 +143,21 @@ describe('Deliveries', () => {
     expect((await waiting).answer.audio).toBe('BBBB');
   });
 
+  it('lets no reply of a new generation overtake an answer without acknowledgement', async () => {
+    const { say, poll, deliveries, outbox } = call();
+    say('AAAA');
+    const slow = await poll();
+    outbox.interrupt();
+    deliveries.interrupted();
+    say('BBBB');
+    // That it was interrupted is told at once.
+    const told = deliveries.now('stream', {}).answer;
+    expect(told).toMatchObject({ generation: 1, interrupted: true });
+    expect(told.audio).toBeUndefined();
+    slow.written();
+    expect(deliveries.now('stream', {}).answer.audio).toBe('BBBB');
+  });
+
   it('begins again with an answer whose connection is gone', async () => {
     const { say, poll } = call();
     say('AAAA');
