@@ -11,8 +11,7 @@ import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
-import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
-import type { ConnectResult } from '../upstream/host.ts';
+import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';

@@ -1,12 +1,5 @@
+import type { UpstreamErrorClass } from '../upstream/host.ts';
 import type { IncomingError } from './incoming.ts';
-
-/**
- * Why the upstream failed, as the gateway reacts to it.
- * - `refused`: it will say no again (key, model, request)
- * - `rate_limited`, `unavailable`, `timeout`: another try may succeed
- * - `protocol`: it said something that ends this session
- */
-export type UpstreamErrorClass = 'refused' | 'rate_limited' | 'unavailable' | 'timeout' | 'protocol';
 
 /** The upstream could not be reached, refused the session, or ended it. */
 export class UpstreamError extends Error {

@@ -1,5 +1,12 @@
-import type { UpstreamErrorClass } from '../realtime/upstream-error.ts';
 import type { ReplayItem } from './conversation.ts';
+
+/**
+ * Why the upstream failed, as the gateway reacts to it.
+ * - `refused`: it will say no again (key, model, request)
+ * - `rate_limited`, `unavailable`, `timeout`: another try may succeed
+ * - `protocol`: it said something that ends this session
+ */
+export type UpstreamErrorClass = 'refused' | 'rate_limited' | 'unavailable' | 'timeout' | 'protocol';
 
 /** What a realtime session reports, in order. Plain data: it crosses threads. Times are milliseconds of `monotonicNowMs`. */
 export type SessionEvent =
