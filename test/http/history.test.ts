@@ -149,6 +149,9 @@ describe('the history of calls', () => {
     await call.create({ callerNumber: '393297626144' });
     await call.send({ audio: Buffer.alloc(9_600, 1).toString('base64') });
     await call.send({ audio: 'QQ==' });
+    const turns = async () =>
+      (await http('GET', `${gateway.url}/api/voice/session/just-now/events`, undefined, ACME)).body.turns;
+    await expect.poll(turns).toHaveLength(1);
     expect((await call.end()).status).toBe(200);
     const { body } = await get('/just-now', ACME);
     expect(body).toMatchObject({
