@@ -15,8 +15,6 @@ declare module 'fastify' {
     public?: boolean;
     /** A route that takes unencoded audio beside JSON. */
     takesAudio?: boolean;
-    /** A route whose body or answer lasts as long as a call. */
-    isStreamed?: boolean;
   }
 }
 

@@ -13,9 +13,6 @@ export function defaultFrameMs(leadMs: number): number {
   return STEPS_MS.findLast((stepMs) => stepMs <= Math.min(DEFAULT_FRAME_MS, leadMs / 2))!;
 }
 
-/** Media types of a stream's body. */
-export const STREAMED_AUDIO_TYPES = ['audio/pcm', 'audio/l16', 'audio/pcmu', 'audio/pcma'] as const;
-
 const downQuery = {
   out: Type.Optional(
     oneOf([...ENCODINGS], {

@@ -92,6 +92,17 @@ export const KEY_FAILURES = ['unauthorized', 'forbidden', 'invalid_field'] as co
 /** What every route of one call may answer. */
 export const CALL_FAILURES = [...KEY_FAILURES, 'session_not_found', 'ambiguous_call_id'] as const;
 
+/** What every route that makes calls may answer beside. */
+export const CREATE_FAILURES = [
+  'agent_not_found',
+  'tenant_full',
+  'upstream_refused',
+  'gateway_full',
+  'draining',
+  'overloaded',
+  'upstream_timeout',
+] as const satisfies DocumentedCode[];
+
 function answerOf(codes: DocumentedCode[]): TSchema {
   const examples: Examples = Object.fromEntries(
     codes.map((code) => {

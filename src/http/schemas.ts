@@ -222,16 +222,11 @@ export const StreamBody = Type.Object(
 );
 export type StreamBody = Static<typeof StreamBody>;
 
+/** Media types of bare samples, which may be streamed. */
+export const BARE_AUDIO_TYPES = ['audio/pcm', 'audio/l16', 'audio/pcmu', 'audio/pcma'] as const;
+
 /** Media types of unencoded audio bodies. */
-export const RAW_AUDIO_TYPES = [
-  'audio/wav',
-  'audio/x-wav',
-  'audio/wave',
-  'audio/pcm',
-  'audio/l16',
-  'audio/pcmu',
-  'audio/pcma',
-] as const;
+export const RAW_AUDIO_TYPES = ['audio/wav', 'audio/x-wav', 'audio/wave', ...BARE_AUDIO_TYPES] as const;
 
 export const ChunkHeaders = Type.Object({
   'x-chunk-seq': Type.Optional(

@@ -90,11 +90,6 @@ export class Playout<Piece extends SpeechPiece> implements OnBeat {
     this.#refilledAtMs = leadMs;
   }
 
-  /** Milliseconds of speech that were written and are not yet heard. */
-  get aheadMs(): number {
-    return this.#unheard.reduce((sum, { piece, reportedMs }) => sum + piece.playMs - reportedMs, 0);
-  }
-
   beat(beatMs: number, nowMs: number): void {
     if (this.#closed) return;
     this.settle(nowMs);

@@ -1,3 +1,4 @@
+import { monotonicNowMs } from '../../clock.ts';
 import type { EndReason, Summary } from '../../http/schemas.ts';
 import { Conversation, userLine } from '../../upstream/conversation.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
@@ -61,12 +62,12 @@ export class CallRecord {
    * @returns to be called then
    */
   doneByGateway(name: string, args: unknown): () => void {
-    const startedAtMs = performance.now();
+    const startedAtMs = monotonicNowMs();
     const action: RecordedAction = { name, by: 'gateway', arguments: args, outcome: 'running', durationMs: 0 };
     this.actions.push(action);
     return () => {
       action.outcome = 'ok';
-      action.durationMs = Math.round(performance.now() - startedAtMs);
+      action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
     };
   }
 

@@ -12,15 +12,14 @@ import {
   DuplexQuery,
   defaultFrameMs,
   LEAD_MS,
-  STREAMED_AUDIO_TYPES,
   UP_ANSWER_EXAMPLES,
   UpAnswer,
 } from '../duplex-schemas.ts';
 import { ApiError } from '../errors.ts';
-import { CALL_FAILURES, failures } from '../failures.ts';
+import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failures.ts';
 import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio } from '../media-types.ts';
-import { CallParams, type CreateBody } from '../schemas.ts';
+import { BARE_AUDIO_TYPES, CallParams, type CreateBody } from '../schemas.ts';
 
 const binary = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' });
 const audioOf = (types: readonly string[]) => Object.fromEntries(types.map((type) => [type, { schema: binary }]));
@@ -30,12 +29,12 @@ const DEFAULT_TICK_MS = 40;
 /** One request a call: the caller's audio in its body, the agent's in its answer, both for as long as the call lasts. */
 export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {
   // The body is the call: nobody reads it before the call does.
-  app.addContentTypeParser([...STREAMED_AUDIO_TYPES], (_request, _payload, done) => done(null));
+  app.addContentTypeParser([...BARE_AUDIO_TYPES], (_request, _payload, done) => done(null));
 
   app.post(
     '/api/voice/stream/:callId/duplex',
     {
-      config: { takesAudio: true, isStreamed: true },
+      config: { takesAudio: true },
       schema: {
         operationId: 'duplex',
         tags: ['Audio'],
@@ -44,7 +43,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
           "The body is the caller's raw samples, the answer the agent's in real time, silence included, both for as long as the call lasts. A second one takes the place of the first.",
         params: CallParams,
         querystring: DuplexQuery,
-        body: { content: audioOf(STREAMED_AUDIO_TYPES) },
+        body: { content: audioOf(BARE_AUDIO_TYPES) },
         response: {
           200: {
             description: "The agent's audio; counters with `down=0`",
@@ -53,17 +52,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
               ...audioOf(ANSWER_TYPES),
             },
           },
-          ...failures(
-            ...CALL_FAILURES,
-            'unsupported_media_type',
-            'agent_not_found',
-            'tenant_full',
-            'upstream_refused',
-            'gateway_full',
-            'draining',
-            'overloaded',
-            'upstream_timeout',
-          ),
+          ...failures(...CALL_FAILURES, 'unsupported_media_type', ...CREATE_FAILURES),
         },
       },
     },
@@ -97,7 +86,6 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     '/api/voice/stream/:callId/audio',
     {
       exposeHeadRoute: false,
-      config: { isStreamed: true },
       schema: {
         operationId: 'streamDown',
         tags: ['Audio'],

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { ClientWatch } from '../client-watch.ts';
 import { CallEvents } from '../event-schemas.ts';
-import { CALL_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
+import { CALL_FAILURES, CREATE_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
 import type { CallGateway } from '../gateway.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
 
@@ -19,19 +19,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         body: CreateBody,
         response: {
           200: CreateAnswer,
-          ...failures(
-            ...KEY_FAILURES,
-            'invalid_json',
-            'agent_not_found',
-            'body_too_large',
-            'unsupported_media_type',
-            'tenant_full',
-            'upstream_refused',
-            'gateway_full',
-            'draining',
-            'overloaded',
-            'upstream_timeout',
-          ),
+          ...failures(...KEY_FAILURES, 'invalid_json', 'body_too_large', 'unsupported_media_type', ...CREATE_FAILURES),
         },
       },
     },
