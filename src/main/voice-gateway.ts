@@ -11,12 +11,12 @@ import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
+import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
 import type { StoreState } from '../workers/store/call-store.ts';
-import { ConnectGovernor } from './connect-governor.ts';
 import { SessionTable } from './session-table.ts';
 
 const TICK_MS = 1_000;
