@@ -12,6 +12,7 @@ import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary 
 import type { Metrics } from '../metrics/metrics.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
+import type { Credentials } from '../upstream/credentials.ts';
 import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
@@ -30,7 +31,7 @@ export interface VoiceGatewayOptions {
   readonly version: string;
   readonly upstream: 'openai' | 'simulator';
   readonly upstreamUrl: string;
-  readonly upstreamApiKey: string | undefined;
+  readonly upstreamCredentials: Credentials;
   readonly callerHashKey: string;
   readonly defaultModel: string;
   readonly defaultTenantId: string;
@@ -184,7 +185,7 @@ export class VoiceGateway implements CallGateway {
         log,
         target: {
           url: this.#options.upstreamUrl,
-          apiKey: this.#options.upstreamApiKey,
+          ...this.#options.upstreamCredentials,
           safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
         },
         onConcluded: (concluded) => this.#onConcluded(concluded),

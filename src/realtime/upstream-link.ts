@@ -3,6 +3,7 @@ import { type Clock, timerMs } from '../clock.ts';
 import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
+import type { Misfit } from '../upstream/misfit.ts';
 import { Attempts } from './attempts.ts';
 import type { RealtimeConnection, TranscriptionRefusal, UpstreamTarget } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
@@ -37,6 +38,8 @@ export interface UpstreamLinkOptions {
   readonly nowMs: Clock;
   /** The server does not transcribe as it was asked to: nothing is transcribed from here on. Told once. */
   readonly onTranscriptionRefused: (refusal: TranscriptionRefusal) => void;
+  /** The server does not run the session as it was asked to. */
+  readonly onMisfit: (misfit: Misfit) => void;
 }
 
 export interface Restored {
@@ -148,6 +151,7 @@ export class UpstreamLink {
       this.#isTranscriptionRefused = true;
       this.#options.onTranscriptionRefused(connection.transcriptionRefusal);
     }
+    if (connection.misfit) this.#options.onMisfit(connection.misfit);
     return connection;
   }
 
