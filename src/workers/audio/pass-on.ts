@@ -1,11 +1,11 @@
 import { decodeBase64, encodeBase64 } from '../../audio/base64.ts';
 import { bytesPerMs, isSameFormat } from '../../audio/codec.ts';
 import { createFramerState, cutFrames } from '../../audio/frames.ts';
-import { appendEvents } from './append-events.ts';
 import { chunkBytes, g711Chunk } from './chunk-bytes.ts';
 import { failure } from './failure.ts';
 import { lastFrames } from './frame-output.ts';
 import type { AudioState, DownlinkJob, DownlinkOutput, UplinkInput, UplinkJob, UplinkOutput } from './jobs.ts';
+import { piecesOf } from './pieces.ts';
 
 /** Longer inputs are nobody's chunk or delta: they are the pool's, whatever they need. In characters or bytes. */
 const MAX_LENGTH = 32_768;
@@ -26,7 +26,7 @@ export function passUp({ data, declared }: UplinkInput, job: Setup<UplinkJob>): 
   try {
     const bytes = g711Chunk(chunkBytes(data), declared, job.call);
     const audioMs = bytes.length / bytesPerMs(job.call);
-    return { ok: true, audioMs, frames: appendEvents(bytes, job.upstream, job.envelope) };
+    return { ok: true, audioMs, pieces: piecesOf(bytes, job.upstream) };
   } catch (error) {
     return failure(error);
   }

@@ -4,12 +4,12 @@ import { InvalidAudioError } from '../../audio/errors.ts';
 import { pcm16FromBytes } from '../../audio/pcm16.ts';
 import { voicedMs } from '../../audio/voice-activity.ts';
 import { looksLikeWav, readWav } from '../../audio/wav.ts';
-import { appendEvents } from './append-events.ts';
 import { chunkBytes, g711Chunk } from './chunk-bytes.ts';
 import { failure } from './failure.ts';
 import type { AudioJobResult, UplinkJob, UplinkOutput } from './jobs.ts';
+import { piecesOf } from './pieces.ts';
 
-/** Reads, checks and converts the chunks of one call and makes the upstream's events of them. */
+/** Reads, checks and converts the chunks of one call. */
 export function uplinkJob(job: UplinkJob): AudioJobResult {
   const state: ConverterState = { resampler: job.state?.resampler };
   const outputs = job.inputs.map((input): UplinkOutput => {
@@ -32,7 +32,7 @@ interface Chunk {
 function chunk(
   data: Uint8Array,
   declared: DeclaredAudio | undefined,
-  { call, upstream, envelope, measureVoice }: UplinkJob,
+  { call, upstream, measureVoice }: UplinkJob,
   state: ConverterState,
 ): UplinkOutput {
   const { format, bytes, ...read } =
@@ -47,7 +47,7 @@ function chunk(
   return {
     ok: true,
     audioMs,
-    frames: appendEvents(converted, upstream, envelope),
+    pieces: piecesOf(converted, upstream),
     ...(measureVoice && samples ? { voicedMs: voicedMs(samples, format.sampleRateHz) } : {}),
   };
 }
