@@ -4,7 +4,7 @@ import type { BackendLog } from '../backend/log.ts';
 import type { AgentProfile } from '../backend/profiles/agent-profile.ts';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { modelProblem, transcriptionOf } from '../backend/profiles/upstream-fields.ts';
-import { realtimeSettings } from '../call/settings.ts';
+import { conversationSettings } from '../call/settings.ts';
 import type { Config } from '../config/config.ts';
 import { credentialsOf } from '../config/credentials.ts';
 import { maskUrl } from '../config/masked-url.ts';
@@ -12,9 +12,10 @@ import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
 import type { Finding } from '../probe/finding.ts';
 import { meet } from '../probe/meeting.ts';
-import type { RealtimeSettings } from '../realtime/settings.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
 import { endOfModel } from '../upstream/models.ts';
+import { protocolOf } from '../upstream/protocol.ts';
+import type { ConversationSettings } from '../upstream/settings.ts';
 
 /** What a look at the configuration found. */
 export interface CheckResult {
@@ -94,12 +95,18 @@ export async function checkConfig(config: Config, isOffline = false): Promise<Ch
 async function meetFor(config: Config, agents: ReadonlyMap<string, AgentProfile>): Promise<Finding[]> {
   const { env, upstreamUrl } = config;
   if (upstreamUrl === undefined) return [];
-  const target = { url: upstreamUrl, safetyIdentifier: undefined, ...credentialsOf(config) };
-  const kinds = new Map<string, { ref: string; settings: RealtimeSettings }>();
+  const target = {
+    protocol: 'realtime',
+    url: upstreamUrl,
+    safetyIdentifier: undefined,
+    ...credentialsOf(config),
+  } as const;
+  const kinds = new Map<string, { ref: string; settings: ConversationSettings }>();
   const isDefault = ([ref]: readonly [string, unknown]) => ref === env.DEFAULT_AGENT_REF;
   for (const [ref, profile] of [...agents].sort((a, b) => Number(isDefault(b)) - Number(isDefault(a)))) {
+    if (protocolOf(profile, profile.model ?? env.OPENAI_REALTIME_MODEL) !== 'realtime') continue;
     const values = { callId: 'check', tenantId: env.DEFAULT_TENANT_ID, aiAgentRef: ref };
-    const settings = realtimeSettings(profile, env.OPENAI_REALTIME_MODEL, 'audio/pcm', values);
+    const settings = conversationSettings(profile, env.OPENAI_REALTIME_MODEL, 'audio/pcm', values);
     // What differs in words alone is met once.
     const kind = JSON.stringify({ ...settings, instructions: undefined });
     if (!kinds.has(kind)) kinds.set(kind, { ref, settings });

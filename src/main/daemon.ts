@@ -14,10 +14,10 @@ import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
-import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import type { StoreError } from '../store/errors.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
@@ -116,7 +116,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       metrics,
       log,
       upstream: config.upstream,
-      upstreamUrl: upstreamUrlOf(config, simulator),
+      upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
       upstreamCredentials: simulator ? { apiKey: 'simulator' } : credentials,
       callerHashKey: env.CALLER_HASH_KEY ?? derivedHashKey(config),
       defaultModel: env.OPENAI_REALTIME_MODEL,

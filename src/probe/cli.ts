@@ -2,14 +2,15 @@
 /** `npm run probe-upstream`: what a Realtime server can do of what calls need. */
 import { Command } from 'commander';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
-import { realtimeSettings } from '../call/settings.ts';
+import { conversationSettings } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
 import { ConfigError } from '../config/check-environment.ts';
 import { readConfig } from '../config/config.ts';
 import { credentialsOf } from '../config/credentials.ts';
 import { maskUrl } from '../config/masked-url.ts';
-import { connectRealtime, type UpstreamTarget } from '../realtime/connection.ts';
-import type { RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
+import { connectRealtime } from '../realtime/connection.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
+import type { ConversationSettings, UpstreamAudioType } from '../upstream/settings.ts';
 import { ProbeConversation } from './conversation.ts';
 import { type Finding, good, warning } from './finding.ts';
 import { meet } from './meeting.ts';
@@ -42,6 +43,7 @@ async function probe({ url, model, agent }: CliOptions): Promise<number> {
     throw new Error('there is no server to probe: set OPENAI_API_KEY or OPENAI_REALTIME_URL, or give --url');
   }
   const target: UpstreamTarget = {
+    protocol: 'realtime',
     url: upstreamUrl,
     ...credentialsOf(config),
     safetyIdentifier: undefined,
@@ -53,14 +55,14 @@ async function probe({ url, model, agent }: CliOptions): Promise<number> {
   if (!profile) throw new Error(`"${env.AGENTS_DIR}" has no agent profile ${ref}`);
   const values = { callId: 'probe', tenantId: env.DEFAULT_TENANT_ID, aiAgentRef: ref };
   const named = model === undefined ? profile : { ...profile, model };
-  const settings = { ...realtimeSettings(named, env.OPENAI_REALTIME_MODEL, 'audio/pcm', values), tools: [] };
+  const settings = { ...conversationSettings(named, env.OPENAI_REALTIME_MODEL, 'audio/pcm', values), tools: [] };
   say(`${maskUrl(upstreamUrl)}, as the agent ${ref} wants it\n`);
   let hasProblem = false;
   const tell = ({ level, text }: Finding) => {
     hasProblem ||= level === 'problem';
     say(`${SIGNS[level]}${text}\n`);
   };
-  const { findings, talk } = await meet(target, settings, READY_MS);
+  const { findings, talk, isTranscribed } = await meet(target, settings, READY_MS);
   findings.forEach(tell);
   if (talk) {
     try {
@@ -68,7 +70,7 @@ async function probe({ url, model, agent }: CliOptions): Promise<number> {
         question: await sentence('opening-hours-8k', 0),
         interruption: await sentence('interrupter-16k', 1),
       };
-      for await (const finding of new ProbeConversation(talk, lines).run()) tell(finding);
+      for await (const finding of new ProbeConversation(talk, lines, isTranscribed).run()) tell(finding);
     } finally {
       talk.close();
     }
@@ -80,9 +82,14 @@ async function probe({ url, model, agent }: CliOptions): Promise<number> {
 }
 
 /** G.711 all the way is the telephone's own encoding, and saves converting it. */
-async function takesFormat(target: UpstreamTarget, settings: RealtimeSettings, audioType: UpstreamAudioType) {
+async function takesFormat(target: UpstreamTarget, settings: ConversationSettings, audioType: UpstreamAudioType) {
   try {
-    const options = { target, settings: { ...settings, audioType }, timeoutMs: READY_MS, nowMs: monotonicNowMs };
+    const options = {
+      target,
+      settings: { ...settings, audioType, interruptedBy: 'server' as const },
+      timeoutMs: READY_MS,
+      nowMs: monotonicNowMs,
+    };
     const connection = await connectRealtime(options);
     connection.close();
     const { misfit } = connection;

@@ -27,11 +27,14 @@ const TOOL: RealtimeFunctionTool = {
 export class ProbeConversation {
   readonly #talk: Talk;
   readonly #lines: Lines;
+  readonly #isTranscribed: boolean;
   readonly #answers: (Answer | undefined)[] = [];
 
-  constructor(talk: Talk, lines: Lines) {
+  /** @param isTranscribed whether the caller's words are to be waited for */
+  constructor(talk: Talk, lines: Lines, isTranscribed: boolean) {
     this.#talk = talk;
     this.#lines = lines;
+    this.#isTranscribed = isTranscribed;
   }
 
   /** Every part, in order; each tells at once. What the server cannot do keeps no later part from being tried. */
@@ -89,7 +92,7 @@ export class ProbeConversation {
         : warning(`turns: it said no ${missing.join(', no ')} while the caller spoke`),
     );
     findings.push(...judge('answer to speech', answer, this.#isBeta));
-    findings.push(await this.#transcript(mark));
+    if (this.#isTranscribed) findings.push(await this.#transcript(mark));
     return findings;
   }
 

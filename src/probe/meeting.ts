@@ -1,10 +1,11 @@
 import { monotonicNowMs } from '../clock.ts';
-import { connectRealtime, type RealtimeConnection, type UpstreamTarget } from '../realtime/connection.ts';
+import { connectRealtime, type RealtimeConnection } from '../realtime/connection.ts';
 import { errorOf } from '../realtime/incoming.ts';
 import { isBetaSession } from '../realtime/session-answer.ts';
-import type { RealtimeSettings } from '../realtime/settings.ts';
-import { type HandshakeAnswer, UpstreamError } from '../realtime/upstream-error.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { describeMisfit } from '../upstream/misfit.ts';
+import type { ConversationSettings } from '../upstream/settings.ts';
+import { type HandshakeAnswer, UpstreamError } from '../upstream/upstream-error.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 import { Talk } from './talk.ts';
 
@@ -15,19 +16,26 @@ export interface Meeting {
   readonly findings: readonly Finding[];
   /** Absent where there is no session; otherwise whoever met the server closes it. */
   readonly talk?: Talk;
+  /** Whether the server was asked to transcribe the caller, and did not say no. */
+  readonly isTranscribed: boolean;
 }
 
 /**
  * Connects as a call would, and finds out what the server says of itself without having it answer, which would cost.
  * @param timeoutMs for the session to be ready
  */
-export async function meet(target: UpstreamTarget, settings: RealtimeSettings, timeoutMs: number): Promise<Meeting> {
+export async function meet(
+  target: UpstreamTarget,
+  settings: ConversationSettings,
+  timeoutMs: number,
+): Promise<Meeting> {
   const startedAtMs = monotonicNowMs();
   let connection: RealtimeConnection;
   try {
-    connection = await connectRealtime({ target, settings, timeoutMs, nowMs: monotonicNowMs });
+    const asCallsAre = { ...settings, interruptedBy: 'server' } as const;
+    connection = await connectRealtime({ target, settings: asCallsAre, timeoutMs, nowMs: monotonicNowMs });
   } catch (error) {
-    return { findings: [whyNot(error, target)] };
+    return { findings: [whyNot(error, target)], isTranscribed: false };
   }
   const findings = [good(`session ready after ${Math.round(monotonicNowMs() - startedAtMs)} ms`)];
   const talk = new Talk(connection);
@@ -49,7 +57,7 @@ export async function meet(target: UpstreamTarget, settings: RealtimeSettings, t
     );
   }
   findings.push(...(await namesOf(talk, connection)));
-  return { findings, talk };
+  return { findings, talk, isTranscribed: settings.transcription !== null && !transcriptionRefusal };
 }
 
 /** An item of the conversation costs nothing, and the event that acknowledges it has another name in the beta. */

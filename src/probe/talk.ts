@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { monotonicNowMs } from '../clock.ts';
-import { appendEvent } from '../realtime/append.ts';
 import type { RealtimeConnection } from '../realtime/connection.ts';
 import type { RawEvent } from '../realtime/incoming.ts';
 
@@ -87,7 +86,7 @@ export class Talk {
     const startedAtMs = monotonicNowMs();
     for (let at = 0; at < pcm.length && !this.ended; at += CHUNK_MS * BYTES_PER_MS) {
       const chunk = Buffer.from(pcm.subarray(at, at + CHUNK_MS * BYTES_PER_MS));
-      this.#connection.sendFrame(appendEvent(chunk.toString('base64')));
+      this.#connection.sendAudio(chunk.toString('base64'));
       await sleep(Math.max(0, startedAtMs + at / BYTES_PER_MS + CHUNK_MS - monotonicNowMs()));
     }
   }

@@ -1,16 +1,16 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
+import { headersOf, refusedHandshake } from '../upstream/handshake.ts';
 import type { Misfit } from '../upstream/misfit.ts';
-import { headersOf, refusedHandshake, type UpstreamTarget, urlOf } from './handshake.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
 import { errorOf, type IncomingError, NO_EVENT, type RawEvent } from './incoming.ts';
+import { configurationError } from './server-error.ts';
 import { parseServerEvent } from './server-events.ts';
 import { differences } from './session-answer.ts';
 import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
-import { configurationError, UpstreamError } from './upstream-error.ts';
-
-export type { UpstreamTarget } from './handshake.ts';
 
 export interface ConnectOptions {
   readonly target: UpstreamTarget;
@@ -62,8 +62,8 @@ export interface RealtimeConnection {
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
   send(event: RealtimeClientEvent): boolean;
-  /** Sends a frame that already is an event's JSON. */
-  sendFrame(frame: string | Uint8Array): boolean;
+  /** Sends caller audio, as base64. */
+  sendAudio(base64: string): boolean;
   /** Handlers are called in order; set both right after the connection was made. */
   onEvent: (event: RawEvent) => void;
   onClose: (error: UpstreamError) => void;
@@ -157,6 +157,13 @@ function isAboutTranscription({ message, param }: IncomingError, settings: Realt
   return message.includes(transcription.model) && !model.includes(transcription.model);
 }
 
+function urlOf({ url }: UpstreamTarget, model: string): string {
+  const target = new URL(url);
+  const { searchParams } = target;
+  if (!searchParams.has('model') && !searchParams.has('deployment')) searchParams.set('model', model);
+  return target.href;
+}
+
 class SocketConnection implements RealtimeConnection {
   onEvent: (event: RawEvent) => void = () => {};
   onClose: (error: UpstreamError) => void = () => {};
@@ -237,12 +244,18 @@ class SocketConnection implements RealtimeConnection {
   }
 
   send(event: RealtimeClientEvent): boolean {
-    return this.sendFrame(JSON.stringify(event));
+    return this.#sendText(JSON.stringify(event));
   }
 
-  sendFrame(frame: string | Uint8Array): boolean {
+  sendAudio(base64: string): boolean {
+    // Base64 has nothing to escape.
+    return this.#sendText(`{"type":"input_audio_buffer.append","audio":"${base64}"}`);
+  }
+
+  #sendText(text: string): boolean {
     if (this.#closed || this.#socket.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(frame, { binary: false });
+    // Of bytes `ws` makes one write, of text two pieces for one.
+    this.#socket.send(Buffer.from(text), { binary: false });
     return true;
   }
 

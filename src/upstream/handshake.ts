@@ -1,27 +1,13 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
-import { type Credentials, credentialHeaders } from '../upstream/credentials.ts';
+import type { UpstreamTarget } from './ai-conversation.ts';
+import { credentialHeaders } from './credentials.ts';
 import { UpstreamError } from './upstream-error.ts';
-
-/** Where to connect, and as whom. */
-export interface UpstreamTarget extends Credentials {
-  /** `wss://…/v1/realtime`; query parameters of its own are kept: a model or deployment there is that of every call. */
-  readonly url: string;
-  /** Sent as `OpenAI-Safety-Identifier`: a stable id of the caller that does not tell who it is. */
-  readonly safetyIdentifier: string | undefined;
-}
 
 /** A refusal says why in its first lines, and with its headers. */
 const MAX_REFUSAL_LENGTH = 2_000;
 const REFUSAL_BODY_MS = 500;
-
-export function urlOf({ url }: UpstreamTarget, model: string): string {
-  const target = new URL(url);
-  const { searchParams } = target;
-  if (!searchParams.has('model') && !searchParams.has('deployment')) searchParams.set('model', model);
-  return target.href;
-}
 
 /** The headers of a handshake, or why there are none. */
 export function headersOf(target: UpstreamTarget): Record<string, string> | UpstreamError {
