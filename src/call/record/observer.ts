@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
+import { describeMisfit } from '../../upstream/misfit.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { CallErrorCode } from '../errors.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
@@ -161,6 +162,11 @@ export class CallObserver {
           { model: event.model, code: event.code, message: event.message },
           'transcription refused: the call goes on without the words of the caller',
         );
+        break;
+      case 'misfit':
+        this.#metrics.upstreamErrors.inc({ class: 'misfit' });
+        note('misfit', { kind: event.misfit.kind, message: describeMisfit(event.misfit) });
+        this.#log.warn({ kind: event.misfit.kind }, describeMisfit(event.misfit));
         break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });
