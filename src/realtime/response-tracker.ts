@@ -6,6 +6,7 @@ import type { EventSender } from './event-sender.ts';
 import type { Greeting } from './greeting.ts';
 import type { IncomingItem, IncomingResponse } from './incoming.ts';
 import type { Interrupter } from './interrupter.ts';
+import type { Misfits } from './misfits.ts';
 import type { OwedAnswer } from './owed-answer.ts';
 import { noteCutOff } from './own-words.ts';
 import { RecentIds } from './recent-ids.ts';
@@ -28,7 +29,18 @@ export interface ResponseTrackerParts {
   readonly interrupter: Interrupter;
   readonly tools: ToolRunner;
   readonly caller: CallerTurns;
+  readonly misfits: Misfits;
   readonly nowMs: Clock;
+}
+
+/** How a response came to nothing. */
+interface Failure {
+  readonly code: string;
+  readonly message?: string | undefined;
+  /** It did not fail, but had nothing to be heard. */
+  readonly isMute: boolean;
+  /** What is asked for anew; absent: what the response was asked with. */
+  readonly overrides?: ResponseOverrides | undefined;
 }
 
 export interface ResponseTrackerListener {
@@ -104,9 +116,11 @@ export class ResponseTracker {
       ...(usage ? { usage } : {}),
     });
     const isMute = this.#isMute(responseId, status, response.output, spoken);
+    if (status === 'completed' && !wasOver) this.#lookForAudio(responseId, response.output, spoken);
     if (!wasOver) {
       if (isMute) host.event({ type: 'repaired', kind: 'answer_empty' });
-      if (status === 'failed' || isMute) this.#onFailed(responseId, reason ?? 'response_failed', isMute);
+      const code = reason ?? 'response_failed';
+      if (status === 'failed' || isMute) this.#onFailed(responseId, { code, message, isMute });
       else this.#onOver(responseId, status);
     }
     tools.responseDone(responseId);
@@ -130,7 +144,7 @@ export class ResponseTracker {
       const isPartial = spoken.some(({ receivedMs }) => receivedMs > 0);
       // What has words of its own is said again.
       if (isPartial && !overrides?.input) link.send(noteCutOff());
-      this.#onFailed(responseId, 'response_lost', false, overrides);
+      this.#onFailed(responseId, { code: 'response_lost', isMute: false, overrides });
     } else {
       this.#onOver(responseId, wasInterrupted ? 'cancelled' : 'completed');
     }
@@ -193,6 +207,15 @@ export class ResponseTracker {
     return spoken.length === 0 && !this.#parts.tools.hasCalled(responseId) && !output.some(({ hasAudio }) => hasAudio);
   }
 
+  /** Says so where a spoken answer is complete and nothing of it can have been heard. */
+  #lookForAudio(responseId: string, output: readonly IncomingItem[], spoken: readonly ReplyItem[]): void {
+    const { items, tools, misfits } = this.#parts;
+    if (items.isInterrupted(responseId) || tools.hasCalled(responseId)) return;
+    if (spoken.some(({ receivedMs, droppedMs }) => receivedMs + droppedMs > 0)) return;
+    const had = output.some(({ hasAudio }) => hasAudio) ? 'audio' : output.some(({ hasText }) => hasText) ? 'text' : '';
+    misfits.tell({ kind: 'no_audio', had: had || 'nothing', isBeta: misfits.has('beta_names') });
+  }
+
   #onOver(responseId: string, status: string): void {
     const { greeting, answer, responses, caller } = this.#parts;
     if (status !== 'cancelled') this.#failuresInARow = 0;
@@ -206,17 +229,18 @@ export class ResponseTracker {
   }
 
   /** One more try after a response that came to nothing; after that the call cannot go on. */
-  #onFailed(responseId: string, code: string, isMute: boolean, anew?: ResponseOverrides): void {
+  #onFailed(responseId: string, { code, message, isMute, overrides }: Failure): void {
     const { answer, running, responses } = this.#parts;
     this.#failuresInARow += 1;
     answer.failed(responseId);
     if (this.#failuresInARow === 1) {
-      responses.failed(responseId, anew ?? running.overridesOf(responseId));
+      responses.failed(responseId, overrides ?? running.overridesOf(responseId));
     } else if (isMute) {
       // The service is well, but has nothing to say: the caller's next words may change that.
       this.#onOver(responseId, 'completed');
     } else {
-      this.#listener.onFailed(new UpstreamError('refused', code, `the upstream failed to answer twice (${code})`));
+      const why = message === undefined ? code : `${code}: ${message}`;
+      this.#listener.onFailed(new UpstreamError('refused', code, `the upstream failed to answer twice (${why})`));
     }
   }
 }

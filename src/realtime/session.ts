@@ -8,6 +8,7 @@ import { ConnectionChange } from './connection-change.ts';
 import { Greeting } from './greeting.ts';
 import { Incoming, type IncomingError, type IncomingHandlers, type IncomingItem, type RawEvent } from './incoming.ts';
 import { Interrupter } from './interrupter.ts';
+import { Misfits } from './misfits.ts';
 import { OwedAnswer } from './owed-answer.ts';
 import { sayWords } from './own-words.ts';
 import { ReplyItems } from './reply-items.ts';
@@ -64,7 +65,8 @@ export class RealtimeSession implements AiConversation {
     const isOurs = minInterruptionMs > 0 || greeting.isProtected;
     const config = new SessionConfig(settings, isOurs ? 'gateway' : (setup.interruptedBy ?? 'server'));
     const { target, policy } = setup;
-    const link = new UpstreamLink({ target, policy, config, host, nowMs }, this.#linkListener);
+    const misfits = new Misfits(host);
+    const link = new UpstreamLink({ target, policy, config, host, misfits, nowMs }, this.#linkListener);
     const told = this.#told;
     const answer = this.#answer;
     const items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);
@@ -75,12 +77,16 @@ export class RealtimeSession implements AiConversation {
     const turns = new TurnTaking({ host, config, greeting, answer, items, running, responses, interrupter, nowMs });
     const caller = new CallerTurns({ link, host, config, minInterruptionMs, nowMs }, turns);
     const replies = { host, greeting, answer, items, running, responses, interrupter, tools, caller };
-    const tracker = new ResponseTracker({ ...replies, link, nowMs }, this.#responseListener);
+    const tracker = new ResponseTracker({ ...replies, link, misfits, nowMs }, this.#responseListener);
     this.#change = new ConnectionChange({ ...replies, told, tracker }, () => this.#onGreetingOver());
-    this.#incoming = new Incoming(this.#handlers, (reason, eventType, error) => {
-      const defect = error && { defect: error.stack ?? error.message };
-      host.event({ type: 'event_unusable', reason, eventType, ...defect });
-    });
+    this.#incoming = new Incoming(
+      this.#handlers,
+      (reason, eventType, error) => {
+        const defect = error && { defect: error.stack ?? error.message };
+        host.event({ type: 'event_unusable', reason, eventType, ...defect });
+      },
+      (eventType) => misfits.tell({ kind: 'beta_names', eventType }),
+    );
     this.#greeting = greeting;
     this.#config = config;
     this.#link = link;

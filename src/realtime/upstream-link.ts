@@ -11,6 +11,7 @@ import type { RealtimeConnection, TranscriptionRefusal } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { EventSender } from './event-sender.ts';
 import type { RawEvent } from './incoming.ts';
+import type { Misfits } from './misfits.ts';
 import { replayEvents } from './replay.ts';
 import type { SessionConfig } from './session-config.ts';
 import { sessionLife } from './session-life.ts';
@@ -30,6 +31,7 @@ export interface UpstreamLinkOptions {
   /** What connections made from now on are configured with. */
   readonly config: SessionConfig;
   readonly host: Pick<ConversationHost, 'connectPermit' | 'history' | 'event'>;
+  readonly misfits: Misfits;
   readonly nowMs: Clock;
 }
 
@@ -138,8 +140,9 @@ export class UpstreamLink implements EventSender {
   }
 
   async #connect(endsAt: number): Promise<RealtimeConnection> {
-    const { config } = this.#options;
+    const { config, misfits } = this.#options;
     const connection = await this.#connector.connect(config.settings, endsAt);
+    if (connection.misfit) misfits.tell(connection.misfit);
     if (connection.transcriptionRefusal) this.#onTranscriptionRefused(connection.transcriptionRefusal);
     return connection;
   }

@@ -1,3 +1,4 @@
+import { describeMisfit } from '../../upstream/misfit.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { AnswerWatch } from './answer-watch.ts';
 import { tokensByType } from './figures.ts';
@@ -76,6 +77,11 @@ export class UpstreamNotes {
           { model: event.model, code: event.code, message: event.message },
           'transcription refused: the call goes on without the words of the caller',
         );
+        break;
+      case 'misfit':
+        metrics.upstreamErrors.inc({ class: 'misfit' });
+        note('misfit', { kind: event.misfit.kind, message: describeMisfit(event.misfit) });
+        log.warn({ kind: event.misfit.kind }, describeMisfit(event.misfit));
         break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });
