@@ -18,6 +18,7 @@ export const API_ERRORS = {
   unsupported_media_type: 415,
   misdirected: 421,
   tenant_full: 429,
+  budget_exhausted: 429,
   headers_too_large: 431,
   internal: 500,
   upstream_refused: 502,

@@ -54,6 +54,10 @@ const FAILURES = {
     summary: 'The tenant has all the calls it may have',
     error: 'this tenant has 20 calls already, its limit',
   },
+  budget_exhausted: {
+    summary: 'The tenant has spent what its calls may cost today',
+    error: 'this tenant has spent 25.01 of its 25 USD for today: calls are taken again from 00:00 UTC',
+  },
   upstream_refused: { summary: 'The AI refused the session', error: 'the upstream refused the connection (401)' },
   gateway_full: {
     summary: 'The gateway has all the calls it may have',
@@ -96,6 +100,7 @@ export const CALL_FAILURES = [...KEY_FAILURES, 'session_not_found', 'ambiguous_c
 export const CREATE_FAILURES = [
   'agent_not_found',
   'tenant_full',
+  'budget_exhausted',
   'upstream_refused',
   'gateway_full',
   'draining',

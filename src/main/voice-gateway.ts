@@ -6,6 +6,7 @@ import { Fillers } from '../call/reply/fillers.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
+import type { Costs } from '../costs/call-costs.ts';
 import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
@@ -52,6 +53,7 @@ export interface VoiceGatewayOptions {
   /** Silence before a caller who waits for a lost answer is played the filler; default 1500 ms. */
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
+  readonly costs: Costs;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -134,6 +136,7 @@ export class VoiceGateway implements CallGateway {
         }
         return counts;
       },
+      budgets: () => options.costs.budgets.states,
       summariesPending: options.summariesPending ?? (() => 0),
       store: options.store ?? (() => ({ isUp: true, unwritten: 0, byteCount: 0 })),
       info: {
@@ -204,6 +207,7 @@ export class VoiceGateway implements CallGateway {
         fillerAfterMs: this.#options.fillerAfterMs,
         reorderWaitMs: this.#options.reorderWaitMs,
         defaultModel: this.#options.defaultModel,
+        costs: this.#options.costs,
         survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
         limits: {
           idleTimeoutMs: this.#options.idleTimeoutMs,
@@ -344,11 +348,23 @@ export class VoiceGateway implements CallGateway {
     }
     const overloaded = overload?.();
     if (overloaded !== undefined) return new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
-    if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
-    if (this.#sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
+    if (tenantId === undefined) return undefined;
+    if (maxSessionsPerTenant === undefined || this.#sessions.openCountOf(tenantId) < maxSessionsPerTenant) {
+      return this.#overspent(tenantId);
+    }
     return new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
       retryAfterSeconds: 5,
     });
+  }
+
+  /** Says so where a tenant's calls have cost today what they may. */
+  #overspent(tenantId: string): ApiError | undefined {
+    const { budgets, prices } = this.#options.costs;
+    const overdrawn = budgets.overdrawn(tenantId);
+    if (!overdrawn) return undefined;
+    const { spent, budget, waitMs } = overdrawn;
+    const sentence = `this tenant has spent ${spent.toFixed(2)} of its ${budget} ${prices.currency} for today: calls are taken again from 00:00 UTC`;
+    return new ApiError('budget_exhausted', sentence, { retryAfterSeconds: Math.ceil(waitMs / 1000) });
   }
 
   async #onConcluded(session: Session): Promise<void> {

@@ -1,6 +1,7 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConversationHost } from '../upstream/host.ts';
+import type { Usage } from '../upstream/usage.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
 import { KeyPresses } from './key-presses.ts';
 import { RecentIds } from './recent-ids.ts';
@@ -118,9 +119,14 @@ export class CallerTurns {
     this.#commit(itemId, previousItemId, false);
   }
 
-  /** @param text null: the words could not be made out */
-  transcribed(itemId: string, text: string | null): void {
+  /**
+   * @param text null: the words could not be made out
+   * @param usage what this is billed with, where the server says so
+   */
+  transcribed(itemId: string, text: string | null, usage?: Usage): void {
     if (!this.#told.add(itemId)) return;
+    // Noise that nobody hears of was transcribed too.
+    if (usage && !this.#closed) this.#options.host.event({ type: 'transcription_used', usage });
     this.#transcripts.settle(itemId);
     const report = () => {
       if (this.#noises.has(itemId) || this.#closed) return;

@@ -208,8 +208,8 @@ export class RealtimeSession implements AiConversation {
     'input_audio_buffer.speech_stopped': ({ itemId }) => this.#onSpeechStopped(itemId),
     'input_audio_buffer.committed': ({ itemId, previousItemId }) => this.#onCommitted(itemId, previousItemId),
     'conversation.item.added': ({ item, previousItemId }) => this.#onItemAdded(item, previousItemId),
-    'conversation.item.input_audio_transcription.completed': ({ itemId, transcript }) =>
-      this.#caller.transcribed(itemId, transcript),
+    'conversation.item.input_audio_transcription.completed': ({ itemId, transcript, usage }) =>
+      this.#caller.transcribed(itemId, transcript, usage),
     'conversation.item.input_audio_transcription.failed': ({ itemId }) => this.#caller.transcribed(itemId, null),
     'response.created': ({ response }) => this.#onResponseCreated(response),
     'response.output_item.added': ({ itemId, responseId }) => {
@@ -366,7 +366,7 @@ export class RealtimeSession implements AiConversation {
     // Of a function call of which nothing else came, this is the word.
     for (const item of response.output) this.#callTool(responseId, item);
     const items = this.#endItems(responseId);
-    const { reason, message, usage } = response;
+    const { reason, message, tokens } = response;
     const status = response.status ?? (this.#items.isInterrupted(responseId) ? 'cancelled' : 'completed');
     this.#host.event({
       type: 'response_done',
@@ -374,7 +374,7 @@ export class RealtimeSession implements AiConversation {
       status,
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message }),
-      ...(usage ? { usage } : {}),
+      ...(tokens ? { tokens } : {}),
     });
     const isMute = this.#isMute(responseId, status, response.output, items);
     if (!wasOver) {

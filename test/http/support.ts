@@ -6,6 +6,8 @@ import { sessionNotFound } from '../../src/http/errors.ts';
 import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
 import type { CreateBody, DeliveryQuery } from '../../src/http/schemas.ts';
+import { EXAMPLE_USAGE } from '../../src/http/usage-schemas.ts';
+import { NO_TOKENS } from '../../src/upstream/usage.ts';
 
 /** What reached the gateway behind the routes. */
 export interface Seen {
@@ -52,7 +54,15 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
     takeInterrupted: () => false,
     giveBackInterrupted() {},
     async end() {
-      const summary = { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
+      const summary = {
+        callId: 'call-1',
+        duration: 0,
+        transcript: [],
+        actions: [],
+        endReason: 'completed' as const,
+        aiAgentRef: 'a',
+        usage: EXAMPLE_USAGE,
+      };
       return { status: 'ended', summary };
     },
     format: { encoding: 'pcm16', sampleRateHz: 16_000 },
@@ -92,10 +102,22 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   return { gateway, seen };
 }
 
+const NO_USAGE = {
+  name: '',
+  calls: 0,
+  durationSeconds: 0,
+  audioSeconds: { up: 0, down: 0 },
+  tokens: NO_TOKENS,
+  seconds: 0,
+  cost: 0,
+  unpriced: 0,
+};
+
 /** A history that nothing is in. */
 const emptyHistory: CallHistory = {
   search: async () => ({ calls: [] }),
   find: async () => [],
+  usage: async () => [NO_USAGE],
   exportPage: async () => ({ text: '' }),
 };
 
@@ -109,6 +131,7 @@ export async function appOverRecorder(
   const app = await buildApp({
     gateway,
     history: emptyHistory,
+    currency: 'USD',
     keys,
     logger: pino({ level: 'silent' }),
     version: '0.0.0',

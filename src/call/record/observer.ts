@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallCosts } from '../../costs/call-costs.ts';
 import type { ApiError } from '../../http/errors.ts';
 import type { CallEvents } from '../../http/event-schemas.ts';
 import type { Summary } from '../../http/schemas.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
-import { CallFigures, tokensByType } from './figures.ts';
+import { CallFigures, type FiguresSnapshot } from './figures.ts';
 import type { RecordedAction } from './record.ts';
 import { CallTimeline } from './timeline.ts';
 import { turnsOf } from './turns.ts';
@@ -24,6 +25,7 @@ type Awaited = 'delta' | 'frames' | 'handover' | undefined;
 export class CallObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
+  readonly #costs: CallCosts;
   readonly #timeline = new CallTimeline(monotonicNowMs);
   readonly #figures = new CallFigures();
   readonly #startedAtMs = monotonicNowMs();
@@ -39,9 +41,10 @@ export class CallObserver {
   #hasToldUnusable = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger) {
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts) {
     this.#metrics = metrics;
     this.#log = log;
+    this.#costs = costs;
   }
 
   // From create to ready
@@ -120,6 +123,9 @@ export class CallObserver {
         break;
       case 'user_text':
         this.#note(event.text === null ? 'transcription_failed' : 'transcribed');
+        break;
+      case 'transcription_used':
+        this.#costs.transcribed(event.usage);
         break;
       case 'response_started':
         this.#awaited = 'delta';
@@ -335,21 +341,33 @@ export class CallObserver {
   }
 
   ended(summary: Summary, why: string | undefined): void {
-    const { endReason, duration, transcript } = summary;
+    const { endReason, duration, transcript, aiAgentRef } = summary;
     this.#metrics.sessions.inc({ outcome: endReason });
     this.#metrics.sessionDuration.observe(duration / 1000);
+    this.#costs.ended();
     this.#note('ended', { reason: endReason });
     this.#log.info(
-      { endReason, why, durationMs: duration, lines: transcript.length, ...this.#figures.snapshot() },
+      { endReason, why, aiAgentRef, durationMs: duration, lines: transcript.length, ...this.figures },
       'call ended',
     );
+  }
+
+  /** The call in numbers, so far. */
+  get figures(): FiguresSnapshot {
+    return this.#figures.snapshot(this.#costs.figures);
+  }
+
+  /** What it used and cost, so far. */
+  get usage(): Summary['usage'] {
+    const { model, tokens, audioSeconds, models, cost, currency } = this.figures;
+    return { model, tokens, audioSeconds, models, ...(cost === undefined ? {} : { cost }), currency };
   }
 
   /** Everything noted so far, for whoever asks what happened on this call. */
   get report(): Pick<CallEvents, 'figures' | 'turns' | 'events' | 'omittedEvents'> {
     const events = this.#timeline.events;
     return {
-      figures: this.#figures.snapshot(),
+      figures: this.figures,
       turns: turnsOf(events),
       events: [...events],
       omittedEvents: this.#timeline.omitted,
@@ -367,12 +385,8 @@ export class CallObserver {
     this.#log.warn({ reason, eventType, ...(defect === undefined ? {} : { defect }) }, 'upstream event unusable');
   }
 
-  #responseDone({ status, reason, message, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
-    const tokens = usage ? tokensByType(usage) : undefined;
-    if (tokens) {
-      this.#figures.used(tokens);
-      for (const [type, count] of Object.entries(tokens)) this.#metrics.upstreamTokens.inc({ type }, count);
-    }
+  #responseDone({ status, reason, message, tokens, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
+    if (tokens) this.#costs.responded(tokens);
     this.#note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) }, atMs);
     if (status !== 'failed') return;
     this.#metrics.upstreamErrors.inc({ class: 'response_failed' });

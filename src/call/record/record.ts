@@ -71,7 +71,7 @@ export class CallRecord {
     };
   }
 
-  summary(callId: string, durationMs: number, endReason: EndReason): Summary {
+  summary(callId: string, durationMs: number, endReason: EndReason): Omit<Summary, 'aiAgentRef' | 'usage'> {
     return {
       callId,
       duration: Math.round(durationMs),
