@@ -14,7 +14,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { startGatewayProcess } from '../demo/gateway-process.ts';
 import { RealtimeSimulator } from '../src/simulator/server.ts';
 import { Callers, startBackend } from './dashboards/callers.ts';
-import { type Dashboard, type Panel, panelsWithQueries } from './dashboards/dashboard.ts';
+import { type Panel, panelsWithQueries } from './dashboards/dashboard.ts';
 import { drawDashboard } from './dashboards/draw.ts';
 import { Prometheus, type Series } from './dashboards/prometheus.ts';
 import { DASHBOARDS, dashboardOf } from './make-dashboards.ts';
@@ -110,9 +110,7 @@ async function main(): Promise<number> {
       const answered: Answered[] = [];
       for (const panel of panelsWithQueries(dashboard)) {
         const queries = panel.targets.map(({ expr }) =>
-          prometheus
-            .queryRange(filled(expr, dashboard), fromMs, toMs, step)
-            .catch((error: Error): string => error.message),
+          prometheus.queryRange(filled(expr), fromMs, toMs, step).catch((error: Error): string => error.message),
         );
         answered.push({ panel, answers: await Promise.all(queries) });
       }

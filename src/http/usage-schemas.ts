@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { TOKEN_TYPES } from '../upstream/usage.ts';
+import { NO_TOKENS, TOKEN_TYPES } from '../upstream/usage.ts';
 import type { Examples } from './examples.ts';
 import { moment } from './moment.ts';
 import { oneOf } from './one-of.ts';
@@ -56,8 +56,6 @@ export const EXAMPLE_TOKENS = {
   output_text: 147,
   output_audio: 783,
 };
-
-const NO_TOKENS = Object.fromEntries(TOKEN_TYPES.map((type) => [type, 0]));
 
 export const EXAMPLE_USAGE = {
   model: 'gpt-realtime-2.1',

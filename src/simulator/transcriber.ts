@@ -13,6 +13,10 @@ const AT_ONCE = ['whisper-1', 'gpt-realtime-whisper'];
 /** Models that are billed by the time of the audio; others by tokens. */
 const BILLED_BY_DURATION = [...AT_ONCE, 'gpt-transcribe', 'gpt-live-transcribe'];
 
+/** How the names of this server's deployments end, where it is one of Azure. */
+const AZURE_DEPLOYMENT = '-deployment';
+const UNDEPLOYED = { outcome: 'failed', code: 'DeploymentNotFound' } as const;
+
 /** Transcribes the caller's turns beside the conversation, some time after they end. */
 export class Transcriber {
   readonly #core: Core;
@@ -26,7 +30,9 @@ export class Transcriber {
   transcribe(entry: Entry, utterance: Utterance): void {
     const model = this.#core.session.wire.audio.input.transcription?.model;
     if (!model) return;
-    const { outcome, code } = this.#core.faults.transcription ?? {};
+    const { faults, options } = this.#core;
+    const isUndeployed = options.dialect === 'azure' && !model.endsWith(AZURE_DEPLOYMENT);
+    const { outcome, code } = isUndeployed ? UNDEPLOYED : (faults.transcription ?? {});
     if (outcome === 'never') return;
     const deliver =
       outcome === 'failed'

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waterfall } from '../../scripts/waterfall.ts';
+import type { CallEvents } from '../../src/call/call-info.ts';
 import { CallTimeline } from '../../src/call/record/timeline.ts';
 import { type Turn, turnsOf } from '../../src/call/record/turns.ts';
-import type { CallEvents } from '../../src/http/event-schemas.ts';
+import { NO_TOKENS } from '../../src/upstream/usage.ts';
 import { http, TestCall } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import {
@@ -320,7 +321,7 @@ describe('a waterfall', () => {
       model: 'm',
       models: [],
       currency: 'USD',
-      tokens: { input_audio: 12, output_audio: 0 },
+      tokens: { ...NO_TOKENS, input_audio: 12 },
       audioSeconds: { up: 61, down: 0 },
       droppedChunks: 1,
       droppedAudioMs: 400,
@@ -335,7 +336,10 @@ describe('a waterfall', () => {
       atMs: 61_000.4,
       type: 'response_done',
       status: 'failed',
-      tokens: { input_audio: 12, output_audio: 0 },
+      model: 'm',
+      models: [],
+      currency: 'USD',
+      tokens: { ...NO_TOKENS, input_audio: 12 },
     };
     const failed: CallEvents = {
       ...call,

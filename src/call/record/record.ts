@@ -1,6 +1,7 @@
 import { monotonicNowMs } from '../../clock.ts';
-import type { EndReason, Summary } from '../../http/schemas.ts';
+import type { CostFigures } from '../../costs/call-costs.ts';
 import { Conversation, userLine } from '../../upstream/conversation.ts';
+import type { EndReason } from '../end-reason.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
 import { Replies } from '../reply/replies.ts';
 
@@ -13,6 +14,24 @@ export interface RecordedAction {
   readonly arguments: unknown;
   outcome: 'running' | 'ok' | 'failed' | 'refused' | 'cancelled';
   durationMs: number;
+}
+
+/** What a call used and cost. Plain data. */
+export type CallUsage = CostFigures & {
+  readonly audioSeconds: { readonly up: number; readonly down: number };
+};
+
+/** What is left of a call. Plain data. */
+export interface Summary {
+  readonly callId: string;
+  /** Milliseconds from creation to end. */
+  readonly duration: number;
+  /** `[User]: …` and `[AI]: …`, in the order of the conversation. */
+  readonly transcript: string[];
+  readonly actions: RecordedAction[];
+  readonly endReason: EndReason;
+  readonly aiAgentRef: string;
+  readonly usage: CallUsage;
 }
 
 /** What is kept of a call: who said what, and what was done. */

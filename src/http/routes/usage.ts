@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { USAGE_SLOT_MS } from '../../store/usage-slot.ts';
 import type { CallHistory } from '../call-history.ts';
-import { ApiError, quote } from '../errors.ts';
-import { failures, KEY_FAILURES } from '../failures.ts';
+import { ApiError } from '../errors.ts';
+import { failures, KEY_FAILURES } from '../failure-schemas.ts';
+import { quote } from '../quote.ts';
 import { UsageAnswer, UsageQuery } from '../usage-schemas.ts';
 import { asked, timeOf } from './history.ts';
 
