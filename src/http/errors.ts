@@ -1,6 +1,11 @@
 import type { CallError, CallFailures } from '../call/errors.ts';
 import { type ApiErrorCode, type ApiErrorFields, FAILURES, type Failure } from './failures.ts';
 
+export interface ApiErrorOptions extends ErrorOptions {
+  /** Default: what all failures of the code have. */
+  readonly retryAfterSeconds?: number | undefined;
+}
+
 /** A failure the client is told about. Its message is the sentence the client reads, so it holds nothing internal. */
 export class ApiError extends Error {
   readonly code: ApiErrorCode;
@@ -9,16 +14,14 @@ export class ApiError extends Error {
   /** Sent as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
 
-  /** @param details what is known of it, where something of the answer follows from that */
-  constructor(code: ApiErrorCode, sentence: string, options: ErrorOptions = {}, details?: object) {
+  constructor(code: ApiErrorCode, sentence: string, options: ApiErrorOptions = {}) {
     super(sentence, options);
     this.name = 'ApiError';
     this.code = code;
     const { status, fields = {}, retryAfterSeconds }: Failure = FAILURES[code];
     this.statusCode = status;
     this.fields = fields;
-    this.retryAfterSeconds =
-      typeof retryAfterSeconds === 'function' ? retryAfterSeconds(details as never) : retryAfterSeconds;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? retryAfterSeconds;
   }
 }
 
@@ -29,5 +32,8 @@ export function sentenceOf({ code, details }: CallError): string {
 }
 
 export function fromCallError(error: CallError): ApiError {
-  return new ApiError(error.code, sentenceOf(error), { cause: error.cause }, error.details);
+  const { code, cause, details } = error;
+  const { retryAfterMs }: Failure = FAILURES[code];
+  const retryAfterSeconds = retryAfterMs && Math.ceil(retryAfterMs(details as never) / 1000);
+  return new ApiError(code, sentenceOf(error), { cause, retryAfterSeconds });
 }

@@ -18,7 +18,9 @@ export interface Failure {
   readonly advice?: string;
   readonly fields?: ApiErrorFields;
   /** Sent as `Retry-After`. */
-  readonly retryAfterSeconds?: number | ((details: never) => number);
+  readonly retryAfterSeconds?: number;
+  /** The same, where it depends. */
+  readonly retryAfterMs?: (details: never) => number;
   /** A sentence as the routes say it, or what `sentence` makes one of. */
   readonly example: string | object;
   readonly sentence?: (details: never) => string;
@@ -155,7 +157,7 @@ export const FAILURES = {
     status: 429,
     what: 'the tenant has spent what its calls may cost today',
     advice: 'fallback, until 00:00 UTC',
-    retryAfterSeconds: ({ waitMs }: CallFailures['budget_exhausted']) => Math.ceil(waitMs / 1000),
+    retryAfterMs: ({ waitMs }: CallFailures['budget_exhausted']) => waitMs,
     sentence: ({ spent, budget, currency }) =>
       `this tenant has spent ${spent.toFixed(2)} of its ${budget} ${currency} for today: calls are taken again from 00:00 UTC`,
     example: { spent: 25.01, budget: 25, currency: 'USD', waitMs: 3_600_000 },

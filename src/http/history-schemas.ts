@@ -136,6 +136,8 @@ const CALL = {
   reconnects: 0,
   toolCalls: 0,
   faultCount: 0,
+  model: EXAMPLE_USAGE.model,
+  cost: EXAMPLE_USAGE.cost,
   summary: 'none',
 };
 

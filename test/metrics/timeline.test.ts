@@ -336,9 +336,6 @@ describe('a waterfall', () => {
       atMs: 61_000.4,
       type: 'response_done',
       status: 'failed',
-      model: 'm',
-      models: [],
-      currency: 'USD',
       tokens: { ...NO_TOKENS, input_audio: 12 },
     };
     const failed: CallEvents = {
