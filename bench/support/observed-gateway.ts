@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 type Modules = typeof import('../../src/main/daemon.ts') &
-  typeof import('../../src/main/config.ts') &
+  typeof import('../../src/config/config.ts') &
   typeof import('../../src/main/log.ts') &
   typeof import('../../src/metrics/metrics.ts');
 
 const [dist = '', mode] = process.argv.slice(2);
 const load = async (path: string) => (await import(pathToFileURL(join(dist, path)).href)) as Modules;
 const { startDaemon } = await load('main/daemon.js');
-const { readConfig } = await load('main/config.js');
+const { readConfig } = await load('config/config.js');
 const { createLog } = await load('main/log.js');
 const { Metrics } = await load('metrics/metrics.js');
 

@@ -3,11 +3,11 @@ import { dirname, resolve } from 'node:path';
 import type { BackendLog } from '../backend/log.ts';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { modelProblem, transcriptionOf } from '../backend/profiles/upstream-fields.ts';
+import type { Config } from '../config/config.ts';
+import { maskUrl } from '../config/masked-url.ts';
 import { KeyRing } from '../http/key-ring.ts';
+import { readTls } from '../http/tls.ts';
 import { endOfModel } from '../upstream/models.ts';
-import type { Config } from './config.ts';
-import { maskUrl } from './masked-url.ts';
-import { readTls } from './tls.ts';
 
 /** What a look at the configuration found. */
 export interface CheckResult {

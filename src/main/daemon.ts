@@ -5,21 +5,22 @@ import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
 import { storeEntry } from '../call/record/store-entry.ts';
+import type { Config } from '../config/config.ts';
+import { isLoopback } from '../config/subjects/access.ts';
 import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
+import { readTls } from '../http/tls.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
-import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import type { StoreError } from '../store/errors.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
-import { type Config, isLoopback } from './config.ts';
 import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
-import { readTls } from './tls.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
@@ -110,7 +111,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       metrics,
       log,
       upstream: config.upstream,
-      upstreamUrl: upstreamUrlOf(config, simulator),
+      upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
       upstreamApiKey: env.OPENAI_API_KEY ?? (simulator ? 'simulator' : undefined),
       callerHashKey: env.CALLER_HASH_KEY ?? derivedHashKey(config),
       defaultModel: env.OPENAI_REALTIME_MODEL,

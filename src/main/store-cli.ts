@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import { ConfigError } from '../config/check-environment.ts';
+import { readConfig } from '../config/config.ts';
 import { backUp, forgetCaller } from '../store/upkeep.ts';
-import { ConfigError, readConfig } from './config.ts';
 
 /** What an operator does with the store of calls, while a daemon uses it or not. */
 

@@ -3,7 +3,7 @@
  * configured by the environment, as the daemon is; it comes back from a lost connection sooner than one does by default,
  * and believes a server whose sessions last seconds.
  */
-import { readConfig, secretsOf } from '../../src/main/config.ts';
+import { readConfig, secretsOf } from '../../src/config/config.ts';
 import { startDaemon } from '../../src/main/daemon.ts';
 import { createLog } from '../../src/main/log.ts';
 

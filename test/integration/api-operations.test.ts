@@ -9,7 +9,7 @@ import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/main/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { startDaemon } from '../../src/main/daemon.ts';
 import { RealtimeSimulator } from '../../src/simulator/server.ts';
 import { Store } from '../../src/store/store.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Logger, pino } from 'pino';
 import type { AgentProfile } from '../../src/backend/profiles/agent-profile.ts';
-import { readConfig } from '../../src/main/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { type Daemon, type DaemonOverrides, startDaemon } from '../../src/main/daemon.ts';
 import { RealtimeSimulator } from '../../src/simulator/server.ts';
 

@@ -9,10 +9,10 @@ import { looksLikeWav, readWav } from '../../audio/wav.ts';
 import { failure } from './failure.ts';
 import type { AudioJobResult, UplinkJob, UplinkOutput } from './jobs.ts';
 
-/** Longest audio of one event: a whole recording sent as one chunk stays far below the upstream's limit an event. */
-const MAX_FRAME_MS = 1_000;
+/** Longest audio of one piece: a whole recording sent as one chunk stays far below the upstream's limit an event. */
+const MAX_PIECE_MS = 1_000;
 
-/** Reads, checks and converts the chunks of one call and makes the upstream's events of them. */
+/** Reads, checks and converts the chunks of one call. */
 export function uplinkJob(job: UplinkJob): AudioJobResult {
   const state: ConverterState = { resampler: job.state?.resampler };
   const outputs = job.inputs.map((input): UplinkOutput => {
@@ -35,7 +35,7 @@ interface Chunk {
 function chunk(
   data: Uint8Array,
   declared: DeclaredAudio | undefined,
-  { call, upstream, envelope, measureVoice }: UplinkJob,
+  { call, upstream, measureVoice }: UplinkJob,
   state: ConverterState,
 ): UplinkOutput {
   const { format, bytes, ...read } =
@@ -48,23 +48,19 @@ function chunk(
   return {
     ok: true,
     audioMs,
-    frames: framesOf(converted, upstream, envelope),
+    pieces: piecesOf(converted, upstream),
     ...(measureVoice && samples ? { voicedMs: voicedMs(samples, format.sampleRateHz) } : {}),
   };
 }
 
-function framesOf(
-  bytes: Uint8Array,
-  format: AudioFormat,
-  [before, after]: UplinkJob['envelope'],
-): { frame: string; audioMs: number }[] {
+function piecesOf(bytes: Uint8Array, format: AudioFormat): { base64: string; audioMs: number }[] {
   const msBytes = bytesPerMs(format);
-  const frames: { frame: string; audioMs: number }[] = [];
-  for (let start = 0; start < bytes.length; start += MAX_FRAME_MS * msBytes) {
-    const part = bytes.subarray(start, start + MAX_FRAME_MS * msBytes);
-    frames.push({ frame: before + encodeBase64(part) + after, audioMs: part.length / msBytes });
+  const pieces: { base64: string; audioMs: number }[] = [];
+  for (let start = 0; start < bytes.length; start += MAX_PIECE_MS * msBytes) {
+    const part = bytes.subarray(start, start + MAX_PIECE_MS * msBytes);
+    pieces.push({ base64: encodeBase64(part), audioMs: part.length / msBytes });
   }
-  return frames;
+  return pieces;
 }
 
 /** G.711 is taken as it comes: every byte is a sample. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { monotonicNowMs } from '../../src/clock.ts';
-import { ConnectGovernor } from '../../src/main/connect-governor.ts';
+import { ConnectGovernor } from '../../src/upstream/connect-governor.ts';
 import type { ConnectPermit, ConnectResult } from '../../src/upstream/host.ts';
 
 const FAILURES_TO_OPEN = 3;

@@ -1,12 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type Config,
-  ConfigError,
-  EnvironmentSchema,
-  isLoopback,
-  readConfig,
-  secretsOf,
-} from '../../src/main/config.ts';
+import { ConfigError } from '../../src/config/check-environment.ts';
+import { type Config, readConfig, secretsOf } from '../../src/config/config.ts';
+import { EnvironmentSchema } from '../../src/config/environment.ts';
+import { isLoopback } from '../../src/config/subjects/access.ts';
 
 function problemsOf(source: Record<string, string>): readonly string[] {
   try {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import type { Environment } from './config.ts';
 
 /** PEM texts of an HTTPS server. */
 export interface TlsFiles {
@@ -8,11 +7,17 @@ export interface TlsFiles {
   readonly key: string;
 }
 
+/** Paths, as they are configured. */
+export interface TlsVariables {
+  readonly TLS_CERT_FILE?: string;
+  readonly TLS_KEY_FILE?: string;
+}
+
 /**
  * Reads `TLS_CERT_FILE` and `TLS_KEY_FILE`; undefined when they are not set.
  * @throws {Error} naming the variable, when a file cannot be read or the two do not make an HTTPS server
  */
-export function readTls({ TLS_CERT_FILE, TLS_KEY_FILE }: Environment): TlsFiles | undefined {
+export function readTls({ TLS_CERT_FILE, TLS_KEY_FILE }: TlsVariables): TlsFiles | undefined {
   if (TLS_CERT_FILE === undefined || TLS_KEY_FILE === undefined) return undefined;
   const files = { cert: readText('TLS_CERT_FILE', TLS_CERT_FILE), key: readText('TLS_KEY_FILE', TLS_KEY_FILE) };
   try {

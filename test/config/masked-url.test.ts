@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import { ConfigError, readConfig, secretsOf } from '../../src/main/config.ts';
-import { maskUrl } from '../../src/main/masked-url.ts';
+import { ConfigError } from '../../src/config/check-environment.ts';
+import { readConfig, secretsOf } from '../../src/config/config.ts';
+import { maskUrl } from '../../src/config/masked-url.ts';
 
 it.each([
   ['wss://api.openai.com/v1/realtime', 'wss://api.openai.com/v1/realtime'],

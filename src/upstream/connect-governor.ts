@@ -1,5 +1,5 @@
 import { type Clock, monotonicNowMs, timerMs } from '../clock.ts';
-import type { ConnectPermit, ConnectRequest, ConnectResult } from '../upstream/host.ts';
+import type { ConnectPermit, ConnectRequest, ConnectResult } from './host.ts';
 
 export interface ConnectGovernorOptions {
   /** Most connections opened a second, over all sessions. */
