@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import { ApiFailure, ask } from '../api/client.ts';
+import { ask } from '../api/client.ts';
+import { ApiFailure } from '../api/failure.ts';
 import type { CallTurn, KeptCall, Timeline, TimelineEntry } from '../api/types.ts';
 import { askToEnd } from '../calls/calls-table.tsx';
 import { Failure } from '../parts/failure.tsx';

@@ -1,5 +1,5 @@
 import { useEffect } from 'preact/hooks';
-import { messageOf } from '../api/client.ts';
+import { messageOf } from '../api/failure.ts';
 import { status, statusProblem, watchStatus } from './status.ts';
 
 /** What is wrong, in words, above everything else on every page. Nothing is wrong: nothing is there. */

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { messageOf } from '../api/client.ts';
+import { messageOf } from '../api/failure.ts';
 
 /** Something did not work, in words, where it was asked for. */
 export function Failure({ error, children }: { error: unknown; children?: ComponentChildren }) {

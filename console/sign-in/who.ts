@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
-import { ApiFailure, ask, whenSignedOut } from '../api/client.ts';
+import { ask, whenSignedOut } from '../api/client.ts';
+import { ApiFailure } from '../api/failure.ts';
 import type { Who } from '../api/types.ts';
 
 /** Who looks at the console. `asking`: not known yet; `nobody`: a key is needed. */

@@ -1,4 +1,5 @@
-import { ApiFailure, ask, request } from '../api/client.ts';
+import { ask, request } from '../api/client.ts';
+import { ApiFailure } from '../api/failure.ts';
 import type { CreateAnswer, PollAnswer } from '../api/types.ts';
 import { Uploader } from './uploader.ts';
 

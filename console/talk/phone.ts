@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { messageOf } from '../api/client.ts';
+import { messageOf } from '../api/failure.ts';
 import { PhoneLine, SLACK_MS, TARGET_MS } from './phone-line.ts';
 import {
   BLOCK_MS,

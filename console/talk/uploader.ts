@@ -1,4 +1,4 @@
-import { ApiFailure } from '../api/client.ts';
+import { ApiFailure } from '../api/failure.ts';
 
 /** Sends one chunk; resolves when the gateway has taken it. */
 export type SendChunk = (chunkSeq: number, samples: Int16Array) => Promise<void>;
