@@ -44,11 +44,12 @@ export class JitterBuffer {
 
   push(samples: Int16Array): void {
     if (samples.length === 0) return;
+    this.#hasEnded = false;
     this.#pieces.push(samples);
     this.#held += samples.length;
   }
 
-  /** Nothing more comes: what is there is played, however little. */
+  /** Nothing more comes for now: what is there is played, however little. */
   end(): void {
     this.#hasEnded = true;
   }

@@ -21,6 +21,8 @@ const STALLED_MS = 5_000;
 
 export interface LineListener {
   onAudio(samples: Int16Array): void;
+  /** No audio comes for now: the call is over, or its connection is to be taken up again. */
+  onPause(): void;
   /** The call is over, and all of its audio has come. `why` is of a call that could not go on. */
   onOver(endReason: string | undefined, why: string | undefined): void;
 }
@@ -127,6 +129,7 @@ export class PhoneLine {
       }
     } finally {
       clearTimeout(timer);
+      this.#listener.onPause();
     }
   }
 

@@ -98,6 +98,7 @@ class OngoingCall {
     const callId = `console-${crypto.randomUUID()}`;
     const line = new PhoneLine(callId, SAMPLE_RATE_HZ, {
       onAudio: (audio) => this.#tell({ type: 'play', samples: audio }, [audio.buffer]),
+      onPause: () => this.#tell({ type: 'end' }),
       onOver: (endReason, why) => void this.#ended(endReason, why),
     });
     await line.dial(aiAgentRef);
@@ -150,7 +151,6 @@ class OngoingCall {
 
   /** What came last is still in the buffer. */
   async #ended(endReason: string | undefined, why: string | undefined): Promise<void> {
-    this.#tell({ type: 'end' });
     if (endReason !== 'completed') await new Promise((resolve) => setTimeout(resolve, TARGET_MS + SLACK_MS));
     await this.over(endReason, why);
   }

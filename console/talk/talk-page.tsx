@@ -10,6 +10,7 @@ import { linkTo } from '../place.ts';
 import { who } from '../sign-in/who.ts';
 import { Phone } from './phone.ts';
 import type { Recording } from './recording.ts';
+import { RECORDINGS, recordingOf } from './recordings.ts';
 import type { Heard } from './turn-clock.ts';
 
 /** One telephone, which goes on while other pages are looked at. */
@@ -20,8 +21,8 @@ export function TalkPage() {
   const agent = useSignal('');
   const isOngoing = useComputed(() => phone.state.value === 'connecting' || phone.state.value === 'talking');
   const isDropping = useFileDrop((file) => callFile(file));
-  const callFile = (file: File | undefined) => {
-    if (file && !isOngoing.value) void phone.call({ kind: 'file', file }, agent.value.trim());
+  const callFile = (file: File) => {
+    if (!isOngoing.value) void phone.call({ kind: 'file', file }, agent.value.trim());
   };
   return (
     <>
@@ -52,25 +53,49 @@ export function TalkPage() {
               Call with the microphone
             </button>
           )}
-          {!isOngoing.value && (
-            <label class="file">
-              or drop a WAV file here, or choose one
-              <input
-                type="file"
-                accept="audio/*"
-                onChange={(event) => {
-                  callFile(event.currentTarget.files?.[0]);
-                  event.currentTarget.value = '';
-                }}
-              />
-            </label>
-          )}
         </div>
+        {!isOngoing.value && <OtherVoices onFile={callFile} />}
         <State />
         <Failure error={phone.problem.value} />
       </div>
       {phone.callId.value !== undefined && <Talk key={phone.callId.value} callId={phone.callId.value} />}
     </>
+  );
+}
+
+/** Callers without a microphone. */
+function OtherVoices({ onFile }: { onFile: (file: File) => void }) {
+  const error = useSignal<unknown>(undefined);
+  const play = async (recording: (typeof RECORDINGS)[number]) => {
+    error.value = undefined;
+    try {
+      onFile(await recordingOf(recording));
+    } catch (failure) {
+      error.value = failure;
+    }
+  };
+  return (
+    <div class="row middle voices">
+      <span>or let somebody call who</span>
+      {RECORDINGS.map((recording) => (
+        <button key={recording.url} type="button" onClick={() => void play(recording)}>
+          {recording.title}
+        </button>
+      ))}
+      <label class="file">
+        or drop a WAV file on this page, or choose one
+        <input
+          type="file"
+          accept="audio/*"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            if (file) onFile(file);
+            event.currentTarget.value = '';
+          }}
+        />
+      </label>
+      <Failure error={error.value} />
+    </div>
   );
 }
 
@@ -109,14 +134,14 @@ function State() {
   const { endReason } = phone;
   if (state === 'idle') {
     return (
-      <p class="quiet" role="status">
+      <p class="quiet">
         Wear a headset if you can. Talk over the agent: it stops. What the page sends and plays is what a switch would.
       </p>
     );
   }
   const why = endReason.value === undefined ? '' : `: ${OUTCOMES[endReason.value] ?? endReason.value}`;
   return (
-    <div class="row">
+    <div class="row middle">
       <p role="status">
         {STATES[state]}
         {state === 'over' ? `${why}.` : ''}
