@@ -64,6 +64,7 @@ function Row({ call, mayEnd }: { call: Signal<LiveCall>; mayEnd: boolean }) {
     <tr class={rowClass}>
       <th scope="row" data-label="Caller">
         <a href={link}>{name}</a> {did === undefined ? null : <span class="quiet">to {did}</span>}
+        {callerNumber === undefined ? null : <span class="quiet id">{callId}</span>}
         <span class="trouble">{trouble}</span>
       </th>
       <td data-label="Agent">{aiAgentRef}</td>

@@ -174,6 +174,7 @@ function Table({ calls }: { calls: readonly ListedCall[] }) {
                 {call.callerNumber ?? call.callId}
               </a>{' '}
               {call.did === undefined ? null : <span class="quiet">to {call.did}</span>}
+              {call.callerNumber === undefined ? null : <span class="quiet id">{call.callId}</span>}
               {call.faultCount > 0 && <span class="trouble">{plural(call.faultCount, 'fault')}</span>}
             </th>
             <td data-label="Began">{moment(call.startedAt)}</td>

@@ -95,7 +95,7 @@ class OngoingCall {
       });
     }
     await this.#connectSound();
-    const callId = `console-${crypto.randomUUID()}`;
+    const callId = `console-${crypto.randomUUID().slice(0, 8)}`;
     const line = new PhoneLine(callId, SAMPLE_RATE_HZ, {
       onAudio: (audio) => this.#tell({ type: 'play', samples: audio }, [audio.buffer]),
       onPause: () => this.#tell({ type: 'end' }),
