@@ -120,8 +120,14 @@ export class Uplink {
       },
       push: (data, receivedAtMs) => {
         if (this.#closed) return;
+        const input = { data, declared };
+        const passed = lane.passOn(input);
+        if (passed?.ok) {
+          this.#forward(passed, { receivedAtMs });
+          return;
+        }
         lane
-          .push({ data, declared })
+          .push(input)
           .then(
             (output) => this.#forward(output, { receivedAtMs }),
             () => this.#options.onRejected('internal'),

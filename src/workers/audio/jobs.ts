@@ -1,6 +1,7 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { FramerState } from '../../audio/frames.ts';
 import type { ResamplerState } from '../../audio/resampler.ts';
+import type { CallerPiece } from './pieces.ts';
 
 /** What a way up or down remembers from one job to the next. It travels with the jobs: the pool keeps nothing. */
 export interface AudioState {
@@ -34,7 +35,7 @@ export type UplinkOutput =
        * In the upstream's format: one for a chunk of the usual size, several for a long one, none when the chunk only
        * filled the resampler.
        */
-      readonly pieces: readonly { readonly base64: string; readonly audioMs: number }[];
+      readonly pieces: readonly CallerPiece[];
       /** Milliseconds of caller audio in the chunk. */
       readonly audioMs: number;
       /** How much of that is loud, where that is measured. */
