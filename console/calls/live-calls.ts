@@ -1,6 +1,7 @@
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import { EventStream } from '../api/event-stream.ts';
 import type { EndedCall, LiveCall } from '../api/types.ts';
+import { tick } from '../parts/ticker.ts';
 import { troubleOf } from './trouble.ts';
 
 /** How many calls that have just ended are remembered. */
@@ -57,6 +58,7 @@ export class LiveCalls {
 
   #changes({ changed, ended }: { changed: readonly LiveCall[]; ended: readonly EndedCall[] }): void {
     batch(() => {
+      tick();
       for (const call of changed) this.#set(call);
       for (const { sessionId } of ended) this.#calls.delete(sessionId);
       if (ended.length > 0) this.ended.value = [...ended, ...this.ended.value].slice(0, MOST_ENDED);
