@@ -1,46 +1,45 @@
 import type { Static } from 'typebox';
 import type { CallEvents, Figures, Turn } from '../../src/http/event-schemas.ts';
 import type { CallPageAnswer, KeptCallAnswer } from '../../src/http/history-schemas.ts';
-import type { CreateAnswer, EndAnswer, ErrorAnswer, PollAnswer, SummaryAction } from '../../src/http/schemas.ts';
+import type {
+  Entry,
+  FollowedCall,
+  FollowedEnd,
+  Line,
+  LiveCall as LiveCallSchema,
+  LiveChanges,
+  LiveSnapshot,
+} from '../../src/http/live-schemas.ts';
+import type {
+  CreateAnswer as CreateAnswerSchema,
+  ErrorAnswer,
+  PollAnswer as PollAnswerSchema,
+} from '../../src/http/schemas.ts';
 
 /** What the gateway answers. The schemas that it validates with, and that the OpenAPI document is made of, are the source. */
 export type Failure = Static<typeof ErrorAnswer>;
-export type Timeline = CallEvents;
+export type CreateAnswer = Static<typeof CreateAnswerSchema>;
+export type PollAnswer = Static<typeof PollAnswerSchema>;
+
+export type Timeline = Static<typeof CallEvents>;
 /** Details depend on its type. */
-export type TimelineEntry = CallEvents['events'][number] & Readonly<Record<string, unknown>>;
+export type TimelineEntry = Timeline['events'][number] & Readonly<Record<string, unknown>>;
 export type CallTurn = Static<typeof Turn>;
 export type CallFigures = Static<typeof Figures>;
+
 export type KeptCall = Static<typeof KeptCallAnswer>;
 export type KeptCallPage = Static<typeof CallPageAnswer>;
 export type ListedCall = KeptCallPage['calls'][number];
-export type RecordedAction = Static<typeof SummaryAction>;
-export type Ended = EndAnswer;
-export type { CreateAnswer, PollAnswer };
 
-/** A call that goes on. */
-export interface LiveCall {
-  readonly sessionId: string;
-  readonly callId: string;
-  readonly tenantId: string;
-  readonly aiAgentRef: string;
-  readonly callerNumber?: string;
-  readonly did?: string;
-  readonly status: string;
-  readonly phase: string;
-  readonly createdAt: string;
-  readonly turnCount: number;
-  readonly lastTurnMs?: number;
-  readonly interruptions: number;
-  readonly queuedAudioMs: number;
-  readonly faultCount: number;
-  readonly lastFault?: string;
-}
-export interface EndedCall {
-  readonly sessionId: string;
-  readonly callId: string;
-  readonly tenantId: string;
-  readonly endReason?: string;
-}
+export type LiveCall = Static<typeof LiveCallSchema>;
+export type Snapshot = Static<typeof LiveSnapshot>;
+export type Changes = Static<typeof LiveChanges>;
+export type EndedCall = Changes['ended'][number];
+
+export type ToldCall = Static<typeof FollowedCall>;
+export type ToldEntry = Static<typeof Entry> & Readonly<Record<string, unknown>>;
+export type ToldLine = Static<typeof Line>;
+export type ToldEnd = Static<typeof FollowedEnd>;
 export interface Who {
   readonly name: string;
   readonly tenantId?: string;

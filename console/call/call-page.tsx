@@ -81,8 +81,8 @@ async function timelineOf(callId: string, tenantId: string | undefined): Promise
 
 function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId: string | undefined }) {
   const { followed, callId, tenantId } = props;
-  const timeline = followed.timeline.value;
-  const isOver = followed.isOver.value;
+  const timeline = followed.told.value;
+  const isOver = followed.isOver;
   const mayEnd = typeof who.value === 'object' && who.value.may.end;
   const { value: entries } = followed.entries;
   const endedAtMs = entries.findLast(({ type }) => type === 'ended')?.atMs;
@@ -108,7 +108,9 @@ function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId:
       {timeline !== undefined && (
         <p class="facts">
           <span role="status">
-            {isOver ? `Over: ${OUTCOMES[followed.endReason.value ?? ''] ?? followed.endReason.value ?? ''}` : 'Goes on'}
+            {isOver
+              ? `Over: ${OUTCOMES[followed.end.value?.endReason ?? ''] ?? followed.end.value?.endReason ?? ''}`
+              : 'Goes on'}
           </span>
           <span>{clock(lastsMs)}</span>
           <span>agent {timeline.aiAgentRef}</span>

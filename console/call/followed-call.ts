@@ -1,34 +1,24 @@
-import { batch, computed, signal } from '@preact/signals';
-import { turnsOf } from '../../src/call/record/turns.ts';
+import { batch, signal } from '@preact/signals';
 import { EventStream } from '../api/event-stream.ts';
-import type { CallTurn, Timeline, TimelineEntry } from '../api/types.ts';
-import type { Line } from './lines.ts';
+import type { CallTurn, LiveCall, ToldCall, ToldEnd, ToldEntry, ToldLine } from '../api/types.ts';
+import { type Line, lineOf } from './lines.ts';
 
 export interface CallName {
+  /** Its callId, or its sessionId. */
   readonly callId: string;
   readonly tenantId: string | undefined;
-}
-
-/** A line as the gateway tells it; told again when more of it is certain. */
-interface ToldLine {
-  readonly id: string;
-  readonly role: 'user' | 'agent';
-  readonly text: string;
-  readonly heard?: string;
-  readonly isFinal: boolean;
 }
 
 /** One call that goes on, followed until it is over. */
 export class FollowedCall {
   /** As it stood when it was first told; what came after is in the signals below. */
-  readonly timeline = signal<Timeline | undefined>(undefined);
-  readonly entries = signal<readonly TimelineEntry[]>([]);
+  readonly told = signal<ToldCall | undefined>(undefined);
+  readonly state = signal<LiveCall | undefined>(undefined);
+  readonly entries = signal<readonly ToldEntry[]>([]);
   readonly lines = signal<readonly Line[]>([]);
-  readonly isOver = signal(false);
-  readonly endReason = signal<string | undefined>(undefined);
-  readonly turns = computed<readonly CallTurn[]>(
-    () => turnsOf(this.entries.value.toSorted((a, b) => a.atMs - b.atMs)) as CallTurn[],
-  );
+  readonly turns = signal<readonly CallTurn[]>([]);
+  readonly end = signal<ToldEnd | undefined>(undefined);
+  readonly #told = new Map<number, ToldLine>();
   readonly #stream: EventStream;
 
   constructor({ callId, tenantId }: CallName) {
@@ -36,18 +26,23 @@ export class FollowedCall {
     this.#stream = new EventStream(
       `/api/voice/session/${encodeURIComponent(callId)}/events?${query}`,
       {
-        call: (told: Timeline & { lines?: readonly ToldLine[] }) => this.#begin(told),
-        event: (entry: TimelineEntry) => {
-          this.entries.value = [...this.entries.value, entry];
+        call: (told: ToldCall) => this.#begin(told),
+        state: (state: LiveCall) => {
+          this.state.value = state;
+        },
+        event: (entry: ToldEntry) => {
+          this.entries.value = replaced(this.entries.value, entry, ({ n }) => n);
         },
         line: (line: ToldLine) => this.#line(line),
-        end: ({ endReason }: { endReason?: string }) => {
-          this.isOver.value = true;
-          this.endReason.value = endReason;
+        turn: (turn: CallTurn) => {
+          this.turns.value = replaced(this.turns.value, turn, (one) => one.turn);
+        },
+        end: (end: ToldEnd) => {
+          this.end.value = end;
           this.close();
         },
       },
-      () => !this.isOver.value,
+      () => this.end.value === undefined,
     );
   }
 
@@ -55,30 +50,39 @@ export class FollowedCall {
     return this.#stream.state;
   }
 
+  get isOver(): boolean {
+    return this.end.value !== undefined;
+  }
+
   close(): void {
     this.#stream.close();
   }
 
-  #begin({ lines = [], ...timeline }: Timeline & { lines?: readonly ToldLine[] }): void {
+  #begin(told: ToldCall): void {
     batch(() => {
-      this.timeline.value = timeline as Timeline;
-      this.entries.value = timeline.events;
-      this.lines.value = [];
-      for (const line of lines) this.#line(line);
+      this.told.value = told;
+      this.state.value = told.state;
+      this.entries.value = told.events as ToldEntry[];
+      this.turns.value = told.turns;
+      this.#told.clear();
+      for (const line of told.lines ?? []) this.#told.set(line.id, line);
+      this.#show();
     });
   }
 
-  #line({ id, role, text, heard, isFinal }: ToldLine): void {
-    const shown = heard ?? text;
-    const line: Line = {
-      id,
-      speaker: role,
-      text: shown,
-      cut: heard === undefined ? '' : text.slice(heard.length).trim(),
-      isOpen: !isFinal,
-    };
-    const { value } = this.lines;
-    const at = value.findIndex((known) => known.id === id);
-    this.lines.value = at < 0 ? [...value, line] : value.with(at, line);
+  #line(line: ToldLine): void {
+    if (line.isRemoved) this.#told.delete(line.id);
+    else this.#told.set(line.id, line);
+    this.#show();
   }
+
+  #show(): void {
+    this.lines.value = [...this.#told.values()].sort((a, b) => a.atMs - b.atMs || a.id - b.id).map(lineOf);
+  }
+}
+
+/** A list with an item in the place of the one of the same number, or at its end. */
+function replaced<T>(all: readonly T[], item: T, numberOf: (item: T) => number): readonly T[] {
+  const at = all.findLastIndex((known) => numberOf(known) === numberOf(item));
+  return at < 0 ? [...all, item] : all.with(at, item);
 }

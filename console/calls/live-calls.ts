@@ -1,6 +1,6 @@
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import { EventStream } from '../api/event-stream.ts';
-import type { EndedCall, LiveCall } from '../api/types.ts';
+import type { Changes, EndedCall, LiveCall, Snapshot } from '../api/types.ts';
 import { tick } from '../parts/ticker.ts';
 import { troubleOf } from './trouble.ts';
 
@@ -24,8 +24,8 @@ export class LiveCalls {
 
   constructor() {
     this.#stream = new EventStream('/api/voice/events', {
-      snapshot: (data: { calls: readonly LiveCall[] }) => this.#snapshot(data.calls),
-      changes: (data: { changed: readonly LiveCall[]; ended: readonly EndedCall[] }) => this.#changes(data),
+      snapshot: (data: Snapshot) => this.#snapshot(data.calls),
+      changes: (data: Changes) => this.#changes(data),
     });
   }
 
@@ -56,7 +56,7 @@ export class LiveCalls {
     });
   }
 
-  #changes({ changed, ended }: { changed: readonly LiveCall[]; ended: readonly EndedCall[] }): void {
+  #changes({ changed, ended }: Changes): void {
     batch(() => {
       tick();
       for (const call of changed) this.#set(call);

@@ -205,13 +205,13 @@ function Talk({ callId }: { callId: string }) {
   const followed = useMemo(() => new FollowedCall({ callId, tenantId: undefined }), [callId]);
   useEffect(() => () => followed.close(), [followed]);
   const mayRead = typeof who.value === 'object' && who.value.may.transcripts;
-  const timeline = followed.timeline.value;
+  const timeline = followed.told.value;
   return (
     <div class="columns">
       <section aria-labelledby="talk-words">
         <h2 id="talk-words">Conversation</h2>
         {mayRead ? (
-          <Conversation lines={followed.lines.value} isLive={!followed.isOver.value} />
+          <Conversation lines={followed.lines.value} isLive={!followed.isOver} />
         ) : (
           <p class="quiet">Your key may not read what was said.</p>
         )}
