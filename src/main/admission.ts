@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { ApiError } from '../http/errors.ts';
+import { CallError } from '../call/errors.ts';
+import { sentenceOf } from '../http/errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { SessionTable } from './session-table.ts';
 
@@ -21,9 +22,6 @@ export interface CallName {
   readonly requestId: string;
 }
 
-const FULL_RETRY_SECONDS = 5;
-const OVERLOAD_RETRY_SECONDS = 2;
-
 /** Whether one more call is taken: not while the gateway drains, has its limit of them, or has too much to do. */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -43,34 +41,27 @@ export class Admission {
   }
 
   /** Why a tenant may not start a call at the moment; without one, why nobody may. */
-  refusal(tenantId?: string): ApiError | undefined {
+  refusal(tenantId?: string): CallError | undefined {
     const { sessions, maxSessions, maxSessionsPerTenant, overload } = this.#options;
-    const full = { retryAfterSeconds: FULL_RETRY_SECONDS };
-    if (this.#isDraining) {
-      return new ApiError('draining', 'the gateway is shutting down: send the call elsewhere', full);
-    }
-    if (sessions.openCount >= maxSessions) {
-      return new ApiError('gateway_full', `the gateway has ${maxSessions} calls already, its limit`, full);
-    }
+    if (this.#isDraining) return new CallError('draining', {});
+    if (sessions.openCount >= maxSessions) return new CallError('gateway_full', { maxSessions });
     const overloaded = overload?.();
-    if (overloaded !== undefined) {
-      return new ApiError('overloaded', overloaded, { retryAfterSeconds: OVERLOAD_RETRY_SECONDS });
-    }
+    if (overloaded !== undefined) return new CallError('overloaded', { why: overloaded });
     if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
     if (sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
-    return new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, full);
+    return new CallError('tenant_full', { maxSessions: maxSessionsPerTenant });
   }
 
-  /** @throws {ApiError} when this call is not taken, which is noted */
+  /** @throws {CallError} when this call is not taken, which is noted */
   check(call: CallName): void {
     const refusal = this.refusal(call.tenantId);
     if (refusal) throw this.turnedAway(refusal, call);
   }
 
   /** Takes note of a call that does not even begin. */
-  turnedAway(error: ApiError, call: CallName): ApiError {
+  turnedAway(error: CallError, call: CallName): CallError {
     this.#options.metrics.sessions.inc({ outcome: error.code });
-    this.#options.log.warn({ ...call, code: error.code, reason: error.message }, 'call refused');
+    this.#options.log.warn({ ...call, code: error.code, reason: sentenceOf(error) }, 'call refused');
     return error;
   }
 }

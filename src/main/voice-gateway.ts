@@ -1,13 +1,17 @@
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
+import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
+import { CallError } from '../call/errors.ts';
+import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
+import type { Departure } from '../call/reply/poll-wait.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
-import { ApiError, quote } from '../http/errors.ts';
-import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
-import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
+import { sentenceOf } from '../http/errors.ts';
+import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { Credentials } from '../upstream/credentials.ts';
@@ -158,8 +162,7 @@ export class VoiceGateway implements CallGateway {
     const aiAgentRef = body.aiAgentRef ?? this.#options.defaultAgentRef;
     const profile = await this.#options.agentProfile(aiAgentRef, tenantId);
     if (!profile) {
-      const sentence = `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`;
-      throw this.#admission.turnedAway(new ApiError('agent_not_found', sentence), call);
+      throw this.#admission.turnedAway(new CallError('agent_not_found', { aiAgentRef }), call);
     }
     // While the profile was fetched, a duplicate of this request may have come as far.
     const rival = this.#sessions.get(tenantId, body.callId);
@@ -177,7 +180,7 @@ export class VoiceGateway implements CallGateway {
       {
         tenantId,
         aiAgentRef,
-        body,
+        request: body,
         profile,
         formats,
         log,
@@ -227,7 +230,8 @@ export class VoiceGateway implements CallGateway {
       this.#sessions.markOver(session);
       // One that was ended while it was created has its summary, which is kept.
       if (!session.summary) this.#sessions.remove(session);
-      session.observer.notStarted(error as ApiError);
+      const failure = error as CallError;
+      session.observer.notStarted(failure.code, sentenceOf(failure), failure);
       throw error;
     } finally {
       this.#opening.delete(session);
@@ -240,7 +244,7 @@ export class VoiceGateway implements CallGateway {
     return this.#sessions.find(scope, callId);
   }
 
-  listSessions(scope: Scope): SessionInfo[] {
+  listSessions(scope: Scope): CallInfo[] {
     return this.#sessions
       .list(scope)
       .filter((session) => session.state !== 'ended')
@@ -264,8 +268,8 @@ export class VoiceGateway implements CallGateway {
   }
 
   readiness(): Readiness {
-    const reason = this.#admission.refusal()?.message;
-    return reason === undefined ? { ready: true } : { ready: false, reason };
+    const refusal = this.#admission.refusal();
+    return refusal === undefined ? { ready: true } : { ready: false, reason: sentenceOf(refusal) };
   }
 
   metrics(): Promise<{ contentType: string; text: string }> {
@@ -297,12 +301,12 @@ export class VoiceGateway implements CallGateway {
 
   #created(session: Session, status: CreateAnswer['status'], client: Departure): CreateAnswer {
     session.answered(client.isGone ? 'nobody' : 'client');
-    return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
+    return { sessionId: session.setup.request.callId, status, nextChunkSeq: session.nextChunkSeq };
   }
 
   tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string {
     if (scope.tenantId !== undefined && body.tenantId !== undefined && body.tenantId !== scope.tenantId) {
-      throw new ApiError('forbidden', `tenantId is ${quote(body.tenantId)}, but the request speaks for another tenant`);
+      throw new CallError('forbidden', { tenantId: body.tenantId });
     }
     return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
   }

@@ -17,7 +17,7 @@ process.on('worker', (worker: Worker) => {
 /**
  * Ends the thread that holds a call's conversation, as a crash would: without a word to anybody.
  * @returns whether a thread held it
- * @throws {ApiError} `session_not_found`
+ * @throws {CallError} `session_not_found`
  */
 export async function terminateWorkerOf(gateway: Pick<TestGateway, 'daemon'>, callId: string): Promise<boolean> {
   const { workerId } = gateway.daemon.gateway.findSession({ tenantId: undefined }, callId) as Session;
