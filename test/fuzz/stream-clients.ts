@@ -19,7 +19,7 @@ export const MISHAPS = {
   half_open: async (client) => {
     await client.speak(client.random.int(0, 20));
     client.socket.pause();
-    await client.abandoned;
+    client.isAbandoned = true;
   },
   /** It speaks on and reads nothing. */
   never_reads: async (client) => {
@@ -57,7 +57,7 @@ export const MISHAPS = {
   },
   /** It never sends anything, nor does it go. */
   silent: async (client) => {
-    await client.abandoned;
+    client.isAbandoned = true;
   },
 } as const satisfies Record<string, (client: StreamClient) => Promise<void>>;
 
@@ -79,16 +79,15 @@ export class StreamClient {
   readonly socket: Socket;
   /** The connection is closed, by whichever side. */
   readonly ended: Promise<void>;
-  /** It is time to leave what is still open. */
-  readonly abandoned: Promise<void>;
+  /** Its connection stays open, and nobody is there. */
+  isAbandoned = false;
   /** The status of the answer; 0 when there was none. */
   status = 0;
 
   /** @param path of the request, with its query */
-  constructor(url: string, path: string, type: string, random: Random, abandoned: Promise<void>) {
+  constructor(url: string, path: string, type: string, random: Random) {
     const { hostname, port, host } = new URL(url);
     this.random = random;
-    this.abandoned = abandoned;
     const socket = connect(Number(port), hostname);
     this.socket = socket;
     this.ended = new Promise((resolve) => socket.once('close', () => resolve()));

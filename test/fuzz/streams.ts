@@ -7,8 +7,8 @@ import { MISHAPS, type Mishap, REFUSED, StreamClient } from './stream-clients.ts
 
 /** Calls whose caller says nothing end after this long. */
 const IDLE_MS = 3_000;
-/** For what is left to end: the time of an idle call, and of an answer that is not read. */
-const SETTLE_MS = 60_000;
+/** For what is left to end: an idle call's time, and the minute for which an ended one keeps what nobody has fetched. */
+const SETTLE_MS = 90_000;
 const GIVEN_UP_AFTER_MS = 6_000;
 /** Handles that the daemon may have more than before: of its own upkeep. */
 const SPARE_HANDLES = 12;
@@ -24,6 +24,14 @@ export interface StreamsResult {
   readonly failures: readonly string[];
 }
 
+export interface StreamsOptions {
+  /** Clients at the same time. */
+  readonly together?: number;
+  /** Waits until calls that are over have been forgotten as well, which takes more than a minute. */
+  readonly untilForgotten?: boolean;
+  readonly onProgress?: (done: number) => void;
+}
+
 /**
  * Has clients of streamed calls break, vanish, misbehave and come twice, `together` at a time, against a daemon in a
  * process of its own; then waits until their calls are over, and looks at what is left of them.
@@ -31,7 +39,7 @@ export interface StreamsResult {
 export async function fuzzStreams(
   clients: number,
   seed: number,
-  { together = 40, onProgress = () => {} }: { together?: number; onProgress?: (done: number) => void } = {},
+  { together = 40, untilForgotten = true, onProgress = () => {} }: StreamsOptions = {},
 ): Promise<StreamsResult> {
   const failures: string[] = [];
   const byMishap: Record<string, number> = {};
@@ -43,19 +51,24 @@ export async function fuzzStreams(
   });
   const { url, child } = daemon;
   const handles = () => count(`/proc/${child.pid}/fd`);
+  const abandoned: StreamClient[] = [];
   const names = Object.keys(MISHAPS) as Mishap[];
-  const settled = async (): Promise<string> => {
-    const text = await (await fetch(`${url}/metrics`)).text();
-    const live = ['voice_gateway_sessions_active', 'voice_gateway_duplex_connections'].flatMap((name) =>
-      text.split('\n').filter((line) => line.startsWith(name) && !line.endsWith(' 0')),
-    );
-    return live.join(', ');
+  /** What is still going on; those that end keep what nobody has fetched for a minute. */
+  const left = async (areEndingOnes: boolean): Promise<string> => {
+    const { sessions } = (await (await fetch(`${url}/api/voice/sessions`)).json()) as {
+      sessions: { status: string }[];
+    };
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const streams = metrics
+      .split('\n')
+      .filter((line) => line.startsWith('voice_gateway_duplex_connections') && !line.endsWith(' 0'));
+    const open = sessions.filter(({ status }) => areEndingOnes || status !== 'ending').length;
+    return [...(open > 0 ? [`${open} sessions`] : []), ...streams].join(', ');
   };
-  const settle = async () => {
+  const settle = async (areEndingOnes: boolean) => {
     const endsAtMs = performance.now() + SETTLE_MS;
-    for (let left = await settled(); left !== ''; left = await settled()) {
-      if (process.env['DBG']) process.stderr.write(`${Math.round(performance.now())} ${left}\n`);
-      if (performance.now() > endsAtMs) return failures.push(`left after ${SETTLE_MS / 1_000} s: ${left}`);
+    for (let what = await left(areEndingOnes); what !== ''; what = await left(areEndingOnes)) {
+      if (performance.now() > endsAtMs) return failures.push(`left after ${SETTLE_MS / 1_000} s: ${what}`);
       await sleep(200);
     }
     return undefined;
@@ -65,7 +78,7 @@ export async function fuzzStreams(
     if (choice.chance(0.1)) {
       const { query, type, status } = choice.pick(REFUSED);
       const path = `/api/voice/stream/refused-${index}/duplex?create=1&${query}`;
-      const client = new StreamClient(url, path, type, choice, Promise.resolve());
+      const client = new StreamClient(url, path, type, choice);
       await Promise.race([once(client), sleep(GIVEN_UP_AFTER_MS)]);
       if (client.status !== status) failures.push(`${query} ${type}: ${client.status} instead of ${status}`);
       client.socket.destroy();
@@ -75,13 +88,15 @@ export async function fuzzStreams(
     const mishap = choice.pick(names);
     byMishap[mishap] = (byMishap[mishap] ?? 0) + 1;
     const path = `/api/voice/stream/call-${index}/duplex?create=1`;
-    const open = () => new StreamClient(url, path, 'audio/pcmu', choice, sleep(IDLE_MS + 1_000));
+    const open = () => new StreamClient(url, path, 'audio/pcmu', choice);
     const client = open();
     const second = choice.chance(0.15) ? open() : undefined;
     const over = Promise.all([client, second].map((each) => each && MISHAPS[mishap](each)));
     await Promise.race([over, sleep(GIVEN_UP_AFTER_MS + IDLE_MS)]);
-    client.socket.destroy();
-    second?.socket.destroy();
+    for (const each of [client, second]) {
+      if (each?.isAbandoned) abandoned.push(each);
+      else each?.socket.destroy();
+    }
   };
   try {
     let next = 0;
@@ -95,14 +110,16 @@ export async function fuzzStreams(
         }
       };
       await Promise.all(Array.from({ length: Math.min(together, until - next) }, lane));
-      await settle();
+      await settle(false);
     };
     await run(Math.ceil(clients / 5));
     const early = processRssBytes(child.pid!) ?? 0;
     // What threads and connections to the upstream open once belongs to the first calls, not to what was left behind.
     const before = Math.max(idle ?? 0, handles() ?? 0);
     await run(clients);
-    const after = handles();
+    if (untilForgotten) await settle(true);
+    for (const client of abandoned) client.socket.destroy();
+    const after = await lowest(handles, before);
     const end = processRssBytes(child.pid!) ?? 0;
     if (after !== undefined && after > before + SPARE_HANDLES) failures.push(`${after} handles, ${before} before`);
     if ((await fetch(`${url}/health`)).status !== 200) failures.push('/health is not well');
@@ -133,4 +150,10 @@ function count(directory: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A count that comes down to `target` soon, or what it is then. */
+async function lowest(value: () => number | undefined, target: number): Promise<number | undefined> {
+  for (let i = 0; i < 50 && (value() ?? 0) > target; i++) await sleep(100);
+  return value();
 }
