@@ -10,6 +10,7 @@ import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { Costs } from '../costs/call-costs.ts';
+import { sentenceOf } from '../http/errors.ts';
 import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
