@@ -4,7 +4,7 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { BusPeer, type Client } from '../src/bus/index.ts';
 import { EchoService } from './support/echo-service.ts';
 import { type Cost, compare, markdownTable, times, us } from './support/measure.ts';
-import { uplinkFrame } from './support/samples.ts';
+import { appendEvent } from './support/samples.ts';
 
 export interface BusResult {
   readonly what: string;
@@ -33,7 +33,7 @@ export async function benchBus(): Promise<BusResult[]> {
     const results: BusResult[] = [];
     for (const [what, item] of [
       ['unary round trip, a few bytes', 'hello'],
-      [`unary round trip, ${kilobytes(uplinkFrame)}`, uplinkFrame],
+      [`unary round trip, ${kilobytes(appendEvent)}`, appendEvent],
     ] as const) {
       results.push(await roundTrips(what, port, client, item));
     }
@@ -70,15 +70,15 @@ async function roundTrips(what: string, port: MessagePort, client: EchoClient, i
 }
 
 async function uplink(port: MessagePort, client: EchoClient): Promise<BusResult> {
-  return result(`stream up, an item of ${kilobytes(uplinkFrame)}`, STREAMED, {
+  return result(`stream up, an item of ${kilobytes(appendEvent)}`, STREAMED, {
     async bare(count) {
       port.postMessage({ expect: count });
-      for (let i = 0; i < count; i++) port.postMessage(uplinkFrame);
+      for (let i = 0; i < count; i++) port.postMessage(appendEvent);
       await once(port, 'message');
     },
     async bus(count) {
       const { sink, answer } = client.up();
-      for (let i = 0; i < count; i++) if (!sink.write(uplinkFrame)) await sink.ready();
+      for (let i = 0; i < count; i++) if (!sink.write(appendEvent)) await sink.ready();
       sink.end();
       await answer;
     },
@@ -86,7 +86,7 @@ async function uplink(port: MessagePort, client: EchoClient): Promise<BusResult>
 }
 
 async function downlink(port: MessagePort, client: EchoClient): Promise<BusResult> {
-  return result(`stream down, an item of ${kilobytes(uplinkFrame)}`, STREAMED, {
+  return result(`stream down, an item of ${kilobytes(appendEvent)}`, STREAMED, {
     async bare(count) {
       let left = count;
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -95,12 +95,12 @@ async function downlink(port: MessagePort, client: EchoClient): Promise<BusResul
         if (left === 0) resolve();
       };
       port.on('message', onMessage);
-      port.postMessage({ send: count, item: uplinkFrame });
+      port.postMessage({ send: count, item: appendEvent });
       await promise;
       port.off('message', onMessage);
     },
     async bus(count) {
-      await client.down({ count, item: uplinkFrame }).onItem(() => {});
+      await client.down({ count, item: appendEvent }).onItem(() => {});
     },
   });
 }

@@ -12,7 +12,7 @@ import type { BusResult } from './bus.ts';
 import type { HttpResult } from './http.ts';
 import type { PoolResult } from './pool.ts';
 import { type Cost, compare, markdownTable, us } from './support/measure.ts';
-import { CALL, chunkBody, deltaBase64, deltaEvent, UPSTREAM, uplinkFrame } from './support/samples.ts';
+import { appendEvent, CALL, chunkBody, deltaBase64, deltaEvent, UPSTREAM } from './support/samples.ts';
 
 /** A step on the way, and what it costs one chunk or delta. */
 export interface Hop {
@@ -120,7 +120,7 @@ async function socketCosts(): Promise<{ write: Cost; read: Cost }> {
             socket.send(`expect ${count}`);
             const all = once(socket, 'message');
             for (let i = 0; i < count; i++) {
-              socket.send(uplinkFrame, { binary: false });
+              socket.send(appendEvent, { binary: false });
               // A frame a turn, as calls send them: not one system call for all of them.
               await new Promise(setImmediate);
             }

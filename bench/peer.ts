@@ -95,7 +95,14 @@ async function startOurs(calls: number): Promise<Subject> {
     tls: false,
     nodeArgs: [],
   });
-  return { origin: new URL(gateway.url).origin, headers: { 'x-api-key': apiKey }, aiAgentRef, pid: gateway.pid, stop };
+  return {
+    origin: new URL(gateway.url).origin,
+    headers: { 'x-api-key': apiKey },
+    aiAgentRef,
+    pid: gateway.pid,
+    lines: gateway.lines,
+    stop,
+  };
 }
 
 /** The peer as it is; only its WebSockets are led to the simulator. */
@@ -117,7 +124,14 @@ async function startPeer(folder: string): Promise<Subject> {
       await peer.stop();
       await simulator.stop();
     };
-    return { origin: `http://127.0.0.1:${port}`, headers: {}, aiAgentRef: undefined, pid: peer.pid, stop };
+    return {
+      origin: `http://127.0.0.1:${port}`,
+      headers: {},
+      aiAgentRef: undefined,
+      pid: peer.pid,
+      lines: peer.lines,
+      stop,
+    };
   } catch (error) {
     await simulator.stop();
     throw error;

@@ -1,6 +1,5 @@
 /** The audio pool: what handing a chunk over costs, against the work that is handed over. */
 import { Piscina } from 'piscina';
-import { APPEND_ENVELOPE } from '../src/realtime/append.ts';
 import { downlinkJob } from '../src/workers/audio/downlink-job.ts';
 import type { AudioJob, AudioJobResult, AudioState } from '../src/workers/audio/jobs.ts';
 import { AudioPool } from '../src/workers/audio/pool.ts';
@@ -28,7 +27,7 @@ export async function benchPool(): Promise<PoolResult[]> {
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
   });
-  const up = { kind: 'up', call: CALL, upstream: UPSTREAM, envelope: APPEND_ENVELOPE, measureVoice: false } as const;
+  const up = { kind: 'up', call: CALL, upstream: UPSTREAM, measureVoice: false } as const;
   const down = { kind: 'down', call: CALL, upstream: UPSTREAM } as const;
   const lanes = Array.from({ length: CALLS }, () => pool.uplinkLane(up));
   const newDownLanes = () => Array.from({ length: CALLS }, () => pool.downlinkLane(down));

@@ -21,6 +21,8 @@ export interface Subject {
   readonly headers: Readonly<Record<string, string>>;
   readonly aiAgentRef: string | undefined;
   readonly pid: number;
+  /** The last lines it printed. */
+  readonly lines: readonly string[];
   stop(): Promise<void>;
 }
 
@@ -97,10 +99,10 @@ export async function peerTurn(contender: PeerContender, calls: number, seconds:
   }
 }
 
-function cpuOf({ pid }: Subject): number {
+function cpuOf({ pid, lines }: Subject): number {
   const seconds = processCpuSeconds(pid);
-  if (seconds === undefined) throw new Error('CPU times of processes are read from /proc, which is not there');
-  return seconds;
+  if (seconds !== undefined) return seconds;
+  throw new Error(`process ${pid} is gone, or /proc is not there; it said last:\n${lines.slice(-15).join('\n')}`);
 }
 
 function jobOf({ calls }: PeerContender, subject: Subject, indices: readonly number[]): GeneratorJob {

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import type { AudioFormat } from '../../src/audio/codec.ts';
 import { bytesFromPcm16 } from '../../src/audio/pcm16.ts';
 import { readWav } from '../../src/audio/wav.ts';
-import { appendEvent } from '../../src/realtime/append.ts';
 
 /** The call that everything here is measured with: PCM16 at 16 kHz, 100 ms a chunk, upstream 24 kHz. */
 export const CALL: AudioFormat = { encoding: 'pcm16', sampleRateHz: 16_000 };
@@ -14,8 +13,11 @@ export const chunkBase64 = base64Of('../../fixtures/calls/order-status-16k.wav',
 export const deltaBase64 = base64Of('../../fixtures/agent/greeting.wav', 24_000, 200);
 /** The body of a chunk's POST. */
 export const chunkBody = JSON.stringify({ audio: chunkBase64, chunkSeq: 0 });
-/** What becomes of a chunk: an append event of 100 ms at 24 kHz. */
-export const uplinkFrame = appendEvent(base64Of('../../fixtures/agent/greeting.wav', 24_000));
+/** What becomes of a chunk: an event with 100 ms at 24 kHz. */
+export const appendEvent = JSON.stringify({
+  type: 'input_audio_buffer.append',
+  audio: base64Of('../../fixtures/agent/greeting.wav', 24_000),
+});
 /** What a delta comes as. */
 export const deltaEvent = JSON.stringify({
   type: 'response.output_audio.delta',

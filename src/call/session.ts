@@ -9,13 +9,12 @@ import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { APPEND_ENVELOPE } from '../realtime/append.ts';
-import type { UpstreamTarget } from '../realtime/connection.ts';
-import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
-import { isUnanswered } from '../realtime/replay.ts';
-import type { ReplayItem } from '../upstream/conversation.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
+import { isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import type { AudioPool } from '../workers/audio/pool.ts';
+import { SILENCE_MS } from '../workers/session/silence.ts';
 import type { SessionWorkers } from '../workers/session/workers.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from './duplex/down-stream.ts';
 import type { Metronome } from './duplex/metronome.ts';
@@ -30,7 +29,7 @@ import { Interruptions } from './reply/interruptions.ts';
 import type { CallAction } from './reply/outbox.ts';
 import { ReplyPath, type ReplyPathOptions } from './reply/reply-path.ts';
 import { type CallLimits, SessionClock } from './session-clock.ts';
-import { type CallFormats, greetingOf, realtimeSettings, silenceFrame } from './settings.ts';
+import { type CallFormats, conversationSettings, greetingOf, silenceBase64 } from './settings.ts';
 import { CallTools } from './tools.ts';
 import { Uplink } from './up/uplink.ts';
 import { toCreateError, UpstreamCall } from './upstream-call.ts';
@@ -133,7 +132,6 @@ export class Session implements CallSession {
           kind: 'up',
           call,
           upstream: formats.upstream,
-          envelope: APPEND_ENVELOPE,
           measureVoice: (profile.minInterruptionMs ?? 0) > 0,
         }),
       keepAudioMs: deps.reconnect.keepAudioMs,
@@ -560,12 +558,12 @@ export class Session implements CallSession {
     return this.#upstream.open(
       {
         target,
-        settings: realtimeSettings(profile, this.#deps.defaultModel, formats.upstreamType, this.#values),
+        settings: conversationSettings(profile, this.#deps.defaultModel, formats.upstreamType, this.#values),
         policy: this.#deps.reconnect,
         greeting: greetingOf(profile, this.#values),
         minInterruptionMs: profile.minInterruptionMs ?? 0,
         replay,
-        silenceFrame: silenceFrame(formats.upstream),
+        silence: silenceBase64(formats.upstream, SILENCE_MS),
       },
       timeoutMs,
     );

@@ -1,13 +1,12 @@
 import { createHmac } from 'node:crypto';
-import type { RealtimeFunctionTool } from 'openai/resources/realtime/realtime';
 import { type AudioFormat, bytesPerMs, codecOf, silenceByte, upstreamFormatOf } from '../audio/codec.ts';
 import type { AgentProfile, ProfileTool } from '../backend/profiles/agent-profile.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
 import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { ApiError } from '../http/errors.ts';
 import type { CreateBody } from '../http/schemas.ts';
-import { appendEvent } from '../realtime/append.ts';
-import type { NoiseReduction, RealtimeSettings, UpstreamAudioType } from '../realtime/settings.ts';
+import type { GreetingSetup } from '../upstream/ai-conversation.ts';
+import type { ConversationSettings, FunctionTool, NoiseReduction, UpstreamAudioType } from '../upstream/settings.ts';
 
 /** The audio formats of one call: the client's, and the upstream's, which is the same for G.711. */
 export interface CallFormats {
@@ -31,18 +30,18 @@ export function callFormats({ encoding = 'pcm16', sampleRate }: CreateBody): Cal
   return { call, upstream: upstreamFormatOf(call), upstreamType: mediaType };
 }
 
-/** An append event of 100 ms of silence in the upstream's format. */
-export function silenceFrame(format: AudioFormat): string {
-  return appendEvent(Buffer.alloc(100 * bytesPerMs(format), silenceByte(format.encoding)).toString('base64'));
+/** Silence in the upstream's format, as base64. */
+export function silenceBase64(format: AudioFormat, lengthMs: number): string {
+  return Buffer.alloc(lengthMs * bytesPerMs(format), silenceByte(format.encoding)).toString('base64');
 }
 
 /** What the upstream is configured with for a call of this agent. */
-export function realtimeSettings(
+export function conversationSettings(
   profile: AgentProfile,
   defaultModel: string,
   audioType: UpstreamAudioType,
   values: CallValues,
-): RealtimeSettings {
+): ConversationSettings {
   const detection = profile.turnDetection ?? { type: 'server_vad' };
   return {
     model: profile.model ?? defaultModel,
@@ -59,7 +58,6 @@ export function realtimeSettings(
             prefixPaddingMs: detection.prefixPaddingMs ?? 300,
             silenceDurationMs: detection.silenceDurationMs ?? 500,
           },
-    interruptedBy: 'server',
     noiseReduction: noiseReductionOf(profile),
     transcription: transcriptionOf(profile),
     maxOutputTokens: profile.maxOutputTokens ?? 4096,
@@ -82,10 +80,7 @@ export function sayExactly(text: string): string {
 }
 
 /** What the agent is asked to say first. */
-export function greetingOf(
-  { greeting }: AgentProfile,
-  values: CallValues,
-): { instructions: string; interruptible: boolean } | undefined {
+export function greetingOf({ greeting }: AgentProfile, values: CallValues): GreetingSetup | undefined {
   if (!greeting) return undefined;
   return {
     instructions: greeting.say
@@ -95,13 +90,12 @@ export function greetingOf(
   };
 }
 
-function functionTool(tool: ProfileTool, profile: AgentProfile): RealtimeFunctionTool {
+function functionTool(tool: ProfileTool, profile: AgentProfile): FunctionTool {
   switch (tool.type) {
     case 'webhook':
-      return { type: 'function', name: tool.name, description: tool.description, parameters: tool.parameters };
+      return { name: tool.name, description: tool.description, parameters: tool.parameters };
     case 'transfer_to_extension':
       return {
-        type: 'function',
         name: 'transfer_to_extension',
         description:
           tool.description ?? 'Put the caller through to a colleague. Tell the caller so before you call this.',
@@ -116,7 +110,6 @@ function functionTool(tool: ProfileTool, profile: AgentProfile): RealtimeFunctio
       };
     case 'end_call':
       return {
-        type: 'function',
         name: 'end_call',
         description: tool.description ?? 'Hang up. Say goodbye before you call this.',
         parameters: { type: 'object', properties: { reason: { type: 'string' } } },

@@ -3,7 +3,7 @@ import { type AudioFormat, bytesPerMs, codecOf } from '../audio/codec.ts';
 import type { AudioReceiver, DownStreamRequest } from '../call/duplex/down-stream.ts';
 import type { AudioSender, UpStreamRequest } from '../call/duplex/up-stream.ts';
 import type { CallSession } from './gateway.ts';
-import { markStreamed } from './streamed.ts';
+import { asHttpRequest, type HttpRequest } from './http-request.ts';
 
 /** What came up on one connection. */
 export interface Received {
@@ -19,14 +19,15 @@ const LINGER_MS = 2_000;
  * A connection that breaks ends nothing but itself.
  */
 export class AudioExchange implements AudioReceiver, AudioSender {
-  readonly #request: IncomingMessage;
+  readonly #request: HttpRequest;
   readonly #response: ServerResponse;
   #maxUnsentBytes = 0;
+  #chunkBytes = 0;
+  #chunkHead: Uint8Array = new Uint8Array(0);
   #stopReceiving: (() => void) | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
-    this.#request = request;
-    markStreamed(request);
+    this.#request = asHttpRequest(request);
     this.#response = response;
   }
 
@@ -46,14 +47,12 @@ export class AudioExchange implements AudioReceiver, AudioSender {
     };
     const stop = () => {
       this.#stopReceiving = undefined;
-      request.off('data', onData);
-      // What still comes is read and forgotten.
-      request.resume();
+      request.forgetBody();
       call.left(stream);
       resolve({ bytes, audioMs: Math.round(stream.totalMs) });
     };
     this.#stopReceiving = stop;
-    request.on('data', onData);
+    request.streamTo(onData);
     request.once('end', () => {
       if (!this.#stopReceiving) return;
       stop();
@@ -93,7 +92,26 @@ export class AudioExchange implements AudioReceiver, AudioSender {
   }
 
   write(bytes: Uint8Array): void {
-    this.#response.write(bytes);
+    const response = this.#response;
+    const { socket } = response;
+    // A chunk that goes out whole is one piece for the network; Node makes four of it.
+    if (socket && response.chunkedEncoding) socket.write(this.#chunk(bytes));
+    else response.write(bytes);
+  }
+
+  /** Bytes in the chunked transfer coding (RFC 9112, section 7.1). */
+  #chunk(bytes: Uint8Array): Uint8Array {
+    if (bytes.length !== this.#chunkBytes) {
+      this.#chunkBytes = bytes.length;
+      this.#chunkHead = Buffer.from(`${bytes.length.toString(16)}\r\n`, 'latin1');
+    }
+    const head = this.#chunkHead;
+    const chunk = Buffer.allocUnsafe(head.length + bytes.length + 2);
+    chunk.set(head);
+    chunk.set(bytes, head.length);
+    chunk[chunk.length - 2] = 0x0d;
+    chunk[chunk.length - 1] = 0x0a;
+    return chunk;
   }
 
   end(): void {

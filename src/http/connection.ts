@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { isStreamed } from './streamed.ts';
+import { HttpRequest } from './http-request.ts';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -78,7 +78,8 @@ export class Connection {
     this.#stuckTicks = progress !== '' && progress === this.#progress ? this.#stuckTicks + 1 : 0;
     this.#progress = progress;
     const latest = this.#latest;
-    const isArriving = latest && !latest.complete && this.#held.length === 0 && !isStreamed(latest);
+    const isArriving =
+      latest && !latest.complete && this.#held.length === 0 && !(latest instanceof HttpRequest && latest.isStreamed);
     this.#bodyTicks = isArriving ? this.#bodyTicks + 1 : 0;
   }
 

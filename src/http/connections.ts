@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.ts';
+import { HttpRequest } from './http-request.ts';
 
 const TICK_MS = 1_000;
 /** Longest that an answer may wait for its client to read any of it. */
@@ -48,6 +49,7 @@ export class Connections {
   createServer(handler: RequestListener, settings: ServerSettings): Server {
     const { tls } = settings;
     const connection = {
+      IncomingMessage: HttpRequest,
       keepAlive: true,
       keepAliveInitialDelay: settings.tcpKeepAliveMs,
       // A missing Host is refused by the app: Node's own refusal has no body.

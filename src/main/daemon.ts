@@ -13,9 +13,9 @@ import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
-import type { ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import type { StoreError } from '../store/errors.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
@@ -111,7 +111,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       metrics,
       log,
       upstream: config.upstream,
-      upstreamUrl: upstreamUrlOf(config, simulator),
+      upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
       upstreamApiKey: env.OPENAI_API_KEY ?? (simulator ? 'simulator' : undefined),
       callerHashKey: env.CALLER_HASH_KEY ?? derivedHashKey(config),
       defaultModel: env.OPENAI_REALTIME_MODEL,

@@ -10,9 +10,10 @@ import { ApiError, quote } from '../http/errors.ts';
 import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../realtime/reconnect-policy.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
+import { type Protocol, protocolOf } from '../upstream/protocol.ts';
+import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
 import { type GatewayService, isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
@@ -29,7 +30,8 @@ const SUMMARY_KEPT_MS = 600_000;
 export interface VoiceGatewayOptions {
   readonly version: string;
   readonly upstream: 'openai' | 'simulator';
-  readonly upstreamUrl: string;
+  /** Where each protocol is spoken. */
+  readonly upstreamUrls: Readonly<Record<Protocol, string>>;
   readonly upstreamApiKey: string | undefined;
   readonly callerHashKey: string;
   readonly defaultModel: string;
@@ -174,6 +176,7 @@ export class VoiceGateway implements CallGateway {
     // Not awaited: until this session is in the table, nobody else may come here.
     if (rival?.state === 'ending') void rival.end();
     const log = this.#options.log.child({ callId: body.callId, tenantId });
+    const protocol = protocolOf(profile, profile.model ?? this.#options.defaultModel);
     const session = new Session(
       {
         tenantId,
@@ -183,7 +186,8 @@ export class VoiceGateway implements CallGateway {
         formats,
         log,
         target: {
-          url: this.#options.upstreamUrl,
+          protocol,
+          url: this.#options.upstreamUrls[protocol],
           apiKey: this.#options.upstreamApiKey,
           safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
         },

@@ -1,5 +1,5 @@
 import { backoffMs } from '../backoff.ts';
-import type { ReconnectPolicy } from './reconnect-policy.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 
 type AttemptsPolicy = Pick<ReconnectPolicy, 'maxAttempts' | 'firstBackoffMs' | 'maxBackoffMs' | 'stableAfterMs'>;
 

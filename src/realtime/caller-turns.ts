@@ -1,6 +1,6 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
-import type { RealtimeHost } from '../upstream/host.ts';
+import type { ConversationHost } from '../upstream/host.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
 import { KeyPresses } from './key-presses.ts';
 import { RecentIds } from './recent-ids.ts';
@@ -12,7 +12,7 @@ const MAX_ITEM_ID = 32;
 export const COMMIT_WAIT_MS = 1_500;
 
 export interface CallerTurnsOptions {
-  readonly host: RealtimeHost;
+  readonly host: ConversationHost;
   readonly send: (event: RealtimeClientEvent) => boolean;
   readonly nowMs: () => number;
   /** Speech shorter than this is ignored while it would interrupt; 0: all speech is a turn. */

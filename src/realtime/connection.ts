@@ -1,20 +1,13 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
 import { errorOf, type IncomingError, NO_EVENT, type RawEvent } from './incoming.ts';
+import { configurationError } from './server-error.ts';
 import { parseServerEvent } from './server-events.ts';
 import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
-import { configurationError, UpstreamError } from './upstream-error.ts';
-
-/** Where to connect, and as whom. */
-export interface UpstreamTarget {
-  /** `wss://…/v1/realtime`; query parameters of its own are kept. */
-  readonly url: string;
-  readonly apiKey: string | undefined;
-  /** Sent as `OpenAI-Safety-Identifier`: a stable id of the caller that does not tell who it is. */
-  readonly safetyIdentifier: string | undefined;
-}
 
 export interface ConnectOptions {
   readonly target: UpstreamTarget;
@@ -59,8 +52,8 @@ export interface RealtimeConnection {
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
   send(event: RealtimeClientEvent): boolean;
-  /** Sends a frame that already is an event's JSON. */
-  sendFrame(frame: string | Uint8Array): boolean;
+  /** Sends caller audio, as base64. */
+  sendAudio(base64: string): boolean;
   /** Handlers are called in order; set both right after the connection was made. */
   onEvent: (event: RawEvent) => void;
   onClose: (error: UpstreamError) => void;
@@ -223,12 +216,18 @@ class SocketConnection implements RealtimeConnection {
   }
 
   send(event: RealtimeClientEvent): boolean {
-    return this.sendFrame(JSON.stringify(event));
+    return this.#sendText(JSON.stringify(event));
   }
 
-  sendFrame(frame: string | Uint8Array): boolean {
+  sendAudio(base64: string): boolean {
+    // Base64 has nothing to escape.
+    return this.#sendText(`{"type":"input_audio_buffer.append","audio":"${base64}"}`);
+  }
+
+  #sendText(text: string): boolean {
     if (this.#closed || this.#socket.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(frame, { binary: false });
+    // Of bytes `ws` makes one write, of text two pieces for one.
+    this.#socket.send(Buffer.from(text), { binary: false });
     return true;
   }
 

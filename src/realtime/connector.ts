@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts';
+import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
-import { connectRealtime, type RealtimeConnection, type UpstreamTarget } from './connection.ts';
-import type { ReconnectPolicy } from './reconnect-policy.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+import { connectRealtime, type RealtimeConnection } from './connection.ts';
 import type { RealtimeSettings } from './settings.ts';
-import { UpstreamError } from './upstream-error.ts';
 
 export interface ConnectorOptions {
   readonly target: UpstreamTarget;

@@ -1,24 +1,20 @@
-export interface GreetingOptions {
-  /** What the agent is told about what to say. */
-  readonly instructions: string;
-  readonly interruptible: boolean;
-}
+import type { GreetingSetup } from '../upstream/ai-conversation.ts';
 
 /** What the agent says first: whether it has been said, and whether it may be interrupted. */
 export class Greeting {
-  readonly #options: GreetingOptions | undefined;
+  readonly #greeting: GreetingSetup | undefined;
   #state: 'pending' | 'asked' | 'over';
   #responseId: string | undefined;
 
   /** @param isOpen whether it is still to be said, or to be finished */
-  constructor(options: GreetingOptions | undefined, isOpen: boolean) {
-    this.#options = options;
-    this.#state = options && isOpen ? 'pending' : 'over';
+  constructor(greeting: GreetingSetup | undefined, isOpen: boolean) {
+    this.#greeting = greeting;
+    this.#state = greeting && isOpen ? 'pending' : 'over';
   }
 
   /** Whether it is still being generated, or will be, and nothing may interrupt it. */
   get isProtected(): boolean {
-    return this.#state !== 'over' && this.#options?.interruptible === false;
+    return this.#state !== 'over' && this.#greeting?.interruptible === false;
   }
 
   /** The response that says it. */
@@ -30,7 +26,7 @@ export class Greeting {
   ask(): string | undefined {
     if (this.#state !== 'pending') return undefined;
     this.#state = 'asked';
-    return this.#options?.instructions;
+    return this.#greeting?.instructions;
   }
 
   /** A response has begun that says it. */
@@ -40,7 +36,7 @@ export class Greeting {
 
   /** Whether a response is one that is to be played to its end. */
   protects(responseId: string): boolean {
-    return responseId === this.#responseId && this.#options?.interruptible === false;
+    return responseId === this.#responseId && this.#greeting?.interruptible === false;
   }
 
   /** It is generated. @returns whether it was protected until now */

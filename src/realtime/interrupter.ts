@@ -4,7 +4,7 @@ import type {
   RealtimeClientEvent,
 } from 'openai/resources/realtime/realtime';
 import { cutToHeard } from '../upstream/conversation.ts';
-import type { InterruptVerdict, OpenItem, RealtimeHost } from '../upstream/host.ts';
+import type { ConversationHost, InterruptVerdict, OpenItem } from '../upstream/host.ts';
 import type { ReplyItem, ReplyItems } from './reply-items.ts';
 
 /** How the server quotes an item's real length when it was asked to keep more. */
@@ -24,7 +24,7 @@ export interface Interruption {
 }
 
 export interface InterrupterOptions {
-  readonly host: RealtimeHost;
+  readonly host: ConversationHost;
   readonly items: ReplyItems;
   readonly send: (event: RealtimeClientEvent) => boolean;
   readonly cancelResponse: (responseId: string) => void;
@@ -34,7 +34,7 @@ export interface InterrupterOptions {
 
 /** Stops the reply when the caller speaks: playback here, memory upstream. */
 export class Interrupter {
-  readonly #host: RealtimeHost;
+  readonly #host: ConversationHost;
   readonly #items: ReplyItems;
   readonly #send: (event: RealtimeClientEvent) => boolean;
   readonly #cancelResponse: (responseId: string) => void;

@@ -1,8 +1,8 @@
 import type { ConversationItem, RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
+import type { ConversationSettings } from '../upstream/settings.ts';
 import { replayItems } from './replay.ts';
 import type { ResponseOverrides } from './response-scheduler.ts';
-import type { RealtimeSettings } from './settings.ts';
 
 const CONTINUE =
   'You were cut off while you were speaking. The caller heard your last message only as far as it goes in this conversation. Go on from exactly there, and do not repeat what you said.';
@@ -12,7 +12,7 @@ const CONTINUE =
  * own instructions and tools: instructions of the response would stand in their place, and the upstream's prompt cache
  * holds nothing that begins differently. They leave no trace in the conversation; what is said does.
  */
-export function sayWords(words: string, why: string, { toolChoice }: RealtimeSettings): ResponseOverrides {
+export function sayWords(words: string, why: string, { toolChoice }: ConversationSettings): ResponseOverrides {
   return {
     input: [systemMessage(words)],
     metadata: { why },
@@ -22,7 +22,7 @@ export function sayWords(words: string, why: string, { toolChoice }: RealtimeSet
 }
 
 /** A response to a tool's result: a choice that forces a tool would go on calling it for ever. */
-export function afterTool({ toolChoice }: RealtimeSettings): ResponseOverrides | undefined {
+export function afterTool({ toolChoice }: ConversationSettings): ResponseOverrides | undefined {
   return toolChoice === 'auto' || toolChoice === 'none' ? undefined : { tool_choice: 'auto' };
 }
 

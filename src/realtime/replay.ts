@@ -24,21 +24,6 @@ export function replayItems(items: readonly ReplayItem[]): Item[] {
   return items.flatMap(itemsOf);
 }
 
-/** Whether a conversation ends with something that waits for an answer. */
-export function isUnanswered(items: readonly ReplayItem[]): boolean {
-  const last = items.at(-1);
-  return last?.kind === 'message' ? last.role === 'user' : last?.output !== undefined;
-}
-
-/** Whether a function was called whose result is still to come. */
-export function hasOpenTool(items: readonly ReplayItem[]): boolean {
-  return items.some((item) => item.kind === 'tool' && item.output === undefined);
-}
-
-export function isAssistantMessage(item: ReplayItem): boolean {
-  return item.kind === 'message' && item.role === 'assistant';
-}
-
 /** What `previous_item_id` puts an item where `itemId` was in a replay; undefined: that cannot be said. */
 export function previousInReplay(items: readonly ReplayItem[], itemId: string): string | undefined {
   const index = items.findIndex((item) => item.itemId === itemId);

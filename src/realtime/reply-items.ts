@@ -1,4 +1,4 @@
-import type { HandedReply, OpenItem, RealtimeHost } from '../upstream/host.ts';
+import type { ConversationHost, HandedReply, OpenItem } from '../upstream/host.ts';
 
 /** One message of the assistant, as far as it came. Milliseconds are of its audio. */
 export interface ReplyItem {
@@ -34,14 +34,14 @@ const HANDED_OVER = 'handed_over';
  * beginning of the second.
  */
 export class ReplyItems {
-  readonly #host: Pick<RealtimeHost, 'audio' | 'event'>;
+  readonly #host: Pick<ConversationHost, 'audio' | 'event'>;
   readonly #bytesPerMs: number;
   readonly #nowMs: () => number;
   readonly #items = new Map<string, ReplyItem>();
   /** Responses whose further audio nobody is to hear. */
   readonly #interrupted = new Set<string>();
 
-  constructor(host: Pick<RealtimeHost, 'audio' | 'event'>, bytesPerMs: number, nowMs: () => number) {
+  constructor(host: Pick<ConversationHost, 'audio' | 'event'>, bytesPerMs: number, nowMs: () => number) {
     this.#host = host;
     this.#bytesPerMs = bytesPerMs;
     this.#nowMs = nowMs;

@@ -1,4 +1,4 @@
-import type { ReconnectPolicy } from './reconnect-policy.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 
 /** Taken for a session's life when the server says nothing that can be true. The Realtime API ends sessions after 60. */
 const USUAL_LIFE_MS = 55 * 60_000;

@@ -1,11 +1,12 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { Clock } from '../clock.ts';
-import type { UplinkFrame } from '../upstream/audio-ring.ts';
-import type { ReplayItem } from '../upstream/conversation.ts';
-import type { HandedReply, RealtimeHost } from '../upstream/host.ts';
+import type { AiConversation, CallerAudio, ConversationSetup } from '../upstream/ai-conversation.ts';
+import { hasOpenTool, isAssistantMessage, isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
+import type { ConversationHost } from '../upstream/host.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
 import { CallerTurns } from './caller-turns.ts';
-import type { TranscriptionRefusal, UpstreamTarget } from './connection.ts';
-import { Greeting, type GreetingOptions } from './greeting.ts';
+import type { TranscriptionRefusal } from './connection.ts';
+import { Greeting } from './greeting.ts';
 import {
   Incoming,
   type IncomingError,
@@ -17,39 +18,21 @@ import { Interrupter } from './interrupter.ts';
 import { OwedAnswer } from './owed-answer.ts';
 import { afterTool, goesOn, goOn, noteCutOff, sayWords } from './own-words.ts';
 import { RecentIds } from './recent-ids.ts';
-import type { ReconnectPolicy } from './reconnect-policy.ts';
-import { hasOpenTool, isAssistantMessage, isUnanswered, previousInReplay } from './replay.ts';
+import { previousInReplay } from './replay.ts';
 import { type ReplyItem, ReplyItems } from './reply-items.ts';
 import { type ResponseOverrides, ResponseScheduler, type ResponseTimes } from './response-scheduler.ts';
 import type { LossReason } from './running-responses.ts';
+import { classifyServerError } from './server-error.ts';
 import { interruptionUpdate, type RealtimeSettings } from './settings.ts';
 import { ToolRunner } from './tool-runner.ts';
-import { classifyServerError, UpstreamError } from './upstream-error.ts';
 import { type Restored, UpstreamLink } from './upstream-link.ts';
 
-export interface RealtimeSessionOptions {
-  readonly target: UpstreamTarget;
-  readonly settings: RealtimeSettings;
-  readonly policy: ReconnectPolicy;
-  /** What the agent says first; absent: it waits to be spoken to. */
-  readonly greeting?: GreetingOptions | undefined;
-  /** Speech shorter than this does not interrupt; 0: any speech does. */
-  readonly minInterruptionMs: number;
-  /** The conversation so far, where the call goes on from another worker. */
-  readonly replay?: readonly ReplayItem[] | undefined;
-  /** Replies in `replay` that may still be playing. */
-  readonly handedReplies?: readonly HandedReply[] | undefined;
-  /** The agent was answering when the other worker was lost. */
-  readonly isCutShort?: boolean | undefined;
+/** A conversation's setup, with what tests set beside it. */
+export interface RealtimeSetup extends ConversationSetup {
   /** How long responses are waited for; absent: the defaults. */
   readonly responseTimes?: ResponseTimes | undefined;
-  /** The monotonic clock, shared with the host. */
-  readonly nowMs: Clock;
-}
-
-/** A caller's audio with how much of it was loud, where that is measured. */
-export interface CallerFrame extends UplinkFrame {
-  readonly voicedMs?: number;
+  /** Who interrupts; absent: the server, unless something else asks for the gateway. */
+  readonly interruptedBy?: RealtimeSettings['interruptedBy'];
 }
 
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
@@ -59,9 +42,10 @@ const FOLLOW_UP_WAIT_MS = 300;
 const MAX_QUOTED = 100;
 
 /** One call's conversation with the Realtime API, over as many connections as it takes. */
-export class RealtimeSession {
-  readonly #options: RealtimeSessionOptions;
-  readonly #host: RealtimeHost;
+export class RealtimeSession implements AiConversation {
+  readonly #setup: RealtimeSetup;
+  readonly #host: ConversationHost;
+  readonly #nowMs: Clock;
   readonly #link: UpstreamLink;
   readonly #items: ReplyItems;
   readonly #responses: ResponseScheduler;
@@ -83,20 +67,21 @@ export class RealtimeSession {
   #lostResponse: { readonly overrides: ResponseOverrides | undefined; readonly isPartial: boolean } | undefined;
   #closed = false;
 
-  constructor(options: RealtimeSessionOptions, host: RealtimeHost) {
-    const { settings, greeting, replay = [], isCutShort, nowMs } = options;
-    this.#options = options;
+  constructor(setup: RealtimeSetup, host: ConversationHost, nowMs: Clock) {
+    const { settings, greeting, replay = [], isCutShort } = setup;
+    this.#setup = setup;
     this.#host = host;
+    this.#nowMs = nowMs;
     this.#isTranscribed = settings.transcription !== null;
     // Where the agent alone has spoken so far, it was greeting.
     const isGreetingOpen = replay.length === 0 || (isCutShort === true && replay.every(isAssistantMessage));
     this.#greeting = new Greeting(greeting, isGreetingOpen);
-    const isOurs = options.minInterruptionMs > 0 || this.#greeting.isProtected;
-    this.#interruptedBy = isOurs ? 'gateway' : settings.interruptedBy;
+    const isOurs = setup.minInterruptionMs > 0 || this.#greeting.isProtected;
+    this.#interruptedBy = isOurs ? 'gateway' : (setup.interruptedBy ?? 'server');
     this.#link = new UpstreamLink({
-      target: options.target,
-      settings: { ...settings, interruptedBy: this.#interruptedBy },
-      policy: options.policy,
+      target: setup.target,
+      settings: this.#settings,
+      policy: setup.policy,
       connectPermit: (request) => host.connectPermit(request),
       history: () => host.history(),
       isPause: () => this.#isPause(),
@@ -123,7 +108,7 @@ export class RealtimeSession {
         onRepair: (kind) => host.event({ type: 'repaired', kind }),
         onGivenUp: () => this.#onNotTakenUp(),
       },
-      options.responseTimes,
+      setup.responseTimes,
     );
     this.#interrupter = new Interrupter({
       host,
@@ -137,7 +122,7 @@ export class RealtimeSession {
       host,
       send,
       nowMs,
-      minInterruptionMs: options.minInterruptionMs,
+      minInterruptionMs: setup.minInterruptionMs,
       isTranscribed: () => this.#isTranscribed,
       canBeInterrupted: () => this.#canBeInterrupted(),
       onInterruption: (startedAtMs) => void this.#interrupt(startedAtMs),
@@ -158,12 +143,12 @@ export class RealtimeSession {
    * @throws {UpstreamError} when the upstream refuses or `timeoutMs` is over
    */
   async open(timeoutMs: number): Promise<{ upstreamSessionId: string | undefined }> {
-    const { replay = [], handedReplies = [], isCutShort, nowMs } = this.#options;
-    const startedAtMs = nowMs();
+    const { replay = [], handedReplies = [], isCutShort } = this.#setup;
+    const startedAtMs = this.#nowMs();
     const attempt = await this.#link.open(timeoutMs, replay);
     this.#replayed = replay;
     this.#items.takeOver(handedReplies.filter((reply) => replay.some(({ itemId }) => itemId === reply.itemId)));
-    const atMs = nowMs();
+    const atMs = this.#nowMs();
     this.#host.event({ type: 'ready', connectMs: atMs - startedAtMs, attempt, atMs });
     const greeting = this.#greeting.ask();
     if (greeting !== undefined) {
@@ -180,9 +165,9 @@ export class RealtimeSession {
   }
 
   /** Sends caller audio. Returns whether it went out at once; otherwise it waits for the next connection. */
-  sendAudio(frame: CallerFrame): boolean {
-    if (frame.voicedMs !== undefined) this.#caller.heard(frame.audioMs, frame.voicedMs);
-    return this.#link.sendAudio(frame);
+  sendAudio(audio: CallerAudio): boolean {
+    if (audio.voicedMs !== undefined) this.#caller.heard(audio.audioMs, audio.voicedMs);
+    return this.#link.sendAudio(audio);
   }
 
   /** Tells the agent which keys the caller pressed; `#` tells at once, others wait a moment for more. */
@@ -302,15 +287,19 @@ export class RealtimeSession {
   #onKeys(): void {
     this.#answer.owe();
     // A key press interrupts as speech does, but the server does not cancel for it.
-    void this.#interrupt(this.#options.nowMs(), true).then(() => {
+    void this.#interrupt(this.#nowMs(), true).then(() => {
       if (!this.#closed) this.#responses.request();
     });
+  }
+
+  get #settings(): RealtimeSettings {
+    return { ...this.#setup.settings, interruptedBy: this.#interruptedBy };
   }
 
   // The reply
 
   #say(words: string, why: string): ResponseOverrides {
-    return sayWords(words, why, this.#options.settings);
+    return sayWords(words, why, this.#setup.settings);
   }
 
   /** Cancels a response, of which nothing more is to be heard. */
@@ -334,7 +323,7 @@ export class RealtimeSession {
     const name = metadata['request'];
     const { by, overrides } = this.#responses.started(responseId, typeof name === 'string' ? name : undefined);
     if ((overrides?.metadata ?? metadata)['why'] === 'greeting') this.#greeting.started(responseId);
-    this.#host.event({ type: 'response_started', responseId, atMs: this.#options.nowMs() });
+    this.#host.event({ type: 'response_started', responseId, atMs: this.#nowMs() });
     const { isSpeaking, isDeciding } = this.#caller;
     const crossedSpeech = by === 'gateway' && isSpeaking && !isDeciding && !this.#greeting.isProtected;
     if (crossedSpeech || by === 'twice') this.#drop(responseId);
@@ -463,12 +452,11 @@ export class RealtimeSession {
 
   #greetingIsGenerated(): void {
     const wasProtected = this.#greeting.end();
-    const { settings } = this.#options;
-    if (!wasProtected || this.#caller.isGuarded || settings.interruptedBy === 'gateway') return;
+    if (!wasProtected || this.#caller.isGuarded || this.#setup.interruptedBy === 'gateway') return;
     // From here on the gateway alone protects what is left of it: the server has nothing left to cancel.
     this.#interruptedBy = 'server';
-    this.#link.reconfigure(settings);
-    this.#link.send(interruptionUpdate(settings, 'after-greeting'));
+    this.#link.reconfigure(this.#settings);
+    this.#link.send(interruptionUpdate(this.#settings, 'after-greeting'));
   }
 
   // Trouble
@@ -499,7 +487,7 @@ export class RealtimeSession {
   #onTranscriptionRefused({ code, message }: TranscriptionRefusal): void {
     if (this.#closed) return;
     this.#isTranscribed = false;
-    const model = this.#options.settings.transcription?.model ?? '';
+    const model = this.#setup.settings.transcription?.model ?? '';
     this.#host.event({ type: 'transcription_refused', model, code, message });
   }
 

@@ -1,79 +1,13 @@
-import type {
-  AudioTranscription,
-  RealtimeFunctionTool,
-  RealtimeReasoningEffort,
-  RealtimeSessionCreateRequest,
-  SessionUpdateEvent,
-} from 'openai/resources/realtime/realtime';
+import type { RealtimeSessionCreateRequest, SessionUpdateEvent } from 'openai/resources/realtime/realtime';
+import type { ConversationSettings, Truncation } from '../upstream/settings.ts';
 
-/** How a call's turns are found. Durations in milliseconds. */
-export type TurnDetection =
-  | {
-      readonly type: 'server_vad';
-      /** 0–1; higher needs louder speech. */
-      readonly threshold: number;
-      readonly prefixPaddingMs: number;
-      /** Silence that ends a turn: the largest part of the answering time. */
-      readonly silenceDurationMs: number;
-    }
-  | { readonly type: 'semantic_vad'; readonly eagerness: 'low' | 'medium' | 'high' | 'auto' };
-
-/** The encodings the Realtime API speaks; PCM is 24 kHz, G.711 8 kHz. */
-export type UpstreamAudioType = 'audio/pcm' | 'audio/pcmu' | 'audio/pcma';
-
-/** How the caller's words are found. What a model does not understand, the server refuses. */
-export interface Transcription {
-  readonly model: string;
-  /** ISO 639; absent: found by the model. */
-  readonly language?: string;
-  readonly prompt?: string;
-  readonly keywords?: readonly string[];
-  readonly delay?: NonNullable<AudioTranscription['delay']>;
-}
-
-export interface NoiseReduction {
-  readonly type: 'near_field' | 'far_field';
-  /** 0–1. */
-  readonly strength?: number;
-}
-
-/** What the server does with a conversation that outgrows the model. */
-export type Truncation =
-  | 'auto'
-  | 'disabled'
-  | {
-      /** How much of it is kept, 0–1. */
-      readonly retentionRatio: number;
-      /** Most tokens behind the instructions. */
-      readonly postInstructionsTokens?: number;
-    };
-
-/** Everything a call configures upstream. */
-export interface RealtimeSettings {
-  readonly model: string;
-  readonly instructions: string;
-  readonly voice: string | { readonly id: string };
-  /** 0.25–1.5. */
-  readonly speed: number;
-  readonly audioType: UpstreamAudioType;
-  readonly turnDetection: TurnDetection;
+/** What a session of the Realtime API is configured with. */
+export interface RealtimeSettings extends ConversationSettings {
   /**
    * Who interrupts. `server`: the server cancels its reply as soon as it hears speech. `gateway`: the server only
    * reports speech, and the gateway decides.
    */
   readonly interruptedBy: 'server' | 'gateway';
-  readonly noiseReduction: NoiseReduction | null;
-  /** null: the caller's words are not transcribed. */
-  readonly transcription: Transcription | null;
-  readonly maxOutputTokens: number | 'inf';
-  /** Absent: as the model has it. So are the next two. */
-  readonly reasoningEffort?: RealtimeReasoningEffort | undefined;
-  readonly truncation?: Truncation | undefined;
-  readonly parallelToolCalls?: boolean | undefined;
-  readonly toolChoice: 'auto' | 'none' | 'required' | { readonly type: 'function'; readonly name: string };
-  readonly tools: readonly RealtimeFunctionTool[];
-  /** Laid over the session as it is sent. */
-  readonly more?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -99,7 +33,7 @@ export function sessionUpdate(settings: RealtimeSettings, eventId: string): Sess
       },
       output: { format, voice: settings.voice, speed: settings.speed },
     },
-    tools: settings.tools,
+    tools: settings.tools.map((tool) => ({ type: 'function', ...tool })),
     tool_choice: settings.toolChoice,
     max_output_tokens: settings.maxOutputTokens,
     ...(reasoningEffort === undefined ? {} : { reasoning: { effort: reasoningEffort } }),

@@ -1,6 +1,6 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
-import type { RealtimeHost, ToolCall, ToolResult } from '../upstream/host.ts';
+import type { ConversationHost, ToolCall, ToolResult } from '../upstream/host.ts';
 import { RecentIds } from './recent-ids.ts';
 import { toolOutput } from './replay.ts';
 
@@ -18,7 +18,7 @@ const EARLIER = '';
  * and all its results are in, the model is asked once to go on.
  */
 export class ToolRunner {
-  readonly #host: RealtimeHost;
+  readonly #host: ConversationHost;
   readonly #send: (event: RealtimeClientEvent) => boolean;
   readonly #goOn: () => void;
   readonly #rounds = new Map<string, Round>();
@@ -29,7 +29,7 @@ export class ToolRunner {
   /** Results that no connection took yet, by tool call. */
   readonly #unsent = new Map<string, string>();
 
-  constructor(host: RealtimeHost, send: (event: RealtimeClientEvent) => boolean, goOn: () => void) {
+  constructor(host: ConversationHost, send: (event: RealtimeClientEvent) => boolean, goOn: () => void) {
     this.#host = host;
     this.#send = send;
     this.#goOn = goOn;

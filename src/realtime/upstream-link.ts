@@ -1,17 +1,18 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { type Clock, timerMs } from '../clock.ts';
-import { AudioRing, type UplinkFrame } from '../upstream/audio-ring.ts';
+import type { CallerAudio, UpstreamTarget } from '../upstream/ai-conversation.ts';
+import { AudioRing } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
+import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
+import type { UpstreamError } from '../upstream/upstream-error.ts';
 import { Attempts } from './attempts.ts';
-import type { RealtimeConnection, TranscriptionRefusal, UpstreamTarget } from './connection.ts';
+import type { RealtimeConnection, TranscriptionRefusal } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
 import type { RawEvent } from './incoming.ts';
-import type { ReconnectPolicy } from './reconnect-policy.ts';
 import { replayEvents } from './replay.ts';
 import { sessionLife } from './session-life.ts';
 import type { RealtimeSettings } from './settings.ts';
-import type { UpstreamError } from './upstream-error.ts';
 
 const ROTATION_PAUSE_POLL_MS = 250;
 /** A session that has found no pause this long before the server's end moves in the middle of things. */
@@ -121,9 +122,9 @@ export class UpstreamLink {
   }
 
   /** Sends caller audio, or keeps it while there is no connection. Returns whether it went out. */
-  sendAudio(frame: UplinkFrame): boolean {
-    if (this.#connection?.sendFrame(frame.frame)) return true;
-    this.#ring.push(frame);
+  sendAudio(audio: CallerAudio): boolean {
+    if (this.#connection?.sendAudio(audio.base64)) return true;
+    this.#ring.push(audio);
     return false;
   }
 
@@ -160,8 +161,8 @@ export class UpstreamLink {
       this.#connection = undefined;
       this.#lost(error);
     };
-    const { frames, droppedMs } = this.#ring.take();
-    for (const { frame } of frames) connection.sendFrame(frame);
+    const { pieces, droppedMs } = this.#ring.take();
+    for (const { base64 } of pieces) connection.sendAudio(base64);
     this.#planRotation(connection);
     return { droppedMs };
   }

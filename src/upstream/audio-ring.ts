@@ -1,15 +1,8 @@
-/** A frame of caller audio on its way upstream. */
-export interface UplinkFrame {
-  /** An `input_audio_buffer.append` event, ready to be sent. */
-  readonly frame: string | Uint8Array;
-  readonly audioMs: number;
-  /** When its chunk had been read, in milliseconds of `monotonicNowMs`. */
-  readonly receivedAtMs: number;
-}
+import type { CallerAudio } from './ai-conversation.ts';
 
 /** Keeps the newest audio up to a length: what the caller said last while nobody was listening. */
 export class AudioRing {
-  #frames: UplinkFrame[] = [];
+  #pieces: CallerAudio[] = [];
   #audioMs = 0;
   #droppedMs = 0;
   #capacityMs: number;
@@ -18,20 +11,20 @@ export class AudioRing {
     this.#capacityMs = capacityMs;
   }
 
-  push(frame: UplinkFrame): void {
-    this.#frames.push(frame);
-    this.#audioMs += frame.audioMs;
-    while (this.#audioMs > this.#capacityMs && this.#frames.length > 1) {
-      const { audioMs } = this.#frames.shift()!;
+  push(piece: CallerAudio): void {
+    this.#pieces.push(piece);
+    this.#audioMs += piece.audioMs;
+    while (this.#audioMs > this.#capacityMs && this.#pieces.length > 1) {
+      const { audioMs } = this.#pieces.shift()!;
       this.#audioMs -= audioMs;
       this.#droppedMs += audioMs;
     }
   }
 
   /** Empties the ring. */
-  take(): { frames: UplinkFrame[]; droppedMs: number } {
-    const taken = { frames: this.#frames, droppedMs: this.#droppedMs };
-    this.#frames = [];
+  take(): { pieces: CallerAudio[]; droppedMs: number } {
+    const taken = { pieces: this.#pieces, droppedMs: this.#droppedMs };
+    this.#pieces = [];
     this.#audioMs = 0;
     this.#droppedMs = 0;
     return taken;

@@ -11,6 +11,21 @@ export type ReplayItem =
       readonly output?: string;
     };
 
+/** Whether a conversation ends with something that waits for an answer. */
+export function isUnanswered(items: readonly ReplayItem[]): boolean {
+  const last = items.at(-1);
+  return last?.kind === 'message' ? last.role === 'user' : last?.output !== undefined;
+}
+
+/** Whether a function was called whose result is still to come. */
+export function hasOpenTool(items: readonly ReplayItem[]): boolean {
+  return items.some((item) => item.kind === 'tool' && item.output === undefined);
+}
+
+export function isAssistantMessage(item: ReplayItem): boolean {
+  return item.kind === 'message' && item.role === 'assistant';
+}
+
 interface Item {
   itemId: string;
   readonly role: 'user' | 'assistant' | 'tool';

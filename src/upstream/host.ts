@@ -8,7 +8,7 @@ import type { ReplayItem } from './conversation.ts';
  */
 export type UpstreamErrorClass = 'refused' | 'rate_limited' | 'unavailable' | 'timeout' | 'protocol';
 
-/** What a realtime session reports, in order. Plain data: it crosses threads. Times are milliseconds of `monotonicNowMs`. */
+/** What a conversation reports, in order. Plain data: it crosses threads. Times are milliseconds of `monotonicNowMs`. */
 export type SessionEvent =
   | { readonly type: 'ready'; readonly connectMs: number; readonly attempt: number; readonly atMs: number }
   | { readonly type: 'speech_started'; readonly itemId: string; readonly atMs: number }
@@ -193,8 +193,8 @@ export interface ConnectPermit {
   settle(result: ConnectResult): void;
 }
 
-/** What a realtime session needs of the gateway around it. */
-export interface RealtimeHost {
+/** What a conversation needs of the gateway around it. */
+export interface ConversationHost {
   event(event: SessionEvent): void;
   audio(audio: ReplyAudio): void;
   /** Whether the caller is still being played something that may be interrupted. */

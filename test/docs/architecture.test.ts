@@ -55,6 +55,14 @@ it('has every room in its table, and imports that go where the table says', () =
     for (const name of names) expect(used.get(room), `${room} → ${name}`).toContain(name);
 });
 
+it('reaches a protocol of the AI in one place', () => {
+  const users = [...imports].filter(
+    ([file, { values, types }]) =>
+      roomOf(file) !== 'realtime' && [...values, ...types].some((used) => roomOf(used) === 'realtime'),
+  );
+  expect(users.map(([file]) => file)).toEqual(['src/workers/session/protocols.ts']);
+});
+
 it('keeps the daemon itself small: what has another home is there', () => {
   const lines = [...imports.keys()]
     .filter((file) => roomOf(file) === 'main')

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { AgentProfileSchema, checkAgentProfile } from '../../src/backend/profiles/agent-profile.ts';
-import { realtimeSettings } from '../../src/call/settings.ts';
+import { conversationSettings } from '../../src/call/settings.ts';
 
 const url = new URL('../../docs/conversations.md', import.meta.url);
 const page = readFileSync(url, 'utf8');
@@ -70,7 +70,7 @@ describe('the page on conversations', () => {
   it('has the defaults that calls are configured with', () => {
     const values = { callId: 'c', tenantId: 't', aiAgentRef: 'a' };
     const of = (profile: object) =>
-      realtimeSettings({ instructions: 'Answer.', ...profile }, 'model', 'audio/pcm', values);
+      conversationSettings({ instructions: 'Answer.', ...profile }, 'model', 'audio/pcm', values);
     const plain = of({});
     const { turnDetection: byMeaning } = of({ turnDetection: { type: 'semantic_vad' } });
     const defaults = {

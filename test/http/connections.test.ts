@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { Connections } from '../../src/http/connections.ts';
-import { markStreamed } from '../../src/http/streamed.ts';
+import { asHttpRequest } from '../../src/http/http-request.ts';
 
 /** A server that never answers, and one client whose body does not end. Returns the codes of what it is told is wrong. */
 async function waiting(path: string): Promise<{ connections: Connections; errors: string[] }> {
@@ -11,7 +11,7 @@ async function waiting(path: string): Promise<{ connections: Connections; errors
   const arrived = Promise.withResolvers<void>();
   const server = connections.createServer(
     (request) => {
-      if (request.url === '/stream') markStreamed(request);
+      if (request.url === '/stream') asHttpRequest(request).streamTo(() => {});
       arrived.resolve();
     },
     { tcpKeepAliveMs: 30_000, requestTimeoutMs: 5_000, keepAliveTimeoutMs: 72_000 },

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { backoffMs } from '../../src/backoff.ts';
 import { monotonicNowMs } from '../../src/clock.ts';
-import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
 import { ConnectGovernor } from '../../src/upstream/connect-governor.ts';
+import { DEFAULT_RECONNECT_POLICY } from '../../src/upstream/reconnect-policy.ts';
 
 const CREATE_TIMEOUT_MS = 10_000;
 const HANDSHAKE_MS = 300;

@@ -1,6 +1,6 @@
 import type { RealtimeClientEvent, RealtimeServerEvent } from 'openai/resources/realtime/realtime';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { isUnanswered, previousInReplay, replayEvents, toolOutput } from '../../src/realtime/replay.ts';
+import { previousInReplay, replayEvents, toolOutput } from '../../src/realtime/replay.ts';
 import type { ResponseOverrides } from '../../src/realtime/response-scheduler.ts';
 import { parseServerEvent } from '../../src/realtime/server-events.ts';
 import { interruptionUpdate, type RealtimeSettings, sessionUpdate } from '../../src/realtime/settings.ts';
@@ -166,15 +166,6 @@ describe('a replay', () => {
       { type: 'message', id: 'item_3', role: 'assistant', content: [{ type: 'output_text', text: 'On its way.' }] },
       { type: 'function_call', call_id: 'call_2', name: 'look', arguments: '{}' },
     ]);
-  });
-
-  it('knows whether it ends with something that waits for an answer', () => {
-    expect(isUnanswered([])).toBe(false);
-    expect(isUnanswered(HISTORY.slice(0, 1))).toBe(true);
-    expect(isUnanswered(HISTORY.slice(0, 2))).toBe(true);
-    expect(isUnanswered(HISTORY.slice(0, 3))).toBe(false);
-    // A call without a result is answered when that is there.
-    expect(isUnanswered(HISTORY)).toBe(false);
   });
 
   it('knows where an item stood, as far as that has a name', () => {

@@ -2,7 +2,7 @@ import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Interrupter } from '../../src/realtime/interrupter.ts';
 import { ReplyItems } from '../../src/realtime/reply-items.ts';
-import type { InterruptVerdict, OpenItem, RealtimeHost, SessionEvent } from '../../src/upstream/host.ts';
+import type { ConversationHost, InterruptVerdict, OpenItem, SessionEvent } from '../../src/upstream/host.ts';
 
 let sent: RealtimeClientEvent[];
 let events: SessionEvent[];
@@ -28,7 +28,7 @@ beforeEach(() => {
       if (!verdict) throw new Error('the call is over');
       return { cuts: [], heard: [], isProtected: false, ...verdict(open) };
     },
-  } as unknown as RealtimeHost;
+  } as unknown as ConversationHost;
   items = new ReplyItems(host, 8, () => 0);
   interrupter = new Interrupter({
     host,

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { afterTool, goesOn, goOn, sayWords } from '../../src/realtime/own-words.ts';
-import type { RealtimeSession, RealtimeSessionOptions } from '../../src/realtime/session.ts';
+import type { RealtimeSession, RealtimeSetup } from '../../src/realtime/session.ts';
 import type { RealtimeSettings } from '../../src/realtime/settings.ts';
 import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
 import type { ReplayItem } from '../../src/upstream/conversation.ts';
@@ -60,7 +60,7 @@ describe('the prompt cache', () => {
   const settings: RealtimeSettings = {
     ...SETTINGS,
     instructions: 'You are the telephone agent of a shop. Speak briefly.',
-    tools: [{ type: 'function', name: 'end_call', description: 'Hang up.', parameters: { type: 'object' } }],
+    tools: [{ name: 'end_call', description: 'Hang up.', parameters: { type: 'object' } }],
   };
 
   beforeAll(async () => {
@@ -69,7 +69,7 @@ describe('the prompt cache', () => {
   afterEach(() => session.close());
   afterAll(() => simulator.close());
 
-  async function open(options: Partial<RealtimeSessionOptions>, faults: Faults = {}): Promise<SimulatorConnection> {
+  async function open(options: Partial<RealtimeSetup>, faults: Faults = {}): Promise<SimulatorConnection> {
     ({ session, host } = newSession(simulator.url, { settings, ...options }));
     simulator.nextConnection(faults);
     const connected = simulator.waitForConnection();

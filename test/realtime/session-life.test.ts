@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
 import { sessionLife } from '../../src/realtime/session-life.ts';
+import { DEFAULT_RECONNECT_POLICY } from '../../src/upstream/reconnect-policy.ts';
 
 const CREATED_AT_MS = Date.parse('2026-05-01T12:00:00Z');
 const MINUTE_MS = 60_000;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { monotonicNowMs } from '../../src/clock.ts';
-import type { RealtimeSession, RealtimeSessionOptions } from '../../src/realtime/session.ts';
+import type { RealtimeSession, RealtimeSetup } from '../../src/realtime/session.ts';
 import { type Faults, RealtimeSimulator, type SimulatorConnection } from '../../src/simulator/server.ts';
 import { nextEvent, received } from '../support/caller.ts';
 import { frame, loud, newSession, quiet, SETTINGS, type TestHost } from '../support/realtime.ts';
@@ -25,7 +25,7 @@ interface Open {
   readonly connection: SimulatorConnection;
 }
 
-async function open(options: Partial<RealtimeSessionOptions> = {}, faults: Faults = {}): Promise<Open> {
+async function open(options: Partial<RealtimeSetup> = {}, faults: Faults = {}): Promise<Open> {
   const { session, host } = newSession(simulator.url, options);
   sessions.push(session);
   simulator.nextConnection(faults);
@@ -34,8 +34,8 @@ async function open(options: Partial<RealtimeSessionOptions> = {}, faults: Fault
   return { session, host, connection: await connected };
 }
 
-async function failure(options: Partial<RealtimeSessionOptions>, faults: Faults, timeoutMs = 10_000): Promise<unknown> {
-  const { session } = newSession(simulator.url, { nowMs: monotonicNowMs, ...options });
+async function failure(options: Partial<RealtimeSetup>, faults: Faults, timeoutMs = 10_000): Promise<unknown> {
+  const { session } = newSession(simulator.url, options, monotonicNowMs);
   simulator.nextConnection(faults);
   const error = await session.open(timeoutMs).then(
     () => undefined,
@@ -117,7 +117,7 @@ describe('opening', () => {
   });
 
   it('waits for its turn no longer than it has time', async () => {
-    const { session, host } = newSession(simulator.url, { nowMs: monotonicNowMs });
+    const { session, host } = newSession(simulator.url, {}, monotonicNowMs);
     host.connectPermit = ({ signal }) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     expect(await session.open(100).catch((error: unknown) => error)).toMatchObject({ code: 'connect_queue' });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RESPONSE_TIMES } from '../../src/realtime/response-scheduler.ts';
-import type { RealtimeSession, RealtimeSessionOptions } from '../../src/realtime/session.ts';
-import { newSession, SETTINGS, type TestHost } from '../support/realtime.ts';
+import type { RealtimeSession, RealtimeSetup } from '../../src/realtime/session.ts';
+import { newSession, type TestHost } from '../support/realtime.ts';
 import { ScriptedUpstream } from '../support/scripted-upstream.ts';
 
 /** Short, in the proportions of the real ones. */
@@ -21,13 +21,13 @@ afterEach(() => {
   upstream.close();
 });
 
-async function open(options: Partial<RealtimeSessionOptions> = {}): Promise<void> {
+async function open(options: Partial<RealtimeSetup> = {}): Promise<void> {
   ({ session, host } = newSession(upstream.url, { responseTimes: SHORT_TIMES, ...options }));
   await session.open(10_000);
 }
 
 /** The gateway decides who interrupts, and asks for every response itself. */
-const BY_GATEWAY = { settings: { ...SETTINGS, interruptedBy: 'gateway' as const } };
+const BY_GATEWAY = { interruptedBy: 'gateway' as const };
 
 let answers = 0;
 /** Takes up each request from the `from`th on, and answers it whole. */

@@ -2,26 +2,27 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AwaitedTranscripts } from '../../src/realtime/awaited-transcripts.ts';
 import { errorOf } from '../../src/realtime/incoming.ts';
 import { KeyPresses } from '../../src/realtime/key-presses.ts';
-import { classifyServerError, configurationError, UpstreamError } from '../../src/realtime/upstream-error.ts';
+import { classifyServerError, configurationError } from '../../src/realtime/server-error.ts';
 import { AudioRing } from '../../src/upstream/audio-ring.ts';
+import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 
 describe('AudioRing', () => {
-  const frame = (name: string, audioMs: number) => ({ frame: name, audioMs, receivedAtMs: 0 });
-  const names = (ring: AudioRing) => ring.take().frames.map((one) => one.frame);
+  const piece = (name: string, audioMs: number) => ({ base64: name, audioMs, receivedAtMs: 0 });
+  const names = (ring: AudioRing) => ring.take().pieces.map(({ base64 }) => base64);
 
   it('keeps the newest audio, in order, and counts what falls out', () => {
     const ring = new AudioRing(1000);
-    for (let i = 0; i < 14; i++) ring.push(frame(`f${i}`, 100));
-    const { frames, droppedMs } = ring.take();
-    expect(frames.map((one) => one.frame)).toEqual(Array.from({ length: 10 }, (_, i) => `f${i + 4}`));
+    for (let i = 0; i < 14; i++) ring.push(piece(`f${i}`, 100));
+    const { pieces, droppedMs } = ring.take();
+    expect(pieces.map(({ base64 }) => base64)).toEqual(Array.from({ length: 10 }, (_, i) => `f${i + 4}`));
     expect(droppedMs).toBe(400);
-    expect(ring.take()).toEqual({ frames: [], droppedMs: 0 });
+    expect(ring.take()).toEqual({ pieces: [], droppedMs: 0 });
   });
 
-  it('keeps the last frame, however long', () => {
+  it('keeps the last piece, however long', () => {
     const ring = new AudioRing(100);
-    ring.push(frame('short', 20));
-    ring.push(frame('long', 5000));
+    ring.push(piece('short', 20));
+    ring.push(piece('long', 5000));
     expect(names(ring)).toEqual(['long']);
   });
 });

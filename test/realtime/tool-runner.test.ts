@@ -2,7 +2,7 @@ import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ToolRunner } from '../../src/realtime/tool-runner.ts';
 import type { ReplayItem } from '../../src/upstream/conversation.ts';
-import type { RealtimeHost, ReplyAudio, ToolCall, ToolResult } from '../../src/upstream/host.ts';
+import type { ConversationHost, ReplyAudio, ToolCall, ToolResult } from '../../src/upstream/host.ts';
 
 let sent: RealtimeClientEvent[];
 let marks: ReplyAudio[];
@@ -24,7 +24,7 @@ beforeEach(() => {
       running.set(toolCallId, result);
       return result.promise;
     },
-  } as unknown as RealtimeHost;
+  } as unknown as ConversationHost;
   tools = new ToolRunner(
     host,
     (event) => {

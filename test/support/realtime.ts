@@ -1,20 +1,21 @@
 import { PlaybackLedger } from '../../src/call/reply/playback-ledger.ts';
-import { DEFAULT_RECONNECT_POLICY } from '../../src/realtime/reconnect-policy.ts';
-import { RealtimeSession, type RealtimeSessionOptions } from '../../src/realtime/session.ts';
+import type { Clock } from '../../src/clock.ts';
+import { RealtimeSession, type RealtimeSetup } from '../../src/realtime/session.ts';
 import type { RealtimeSettings } from '../../src/realtime/settings.ts';
 import { Conversation, type ReplayItem } from '../../src/upstream/conversation.ts';
 import type {
   ConnectPermit,
   ConnectRequest,
   ConnectResult,
+  ConversationHost,
   InterruptVerdict,
   OpenItem,
-  RealtimeHost,
   ReplyAudio,
   SessionEvent,
   ToolCall,
   ToolResult,
 } from '../../src/upstream/host.ts';
+import { DEFAULT_RECONNECT_POLICY } from '../../src/upstream/reconnect-policy.ts';
 
 export const SETTINGS: RealtimeSettings = {
   model: 'gpt-realtime-2.1',
@@ -37,7 +38,7 @@ const FRAME_MS = 60;
  * The gateway around a realtime session, on a clock that the test sets: it counts what was delivered and heard with the
  * gateway's own ledger, and keeps a record of everything.
  */
-export class TestHost implements RealtimeHost {
+export class TestHost implements ConversationHost {
   nowMs = 1_000;
   generation = 0;
   readonly events: SessionEvent[] = [];
@@ -148,28 +149,28 @@ export class TestHost implements RealtimeHost {
 /** A session with a host of its own, not yet open. */
 export function newSession(
   url: string,
-  options: Partial<RealtimeSessionOptions> = {},
+  options: Partial<RealtimeSetup> = {},
+  nowMs?: Clock,
 ): { session: RealtimeSession; host: TestHost } {
   const host = new TestHost();
   const session = new RealtimeSession(
     {
-      target: { url, apiKey: 'test-key', safetyIdentifier: undefined },
+      target: { protocol: 'realtime', url, apiKey: 'test-key', safetyIdentifier: undefined },
       settings: SETTINGS,
       policy: { ...DEFAULT_RECONNECT_POLICY, firstBackoffMs: 1 },
       minInterruptionMs: 0,
-      nowMs: () => host.nowMs,
       ...options,
     },
     host,
+    nowMs ?? (() => host.nowMs),
   );
   return { session, host };
 }
 
-/** One append event of PCM at 24 kHz. */
+/** A piece of caller audio, PCM at 24 kHz. */
 export function frame(samples: Int16Array, voicedMs?: number) {
-  const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64');
   return {
-    frame: `{"type":"input_audio_buffer.append","audio":"${audio}"}`,
+    base64: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64'),
     audioMs: samples.length / 24,
     receivedAtMs: 0,
     ...(voicedMs === undefined ? {} : { voicedMs }),

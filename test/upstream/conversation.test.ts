@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Conversation, cutToHeard } from '../../src/upstream/conversation.ts';
+import { Conversation, cutToHeard, isUnanswered, type ReplayItem } from '../../src/upstream/conversation.ts';
 
 describe('Conversation', () => {
   it('keeps the order of its items, whenever their texts come', () => {
@@ -120,5 +120,19 @@ describe('cutToHeard', () => {
         expect(long.length).toBeLessThanOrEqual((text.length * more) / 10_000 + 1);
       }),
     );
+  });
+});
+
+describe('a conversation that goes on elsewhere', () => {
+  const tool = { kind: 'tool', itemId: 'i', toolCallId: 'c', name: 'look', arguments: '{}' } as const;
+  const message = (role: 'user' | 'assistant'): ReplayItem => ({ kind: 'message', itemId: role, role, text: 'Yes.' });
+
+  it('knows whether it ends with something that waits for an answer', () => {
+    expect(isUnanswered([])).toBe(false);
+    expect(isUnanswered([message('user')])).toBe(true);
+    expect(isUnanswered([message('user'), message('assistant')])).toBe(false);
+    expect(isUnanswered([message('user'), { ...tool, output: '{}' }])).toBe(true);
+    // A call without a result is answered when that is there.
+    expect(isUnanswered([message('user'), tool])).toBe(false);
   });
 });

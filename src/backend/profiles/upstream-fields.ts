@@ -5,6 +5,7 @@ import {
   refusesTranscriptionOption,
   type TranscriptionOption,
 } from '../../upstream/models.ts';
+import { PROTOCOL_NAMES } from '../../upstream/protocol.ts';
 
 const NoiseReductionType = [Type.Literal('near_field'), Type.Literal('far_field')] as const;
 const MAX_SESSION_BYTES = 16 * 1024;
@@ -16,6 +17,12 @@ const LanguageSchema = Type.String({
 
 /** The fields of a profile that are the upstream's own settings. */
 export const upstreamFields = {
+  upstream: Type.Optional(
+    Type.Union(
+      PROTOCOL_NAMES.map((name) => Type.Literal(name)),
+      { description: 'The protocol of the AI; default: the one that the model is known to speak' },
+    ),
+  ),
   model: Type.Optional(Type.String({ minLength: 1, description: 'Default OPENAI_REALTIME_MODEL' })),
   voice: Type.Optional(
     Type.Union(

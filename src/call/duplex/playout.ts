@@ -92,8 +92,10 @@ export class Playout<Piece extends SpeechPiece> implements OnBeat {
 
   beat(beatMs: number, nowMs: number): void {
     if (this.#closed) return;
-    this.settle(nowMs);
     const { leadMs, frameMs, sink, listener, source } = this.#options;
+    // Between two frames there is nothing to do: whoever asks what was heard settles first.
+    if (nowMs < this.#startsAtMs + this.#writtenMs + frameMs - leadMs) return;
+    this.settle(nowMs);
     if (!sink.isFull) {
       // From beat to beat: between two of them every frame of the stream would be late by the same part of a beat.
       const gapMs = beatMs - this.#startsAtMs - this.#writtenMs;

@@ -3,7 +3,7 @@ import type { Sink } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { ApiError, invalidAudio } from '../../http/errors.ts';
 import type { IncomingChunk } from '../../http/gateway.ts';
-import type { CallerFrame } from '../../realtime/session.ts';
+import type { CallerAudio } from '../../upstream/ai-conversation.ts';
 import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
@@ -11,7 +11,7 @@ import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallGuard } from '../guard.ts';
 import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
-/** Chunks and frames of one call that may wait on this side of the upstream. */
+/** Chunks of one call that may wait on this side of the upstream. */
 const MAX_QUEUED_CHUNKS = 100;
 /** Bytes of chunks that may wait, as the client sent them. */
 const MAX_QUEUED_BYTES = 20_000_000;
@@ -53,7 +53,7 @@ export class Uplink {
   readonly #lane: AudioLane<UplinkInput, UplinkOutput>;
   readonly #sequencer: ChunkSequencer<Placed>;
   readonly #ring: AudioRing;
-  #sink: Sink<CallerFrame> | undefined;
+  #sink: Sink<CallerAudio> | undefined;
   /** Whether this call numbers its chunks; known from the first. */
   #numbered: boolean | undefined;
   #holeTimer: NodeJS.Timeout | undefined;
@@ -76,9 +76,9 @@ export class Uplink {
   }
 
   /** Audio goes to this sink from now on, beginning with what was kept; undefined: it is kept. */
-  attach(sink: Sink<CallerFrame> | undefined): void {
+  attach(sink: Sink<CallerAudio> | undefined): void {
     this.#sink = sink;
-    if (sink) for (const frame of this.#ring.take().frames) sink.write(frame);
+    if (sink) for (const piece of this.#ring.take().pieces) sink.write(piece);
   }
 
   /**
@@ -120,8 +120,14 @@ export class Uplink {
       },
       push: (data, receivedAtMs) => {
         if (this.#closed) return;
+        const input = { data, declared };
+        const passed = lane.passOn(input);
+        if (passed?.ok) {
+          this.#forward(passed, { receivedAtMs });
+          return;
+        }
         lane
-          .push({ data, declared })
+          .push(input)
           .then(
             (output) => this.#forward(output, { receivedAtMs }),
             () => this.#options.onRejected('internal'),
@@ -227,18 +233,18 @@ export class Uplink {
     }
     this.#options.onAudio(output.audioMs);
     if (dtmf !== undefined) this.#options.onDtmf(dtmf);
-    for (const { frame, audioMs } of output.frames) {
+    for (const { base64, audioMs } of output.pieces) {
       this.#send({
-        frame,
+        base64,
         audioMs,
         receivedAtMs,
-        ...(output.voicedMs === undefined ? {} : { voicedMs: output.voicedMs / output.frames.length }),
+        ...(output.voicedMs === undefined ? {} : { voicedMs: output.voicedMs / output.pieces.length }),
       });
     }
   }
 
-  #send(frame: CallerFrame): void {
-    if (this.#sink) this.#sink.write(frame);
-    else if (!this.#closed) this.#ring.push(frame);
+  #send(piece: CallerAudio): void {
+    if (this.#sink) this.#sink.write(piece);
+    else if (!this.#closed) this.#ring.push(piece);
   }
 }

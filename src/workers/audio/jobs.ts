@@ -1,6 +1,7 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { FramerState } from '../../audio/frames.ts';
 import type { ResamplerState } from '../../audio/resampler.ts';
+import type { CallerPiece } from './pieces.ts';
 
 /** What a way up or down remembers from one job to the next. It travels with the jobs: the pool keeps nothing. */
 export interface AudioState {
@@ -16,15 +17,13 @@ export interface UplinkInput {
   readonly declared?: DeclaredAudio | undefined;
 }
 
-/** Turns chunks of one call, in order, into the events that carry them upstream. */
+/** Turns chunks of one call, in order, into what is sent upstream. */
 export interface UplinkJob {
   readonly kind: 'up';
   readonly call: AudioFormat;
   readonly upstream: AudioFormat;
   readonly state: AudioState | undefined;
   readonly inputs: readonly UplinkInput[];
-  /** What the upstream's event has before and behind its base64. */
-  readonly envelope: readonly [before: string, after: string];
   /** Measure how much of each chunk is loud. */
   readonly measureVoice: boolean;
 }
@@ -33,10 +32,10 @@ export type UplinkOutput =
   | {
       readonly ok: true;
       /**
-       * The upstream's events: one for a chunk of the usual size, several for a long one, none when the
-       * chunk only filled the filter.
+       * In the upstream's format: one for a chunk of the usual size, several for a long one, none when the chunk only
+       * filled the resampler.
        */
-      readonly frames: readonly { readonly frame: string; readonly audioMs: number }[];
+      readonly pieces: readonly CallerPiece[];
       /** Milliseconds of caller audio in the chunk. */
       readonly audioMs: number;
       /** How much of that is loud, where that is measured. */

@@ -11,6 +11,7 @@ import type {
   UplinkJob,
   UplinkOutput,
 } from './jobs.ts';
+import { canPassOn, passDown, passUp } from './pass-on.ts';
 
 const TASK_FILE = new URL(import.meta.url.endsWith('.ts') ? './task.ts' : './task.js', import.meta.url);
 
@@ -68,12 +69,15 @@ export class AudioPool {
 
   /** A call's way up: chunks in, append events out. */
   uplinkLane(setup: LaneSetup<UplinkJob>): AudioLane<UplinkInput, UplinkOutput> {
-    return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue);
+    const passOn = canPassOn(setup) && ((input: UplinkInput) => asPassed(passUp(input, setup)));
+    return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue, passOn || undefined);
   }
 
   /** A reply item's way down: base64 pieces in (null ends it), frames out. */
   downlinkLane(setup: LaneSetup<DownlinkJob>): AudioLane<string | null, DownlinkOutput> {
-    return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue);
+    const passOn =
+      canPassOn(setup) && ((input: string | null, state: AudioState | undefined) => passDown(input, setup, state));
+    return new AudioLane((state, inputs) => ({ ...setup, state, inputs }), this.#enqueue, passOn || undefined);
   }
 
   /** WAV files in, frames out. */
@@ -120,6 +124,16 @@ export class AudioPool {
   }
 }
 
+/** Works an input off on the spot, where that takes less than handing it over; undefined: not this one. */
+type PassOn<Input, Output> = (
+  input: Input,
+  state: AudioState | undefined,
+) => { readonly output: Output; readonly state: AudioState | undefined } | undefined;
+
+function asPassed(output: UplinkOutput | undefined) {
+  return output && { output, state: undefined };
+}
+
 /** A lane as the pool sees it. */
 interface Lane {
   takeJob(): AudioJob;
@@ -131,14 +145,20 @@ interface Lane {
 export class AudioLane<Input, Output> implements Lane {
   readonly #toJob: (state: AudioState | undefined, inputs: Input[]) => AudioJob;
   readonly #enqueue: (lane: Lane) => void;
+  readonly #passOn: PassOn<Input, Output> | undefined;
   #state: AudioState | undefined;
   #waiting: Waiting<Input, Output>[] = [];
   #running: Waiting<Input, Output>[] | undefined;
   #isQueued = false;
 
-  constructor(toJob: (state: AudioState | undefined, inputs: Input[]) => AudioJob, enqueue: (lane: Lane) => void) {
+  constructor(
+    toJob: (state: AudioState | undefined, inputs: Input[]) => AudioJob,
+    enqueue: (lane: Lane) => void,
+    passOn?: PassOn<Input, Output>,
+  ) {
     this.#toJob = toJob;
     this.#enqueue = enqueue;
+    this.#passOn = passOn;
   }
 
   /** Inputs not yet worked off. */
@@ -146,8 +166,22 @@ export class AudioLane<Input, Output> implements Lane {
     return this.#waiting.length + (this.#running?.length ?? 0);
   }
 
+  /**
+   * The input's output where there is nothing to do but to pass it on, and nothing before it; undefined: it is to be
+   * pushed.
+   */
+  passOn(input: Input): Output | undefined {
+    if (this.#passOn === undefined || this.pending > 0) return undefined;
+    const passed = this.#passOn(input, this.#state);
+    if (passed === undefined) return undefined;
+    this.#state = passed.state;
+    return passed.output;
+  }
+
   /** Resolves with the input's output; rejects when the pool could not run it. */
   push(input: Input): Promise<Output> {
+    const passed = this.passOn(input);
+    if (passed !== undefined) return Promise.resolve(passed);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject });
       this.#offer();

@@ -1,23 +1,20 @@
-import { decodeBase64, encodeBase64 } from '../../audio/base64.ts';
 import { type AudioFormat, bytesPerMs, codecOf, type DeclaredAudio, isSameFormat } from '../../audio/codec.ts';
 import { atRate, type ConverterState } from '../../audio/converter.ts';
 import { InvalidAudioError } from '../../audio/errors.ts';
-import { g711FromBytes } from '../../audio/g711.ts';
 import { pcm16FromBytes } from '../../audio/pcm16.ts';
 import { voicedMs } from '../../audio/voice-activity.ts';
 import { looksLikeWav, readWav } from '../../audio/wav.ts';
+import { chunkBytes, g711Chunk } from './chunk-bytes.ts';
 import { failure } from './failure.ts';
 import type { AudioJobResult, UplinkJob, UplinkOutput } from './jobs.ts';
+import { piecesOf } from './pieces.ts';
 
-/** Longest audio of one event: a whole recording sent as one chunk stays far below the upstream's limit an event. */
-const MAX_FRAME_MS = 1_000;
-
-/** Reads, checks and converts the chunks of one call and makes the upstream's events of them. */
+/** Reads, checks and converts the chunks of one call. */
 export function uplinkJob(job: UplinkJob): AudioJobResult {
   const state: ConverterState = { resampler: job.state?.resampler };
   const outputs = job.inputs.map((input): UplinkOutput => {
     try {
-      return chunk(bytesOf(input.data), input.declared, job, state);
+      return chunk(chunkBytes(input.data), input.declared, job, state);
     } catch (error) {
       return failure(error);
     }
@@ -35,11 +32,13 @@ interface Chunk {
 function chunk(
   data: Uint8Array,
   declared: DeclaredAudio | undefined,
-  { call, upstream, envelope, measureVoice }: UplinkJob,
+  { call, upstream, measureVoice }: UplinkJob,
   state: ConverterState,
 ): UplinkOutput {
   const { format, bytes, ...read } =
-    call.encoding === 'pcm16' ? readPcm16(data, declared, call) : readG711(data, declared, call);
+    call.encoding === 'pcm16'
+      ? readPcm16(data, declared, call)
+      : { format: call, bytes: g711Chunk(data, declared, call) };
   const audioMs = read.samples ? (read.samples.length * 1000) / format.sampleRateHz : bytes.length / bytesPerMs(format);
   const isPassedOn = isSameFormat(format, upstream) && !state.resampler;
   const samples = isPassedOn && !measureVoice ? undefined : (read.samples ?? codecOf(format.encoding).decode(bytes));
@@ -48,43 +47,9 @@ function chunk(
   return {
     ok: true,
     audioMs,
-    frames: framesOf(converted, upstream, envelope),
+    pieces: piecesOf(converted, upstream),
     ...(measureVoice && samples ? { voicedMs: voicedMs(samples, format.sampleRateHz) } : {}),
   };
-}
-
-function framesOf(
-  bytes: Uint8Array,
-  format: AudioFormat,
-  [before, after]: UplinkJob['envelope'],
-): { frame: string; audioMs: number }[] {
-  const msBytes = bytesPerMs(format);
-  const frames: { frame: string; audioMs: number }[] = [];
-  for (let start = 0; start < bytes.length; start += MAX_FRAME_MS * msBytes) {
-    const part = bytes.subarray(start, start + MAX_FRAME_MS * msBytes);
-    frames.push({ frame: before + encodeBase64(part) + after, audioMs: part.length / msBytes });
-  }
-  return frames;
-}
-
-/** G.711 is taken as it comes: every byte is a sample. */
-function readG711(data: Uint8Array, declared: DeclaredAudio | undefined, format: AudioFormat): Chunk {
-  const { encoding } = format;
-  if (declared && declared.kind !== encoding) {
-    if (declared.kind === 'wav') throw wavOnG711(encoding);
-    throw new InvalidAudioError(
-      'unsupported_format',
-      `audio is ${declared.kind} by its Content-Type, but the call was created as ${encoding}`,
-    );
-  }
-  return { format, bytes: g711FromBytes(data, encoding) };
-}
-
-function wavOnG711(encoding: string): InvalidAudioError {
-  return new InvalidAudioError(
-    'wav_on_g711',
-    `audio is a WAV file, but the call was created as ${encoding}: send its raw bytes`,
-  );
 }
 
 function readPcm16(data: Uint8Array, declared: DeclaredAudio | undefined, call: AudioFormat): Chunk {
@@ -105,10 +70,4 @@ function readPcm16(data: Uint8Array, declared: DeclaredAudio | undefined, call: 
 
 function pcm16Chunk(samples: Int16Array, format: AudioFormat): Chunk {
   return { format, samples, bytes: codecOf('pcm16').encode(samples) };
-}
-
-function bytesOf(data: string | Uint8Array): Uint8Array {
-  const bytes = typeof data === 'string' ? decodeBase64(data) : data;
-  if (bytes.length === 0) throw new InvalidAudioError('empty', 'audio is empty');
-  return bytes;
 }

@@ -1,11 +1,12 @@
 import { BusError, type CallContext, type Client, type Sink, Status } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
-import { type CallerFrame, RealtimeSession } from '../../realtime/session.ts';
-import { UpstreamError } from '../../realtime/upstream-error.ts';
-import type { ConnectPermit, ConnectRequest, RealtimeHost, ReplyAudio } from '../../upstream/host.ts';
+import type { AiConversation, CallerAudio } from '../../upstream/ai-conversation.ts';
+import type { ConnectPermit, ConnectRequest, ConversationHost, ReplyAudio } from '../../upstream/host.ts';
+import { UpstreamError } from '../../upstream/upstream-error.ts';
 import { ClientCadence } from './cadence.ts';
+import { NEW_CONVERSATION } from './protocols.ts';
 import type { GatewayService, OpenAnswer, OpenRequest, ReportedEvent, SessionCommand } from './service.ts';
-import { type FillableSession, SILENCE_FRAME_MS } from './silence-filler.ts';
+import { SILENCE_MS, type SilentSession } from './silence.ts';
 
 /** Audio that may wait in a socket before the client is made to wait. */
 const MAX_SOCKET_BACKLOG_BYTES = 256 * 1024;
@@ -16,20 +17,20 @@ const RESULT_GRACE_MS = 5_000;
 
 type Gateway = Client<(typeof GatewayService)['methods']>;
 
-/** One session on a session worker: the realtime session, and its streams to the main thread. */
-export class HostedSession implements FillableSession {
+/** One session on a session worker: the conversation with the AI, and its streams to the main thread. */
+export class HostedSession implements SilentSession {
   silentSinceMs: number | undefined;
   readonly #key: string;
   readonly #gateway: Gateway;
   readonly #onSent: (latencyMs: number) => void;
   readonly #cadence = new ClientCadence();
-  #session: RealtimeSession | undefined;
+  #conversation: AiConversation | undefined;
   #downlink: Sink<ReplyAudio> | undefined;
   #events: Sink<ReportedEvent> | undefined;
-  #silenceFrame = '';
+  #silence = '';
   #closed = false;
 
-  /** @param onSent told the milliseconds from a chunk's arrival to its frame on the socket */
+  /** @param onSent told the milliseconds from a chunk's arrival to its audio on the socket */
   constructor(key: string, gateway: Gateway, onSent: (latencyMs: number) => void) {
     this.#key = key;
     this.#gateway = gateway;
@@ -50,47 +51,47 @@ export class HostedSession implements FillableSession {
 
   /** @throws {BusError} whose code says what kind of failure it is, and `details` the upstream's own code */
   async open(request: OpenRequest, context: CallContext): Promise<OpenAnswer> {
-    if (this.#session) throw new BusError(Status.AlreadyExists, `session ${this.#key} is open already`);
-    this.#silenceFrame = request.silenceFrame;
-    const session = new RealtimeSession({ ...request, nowMs: monotonicNowMs }, this.#host());
-    this.#session = session;
-    context.signal.addEventListener('abort', () => session.close(), { once: true });
+    if (this.#conversation) throw new BusError(Status.AlreadyExists, `session ${this.#key} is open already`);
+    this.#silence = request.silence;
+    const conversation = NEW_CONVERSATION[request.target.protocol](request, this.#host(), monotonicNowMs);
+    this.#conversation = conversation;
+    context.signal.addEventListener('abort', () => conversation.close(), { once: true });
     try {
-      return await session.open(Math.max(1, context.timeRemainingMs() - 50));
+      return await conversation.open(Math.max(1, context.timeRemainingMs() - 50));
     } catch (error) {
-      session.close();
+      conversation.close();
       throw toBusError(error);
     }
   }
 
-  /** Sends a frame; what it returns makes the client's stream wait while the socket is behind. */
-  sendAudio(frame: CallerFrame): Promise<void> | undefined {
+  /** Sends a piece of caller audio; what it returns makes the client's stream wait while the socket is behind. */
+  sendAudio(audio: CallerAudio): Promise<void> | undefined {
     this.silentSinceMs = monotonicNowMs();
-    this.#cadence.heard(frame.receivedAtMs, frame.audioMs);
-    const session = this.#session;
-    if (!session) return undefined;
-    if (session.sendAudio(frame)) this.#onSent(monotonicNowMs() - frame.receivedAtMs);
-    return session.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES ? this.#drained(session) : undefined;
+    this.#cadence.heard(audio.receivedAtMs, audio.audioMs);
+    const conversation = this.#conversation;
+    if (!conversation) return undefined;
+    if (conversation.sendAudio(audio)) this.#onSent(monotonicNowMs() - audio.receivedAtMs);
+    return conversation.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES ? this.#drained(conversation) : undefined;
   }
 
   command(command: SessionCommand): void {
     switch (command.type) {
       case 'dtmf':
-        this.#session?.sendDtmf(command.digits);
+        this.#conversation?.sendDtmf(command.digits);
         break;
       case 'prompt':
-        this.#session?.prompt(command.instructions);
+        this.#conversation?.prompt(command.instructions);
         break;
       case 'cancel_reply':
-        this.#session?.cancelReply(command.itemId, command.keptMs);
+        this.#conversation?.cancelReply(command.itemId, command.keptMs);
         break;
     }
   }
 
   sendSilence(nowMs: number): void {
-    this.#session?.sendAudio({
-      frame: this.#silenceFrame,
-      audioMs: SILENCE_FRAME_MS,
+    this.#conversation?.sendAudio({
+      base64: this.#silence,
+      audioMs: SILENCE_MS,
       receivedAtMs: nowMs,
       voicedMs: 0,
     });
@@ -98,16 +99,16 @@ export class HostedSession implements FillableSession {
 
   close(): void {
     this.#closed = true;
-    this.#session?.close();
+    this.#conversation?.close();
     this.#downlink?.end();
     this.#events?.end();
   }
 
-  #host(): RealtimeHost {
+  #host(): ConversationHost {
     const sessionKey = this.#key;
     const gateway = this.#gateway;
     return {
-      // Nobody is told what comes to an end behind the session's.
+      // A conversation that is being closed still ends what was under way; by then its call no longer listens.
       event: (event) => {
         if (this.#closed) return;
         if (event.type === 'speech_started') this.#cadence.interrupted(monotonicNowMs());
@@ -141,8 +142,8 @@ export class HostedSession implements FillableSession {
     };
   }
 
-  async #drained(session: RealtimeSession): Promise<void> {
-    while (session.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES / 2) {
+  async #drained(conversation: AiConversation): Promise<void> {
+    while (conversation.bufferedBytes > MAX_SOCKET_BACKLOG_BYTES / 2) {
       await new Promise((resolve) => setTimeout(resolve, BACKLOG_CHECK_MS));
     }
   }

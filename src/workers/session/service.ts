@@ -1,13 +1,9 @@
 import { bidi, clientStream, defineService, serverStream, unary } from '../../bus/index.ts';
 import type { HistogramCounts } from '../../metrics/histogram-counts.ts';
-import type { UpstreamTarget } from '../../realtime/connection.ts';
-import type { ReconnectPolicy } from '../../realtime/reconnect-policy.ts';
-import type { CallerFrame } from '../../realtime/session.ts';
-import type { RealtimeSettings } from '../../realtime/settings.ts';
+import type { CallerAudio, ConversationSetup } from '../../upstream/ai-conversation.ts';
 import type { ReplayItem } from '../../upstream/conversation.ts';
 import type {
   ConnectResult,
-  HandedReply,
   InterruptVerdict,
   OpenItem,
   ReplyAudio,
@@ -17,20 +13,10 @@ import type {
 } from '../../upstream/host.ts';
 
 /** Everything a session worker needs to know to hold one call's conversation. */
-export interface OpenRequest {
+export interface OpenRequest extends ConversationSetup {
   readonly sessionKey: string;
-  readonly target: UpstreamTarget;
-  readonly settings: RealtimeSettings;
-  readonly policy: ReconnectPolicy;
-  readonly greeting?: { readonly instructions: string; readonly interruptible: boolean } | undefined;
-  readonly minInterruptionMs: number;
-  readonly replay?: readonly ReplayItem[] | undefined;
-  /** Replies in `replay` that may still be playing. */
-  readonly handedReplies?: readonly HandedReply[] | undefined;
-  /** The agent was answering when the other worker was lost. */
-  readonly isCutShort?: boolean | undefined;
-  /** One append event of 100 ms of silence, sent while the client sends nothing. */
-  readonly silenceFrame: string;
+  /** `SILENCE_MS` of silence in the upstream's format, as base64: sent while the client sends nothing. */
+  readonly silence: string;
 }
 
 export interface OpenAnswer {
@@ -57,7 +43,7 @@ interface SessionRef {
 export const SessionWorkerService = defineService('session', {
   open: unary<OpenRequest, OpenAnswer>(),
   /** Caller audio, in order. Ends with the session. */
-  uplink: clientStream<CallerFrame, void, SessionRef>({ window: 50, gather: true }),
+  uplink: clientStream<CallerAudio, void, SessionRef>({ window: 50, gather: true }),
   /** Reply audio, in order. */
   downlink: serverStream<SessionRef, ReplyAudio>({ window: 64 }),
   events: serverStream<SessionRef, ReportedEvent>({ window: Number.POSITIVE_INFINITY }),

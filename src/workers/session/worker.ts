@@ -4,11 +4,11 @@ import { BusError, BusPeer, type Sink, Status } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { LATENCY_BUCKETS_SECONDS } from '../../metrics/buckets.ts';
 import { HistogramRecorder } from '../../metrics/histogram-counts.ts';
-import type { CallerFrame } from '../../realtime/session.ts';
+import type { CallerAudio } from '../../upstream/ai-conversation.ts';
 import type { ReplyAudio } from '../../upstream/host.ts';
 import { HostedSession } from './hosted-session.ts';
 import { GatewayService, type ReportedEvent, SessionWorkerService } from './service.ts';
-import { SilenceFiller } from './silence-filler.ts';
+import { SilenceClock } from './silence.ts';
 
 /** Data a session worker is started with. */
 export interface SessionWorkerData {
@@ -45,7 +45,7 @@ peer.serve(SessionWorkerService, {
   open: (request, context) => sessionOf(request.sessionKey).open(request, context),
   async uplink({ sessionKey }, source) {
     const session = sessionOf(sessionKey);
-    await source.onItem((frame: CallerFrame) => session.sendAudio(frame));
+    await source.onItem((audio: CallerAudio) => session.sendAudio(audio));
   },
   downlink({ sessionKey }, sink: Sink<ReplyAudio>) {
     sessionOf(sessionKey).attachDownlink(sink);
@@ -76,7 +76,7 @@ setInterval(() => {
   if (sessions.size > 0) report();
 }, REPORT_INTERVAL_MS).unref();
 
-const silence = new SilenceFiller(sessions);
+const silence = new SilenceClock(sessions);
 
 /** Sleeps until the next session may want silence: on a thread of its own, a session's wake-ups are most of its cost. */
 function fillSilence(): void {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SILENCE_AFTER_MS } from '../../../src/workers/session/cadence.ts';
-import { type FillableSession, SilenceFiller } from '../../../src/workers/session/silence-filler.ts';
+import { SilenceClock, type SilentSession } from '../../../src/workers/session/silence.ts';
 
-class Quiet implements FillableSession {
+class Quiet implements SilentSession {
   silentSinceMs: number | undefined = 0;
   patienceMs = SILENCE_AFTER_MS;
   sentAtMs: number[] = [];
@@ -12,19 +12,19 @@ class Quiet implements FillableSession {
   }
 }
 
-/** Runs a filler in virtual time, whose timers come `lateMs(nowMs)` late. */
+/** Runs a clock in virtual time, whose timers come `lateMs(nowMs)` late. */
 function run(untilMs: number, lateMs: (nowMs: number) => number = () => 0, ...sessions: Quiet[]): void {
-  const filler = new SilenceFiller(new Map(sessions.map((session, index) => [index, session])));
+  const silence = new SilenceClock(new Map(sessions.map((session, index) => [index, session])));
   let nowMs = 0;
   while (nowMs <= untilMs) {
-    const waitMs = filler.tick(nowMs);
+    const waitMs = silence.tick(nowMs);
     expect(waitMs).toBeLessThanOrEqual(SILENCE_AFTER_MS);
     nowMs += Math.max(1, waitMs);
     nowMs += lateMs(nowMs);
   }
 }
 
-describe('SilenceFiller', () => {
+describe('SilenceClock', () => {
   it('fills a session once it has been quiet, at the pace of the clock, when it has looked twice', () => {
     const session = new Quiet();
     run(1_000, undefined, session);
