@@ -43,7 +43,7 @@ export type RenewAnswer =
       readonly taken: readonly (CallName & { readonly epoch: number })[];
     }
   /** Another process has this node's name. */
-  | { readonly type: 'replaced' };
+  | { readonly type: 'replaced'; readonly taken: readonly (CallName & { readonly epoch: number })[] };
 
 /** Who holds a call. */
 export interface Ownership {

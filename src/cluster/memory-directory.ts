@@ -55,11 +55,11 @@ export class MemoryDirectory implements Directory {
 
   async renew(node: NodeRecord, leaseMs: number): Promise<RenewAnswer> {
     const rival = this.#living().find(({ node: other }) => other.nodeId === node.nodeId);
-    if (rival && rival.node.instance !== node.instance) return { type: 'replaced' };
-    const hadLapsed = this.#leaseLeftMs(node.instance) === 0;
-    this.#leases.set(node.instance, { node, expiresAtMs: this.#nowMs() + leaseMs });
     const taken = this.#lost.get(node.instance) ?? [];
     this.#lost.delete(node.instance);
+    if (rival && rival.node.instance !== node.instance) return { type: 'replaced', taken };
+    const hadLapsed = this.#leaseLeftMs(node.instance) === 0;
+    this.#leases.set(node.instance, { node, expiresAtMs: this.#nowMs() + leaseMs });
     const members: Member[] = [];
     for (const { node: other } of this.#leases.values()) {
       const callCount = (await this.callsOf(other.instance)).length;

@@ -26,6 +26,7 @@ export const API_ERRORS = {
   overloaded: 503,
   upstream_busy: 503,
   history_unavailable: 503,
+  node_unreachable: 503,
   upstream_timeout: 504,
 } as const;
 

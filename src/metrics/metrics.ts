@@ -12,6 +12,7 @@ import {
 import {
   CUT_OFF_REASONS,
   DIRECTIONS,
+  FORWARD_OUTCOMES,
   RECONNECT_REASONS,
   REJECTED_REASONS,
   REPAIR_KINDS,
@@ -42,6 +43,14 @@ export interface GaugeSources {
   duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
   readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
+}
+
+/** What gauges of a cluster's node read when they are scraped. */
+export interface ClusterSources {
+  nodes(): number;
+  isDirectoryUp(): boolean;
+  /** Calls that the directory has not been told of. */
+  unregistered(): number;
 }
 
 /**
@@ -179,6 +188,12 @@ export class Metrics {
     'Time session workers were running code, over all of them',
   );
 
+  readonly clusterForwarded = this.#counter(
+    'cluster_forwarded_total',
+    'Requests that another node of the cluster was to answer, by what became of them',
+    { outcome: FORWARD_OUTCOMES },
+  );
+
   /** Nothing is measured: to find out what measuring costs. */
   readonly isOff: boolean;
 
@@ -241,6 +256,21 @@ export class Metrics {
     );
     this.#gauge('cpus', 'CPUs this process may use', (gauge) => gauge.set(availableParallelism()));
     this.#mainThreadBusy();
+  }
+
+  /** Connects the gauges of a node that is part of a cluster. */
+  observeCluster(sources: ClusterSources): void {
+    this.#gauge('cluster_nodes', 'Nodes of the cluster that live, this one included', (gauge) =>
+      gauge.set(sources.nodes()),
+    );
+    this.#gauge('cluster_directory_up', '1 while the directory of the cluster (Redis) answers', (gauge) =>
+      gauge.set(sources.isDirectoryUp() ? 1 : 0),
+    );
+    this.#gauge(
+      'cluster_calls_unregistered',
+      'Calls that began while the directory was away, and that only this node knows of',
+      (gauge) => gauge.set(sources.unregistered()),
+    );
   }
 
   /** The classic Prometheus text, whatever the client would accept: OpenMetrics has other series names. */

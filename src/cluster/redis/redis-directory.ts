@@ -51,8 +51,8 @@ export class RedisDirectory implements Directory {
       node.nodeId,
       JSON.stringify(node),
       leaseMs,
-    )) as unknown as ['replaced'] | ['renewed', number, number, RawMember[], string[]];
-    if (answer[0] === 'replaced') return { type: 'replaced' };
+    )) as unknown as ['replaced', string[]] | ['renewed', number, number, RawMember[], string[]];
+    if (answer[0] === 'replaced') return { type: 'replaced', taken: answer[1].map(namedEpoch) };
     const [type, lapsed, directoryAgeMs, members, lost] = answer;
     return {
       type,

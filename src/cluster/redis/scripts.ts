@@ -73,13 +73,13 @@ return { 'joined', now() }
 export const RENEW = script(`
 local instance, id, json, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local holder = redis.call('GET', P .. 'id:' .. id)
-if holder and holder ~= instance then return { 'replaced' } end
+local lost = redis.call('SMEMBERS', P .. 'lost:' .. instance)
+redis.call('DEL', P .. 'lost:' .. instance)
+if holder and holder ~= instance then return { 'replaced', lost } end
 local lapsed = lease(instance) == 0 and 1 or 0
 redis.call('SET', P .. 'id:' .. id, instance, 'PX', ms)
 redis.call('SET', P .. 'node:' .. instance, json, 'PX', ms)
 redis.call('SADD', P .. 'nodes', instance)
-local lost = redis.call('SMEMBERS', P .. 'lost:' .. instance)
-redis.call('DEL', P .. 'lost:' .. instance)
 local members = {}
 for _, other in ipairs(redis.call('SMEMBERS', P .. 'nodes')) do
   local left, count = lease(other), redis.call('SCARD', P .. 'own:' .. other)
