@@ -28,8 +28,7 @@ export interface Member extends NodeRecord {
 export type JoinAnswer =
   /** `wallClockMs`: of the directory. */
   | { readonly type: 'joined'; readonly wallClockMs: number }
-  | { readonly type: 'name_taken'; readonly by: NodeRecord }
-  | { readonly type: 'other_key'; readonly by: NodeRecord };
+  | { readonly type: 'name_taken' | 'other_key'; readonly by: NodeRecord; readonly leaseLeftMs: number };
 
 export type RenewAnswer =
   | {

@@ -6,8 +6,6 @@ import type { CallName, Directory, Member, NodeRecord } from './directory.ts';
 /** How long a node counts as living without being heard of. */
 export const LEASE_MS = 3_000;
 const RENEW_EVERY_MS = 500;
-/** A node's predecessor of the same name may have died just now. */
-const JOIN_PATIENCE_MS = LEASE_MS + 1_500;
 const JOIN_RETRY_MS = 250;
 /** A node that has not renewed its lease for so long, and refuses connections, has died. */
 const LATE_MS = 800;
@@ -176,14 +174,16 @@ export class Membership {
   }
 
   async #join(): Promise<void> {
-    const endsAtMs = this.#nowMs() + JOIN_PATIENCE_MS;
+    let leftBeforeMs = Number.POSITIVE_INFINITY;
     for (;;) {
       const answer = await this.#directory.join(this.#self, LEASE_MS);
       if (answer.type === 'joined') {
         this.#checkClock(answer.wallClockMs);
         return;
       }
-      if (this.#nowMs() > endsAtMs) throw new Error(refusal(answer.type, this.#self, answer.by));
+      // A lease that is renewed is that of a node that lives; that of a predecessor which has just died runs out.
+      if (answer.leaseLeftMs > leftBeforeMs) throw new Error(refusal(answer.type, this.#self, answer.by));
+      leftBeforeMs = answer.leaseLeftMs;
       await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
     }
   }

@@ -46,8 +46,9 @@ export class MemoryDirectory implements Directory {
   async join(node: NodeRecord, leaseMs: number): Promise<JoinAnswer> {
     for (const { node: other } of this.#living()) {
       if (other.instance === node.instance) continue;
-      if (other.nodeId === node.nodeId) return { type: 'name_taken', by: other };
-      if (other.keyPrint !== node.keyPrint) return { type: 'other_key', by: other };
+      const by = { by: other, leaseLeftMs: this.#leaseLeftMs(other.instance) };
+      if (other.nodeId === node.nodeId) return { type: 'name_taken', ...by };
+      if (other.keyPrint !== node.keyPrint) return { type: 'other_key', ...by };
     }
     this.#leases.set(node.instance, { node, expiresAtMs: this.#nowMs() + leaseMs });
     return { type: 'joined', wallClockMs: Date.now() };

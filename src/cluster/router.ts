@@ -7,10 +7,11 @@ import { ApiError, quote, sessionNotFound } from '../http/errors.ts';
 import type { RequestRouter, Scope } from '../http/gateway.ts';
 import type { Summary } from '../http/schemas.ts';
 import { type CallName, type Directory, DirectoryAway, type Member, type Ownership } from './directory.ts';
-import { Forward, type ForwardOutcome, hasBody } from './forward.ts';
+import { Forward, type ForwardedRequest, type ForwardOutcome } from './forward.ts';
 import type { Membership } from './membership.ts';
 import { NotHere, type Peers } from './peers.ts';
 import { NODE_HEADERS, NOT_HERE, type Proofs } from './proof.ts';
+import { hasBody, StreamForward } from './stream-forward.ts';
 
 /** How long a request waits for its call to be somewhere: a lease that runs out, and a conversation told anew. */
 const PATIENCE_MS = 8_000;
@@ -65,7 +66,7 @@ export class CallRouter implements RequestRouter {
   readonly #options: CallRouterOptions;
   /** Where calls were last found. What is in it may be out of date: whoever is asked says so. */
   readonly #places = new LRUCache<string, string>({ max: MAX_LOCATIONS });
-  readonly #underWay = new Set<Forward>();
+  readonly #underWay = new Set<ForwardedRequest>();
 
   constructor(options: CallRouterOptions) {
     this.#options = options;
@@ -275,10 +276,14 @@ export class CallRouter implements RequestRouter {
     reply: FastifyReply,
     body: Buffer | undefined,
   ): Promise<ForwardOutcome> {
-    const forward = new Forward(member, request, reply, body);
+    const { peers, proofs } = this.#options;
+    const isStreamed = body === undefined && hasBody(request);
+    const forward: ForwardedRequest = isStreamed
+      ? new StreamForward(proofs, member, request, reply)
+      : new Forward(peers, member, request, reply, body);
     this.#underWay.add(forward);
     try {
-      const outcome = await forward.send(this.#options.peers);
+      const outcome = await forward.send();
       this.#options.onForwarded(outcome);
       return outcome;
     } finally {

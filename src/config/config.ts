@@ -29,7 +29,8 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     if (value) data[name] = value;
   }
   const env = checkEnvironment(data);
-  const hasUpstream = env.OPENAI_API_KEY !== undefined || env.OPENAI_REALTIME_URL !== undefined;
+  const hasKey = env.OPENAI_API_KEY !== undefined || env.OPENAI_API_KEY_FILE !== undefined;
+  const hasUpstream = hasKey || env.OPENAI_REALTIME_URL !== undefined;
   return {
     env,
     sessionWorkers: env.SESSION_WORKERS === 'dedicated' ? 'dedicated' : Number(env.SESSION_WORKERS),

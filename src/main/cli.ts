@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { monotonicNowMs } from '../clock.ts';
 import { ConfigError } from '../config/check-environment.ts';
 import { type Config, readConfig, secretsOf } from '../config/config.ts';
+import { secretsInFiles } from '../config/credentials.ts';
 import { checkConfig } from './check.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { createLog } from './log.ts';
@@ -13,8 +14,9 @@ const program = new Command('voice-gateway')
   .description('Phone calls over plain HTTP, answered by the OpenAI Realtime API. Configured by environment variables.')
   .option(
     '--check',
-    'check the configuration, the agent profiles and every file it names, and exit: 0 when all is well, 2 when not',
+    'check the configuration, the agent profiles, every file it names and the Realtime server, and exit: 0 when all is well, 2 when not',
   )
+  .option('--offline', 'with --check: do not connect to the Realtime server')
   .version(version)
   .parse();
 
@@ -32,8 +34,8 @@ function configOrExit(): Config {
   }
 }
 
-async function check(config: Config): Promise<number> {
-  const { problems, facts, warnings } = await checkConfig(config);
+async function check(config: Config, isOffline: boolean): Promise<number> {
+  const { problems, facts, warnings } = await checkConfig(config, isOffline);
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   if (problems.length > 0) return 2;
@@ -77,8 +79,9 @@ function stopAtOnceWhenToldAgain(daemon: Daemon): void {
 }
 
 const config = configOrExit();
-if (program.opts<{ check?: true }>().check) process.exit(await check(config));
-const log = createLog({ level: config.env.LOG_LEVEL, secrets: secretsOf(config) });
+const options = program.opts<{ check?: true; offline?: true }>();
+if (options.check) process.exit(await check(config, options.offline === true));
+const log = createLog({ level: config.env.LOG_LEVEL, secrets: [...secretsOf(config), ...secretsInFiles(config)] });
 try {
   const daemon = await startDaemon(config, log);
   const delay = config.env.SHUTDOWN_GRACE_MS + 10_000;

@@ -9,6 +9,7 @@ import { storeEntry } from '../call/record/store-entry.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { LocalGateway } from '../cluster/cluster-gateway.ts';
 import type { Config } from '../config/config.ts';
+import { credentialsOf } from '../config/credentials.ts';
 import { maskUrl } from '../config/masked-url.ts';
 import { isLoopback } from '../config/subjects/access.ts';
 import { buildApp, closeApp } from '../http/app.ts';
@@ -19,6 +20,7 @@ import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
 import type { StoreError } from '../store/errors.ts';
+import { credentialHeaders } from '../upstream/credentials.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
@@ -89,6 +91,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     closers.push(() => keys.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
+    const credentials = credentialsOf(config);
+    // A call would be the first to find out that a file is missing.
+    credentialHeaders(credentials);
     const tls = readTls(env);
     const probes = processProbes(() => gateway.poolQueueDepth);
     closers.push(() => probes.close());
@@ -116,7 +121,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
-      upstreamApiKey: env.OPENAI_API_KEY ?? (simulator ? 'simulator' : undefined),
+      upstreamCredentials: simulator ? { apiKey: 'simulator' } : credentials,
       callerHashKey: env.CALLER_HASH_KEY ?? derivedHashKey(config),
       defaultModel: env.OPENAI_REALTIME_MODEL,
       defaultTenantId: env.DEFAULT_TENANT_ID,

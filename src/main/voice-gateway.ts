@@ -13,6 +13,7 @@ import type { CallSession, Departure, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
+import type { Credentials } from '../upstream/credentials.ts';
 import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
 import { type Protocol, protocolOf } from '../upstream/protocol.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -34,7 +35,7 @@ export interface VoiceGatewayOptions {
   readonly upstream: 'openai' | 'simulator';
   /** Where each protocol is spoken. */
   readonly upstreamUrls: Readonly<Record<Protocol, string>>;
-  readonly upstreamApiKey: string | undefined;
+  readonly upstreamCredentials: Credentials;
   readonly callerHashKey: string;
   readonly defaultModel: string;
   readonly defaultTenantId: string;
@@ -190,7 +191,7 @@ export class VoiceGateway implements LocalGateway {
         target: {
           protocol,
           url: this.#options.upstreamUrls[protocol],
-          apiKey: this.#options.upstreamApiKey,
+          ...this.#options.upstreamCredentials,
           safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
         },
         onConcluded: (concluded) => this.#onConcluded(concluded),

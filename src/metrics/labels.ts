@@ -40,6 +40,7 @@ export const UPSTREAM_ERROR_CLASSES = [
   'connect_timeout',
   'connect_protocol',
   'transcription_refused',
+  'misfit',
 ] as const;
 
 /** Why an event of the upstream, or a part of one, was dropped or repaired. */

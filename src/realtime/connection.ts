@@ -2,10 +2,13 @@ import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
+import { headersOf, refusedHandshake } from '../upstream/handshake.ts';
+import type { Misfit } from '../upstream/misfit.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { errorOf, type IncomingError, NO_EVENT, type RawEvent } from './incoming.ts';
 import { configurationError } from './server-error.ts';
 import { parseServerEvent } from './server-events.ts';
+import { differences } from './session-answer.ts';
 import type { SaidExpiry } from './session-life.ts';
 import { type RealtimeSettings, sessionUpdate } from './settings.ts';
 
@@ -48,6 +51,13 @@ export interface RealtimeConnection {
   readonly bufferedBytes: number;
   /** Why nothing is transcribed on it, where that was asked for. */
   readonly transcriptionRefusal: TranscriptionRefusal | undefined;
+  /** The settings that the server confirmed are not those that it was asked for. */
+  readonly misfit: Misfit | undefined;
+  /** What the server gave with the handshake, by lower-case name. */
+  readonly handshakeHeaders: Readonly<Record<string, unknown>>;
+  /** The session as the server created it and as it confirmed it; undefined where it did not say. */
+  readonly createdSession: unknown;
+  readonly confirmedSession: unknown;
   /** Why it closed, if it was not closed here; also known where nobody had set `onClose` yet. */
   readonly failure: UpstreamError | undefined;
   /** Sends an event; false when the socket is no longer open. */
@@ -63,20 +73,27 @@ export interface RealtimeConnection {
 
 /**
  * Opens a socket, configures the session and resolves once the server confirmed it (`session.updated`): audio sent
- * before would be read in the default format. A session of which only the transcription is refused is configured without.
+ * before would be read in the default format. The settings are sent as soon as the socket is open, since not every server
+ * says `session.created`. A session of which only the transcription is refused is configured without.
  * @throws {UpstreamError} refused, timed out, or ended before it was ready
  */
 export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnection> {
   return new Promise((resolve, reject) => {
     const { target, settings, signal } = options;
     const configEventId = 'session-config';
+    const headers = headersOf(target);
+    if (headers instanceof UpstreamError) {
+      reject(headers);
+      return;
+    }
     const socket = new WebSocket(urlOf(target, settings.model), {
       perMessageDeflate: false,
       followRedirects: false,
       skipUTF8Validation: true,
       maxPayload: MAX_MESSAGE_BYTES,
-      headers: headersOf(target),
+      headers,
     });
+    let asked = sessionUpdate(settings, configEventId);
     const connection = new SocketConnection(socket, options.pingIntervalMs ?? PING_INTERVAL_MS, options.nowMs);
     const timer = setTimeout(() => {
       fail(
@@ -99,25 +116,29 @@ export function connectRealtime(options: ConnectOptions): Promise<RealtimeConnec
       reject(error);
     }
 
+    socket.once('open', () => {
+      connection.created();
+      connection.send(asked);
+    });
     socket.once('unexpected-response', (_request, response) => {
-      response.resume();
-      fail(UpstreamError.fromHandshake(response.statusCode ?? 0));
+      void refusedHandshake(response).then(fail);
     });
     connection.onClose = fail;
     connection.onEvent = (event) => {
       if (event.type === 'session.created') {
         connection.created();
+        connection.createdSession = event['session'];
         connection.describe(event['session']);
-        connection.send(sessionUpdate(settings, configEventId));
       } else if (event.type === 'session.updated') {
-        connection.describe(event['session']);
+        connection.confirmed(asked.session, event['session']);
         settle();
         resolve(connection);
       } else if (event.type === 'error') {
         const error = errorOf(event['error']);
         if (connection.transcriptionRefusal === undefined && isAboutTranscription(error, settings)) {
           connection.transcriptionRefusal = { code: error.code ?? 'error', message: error.message };
-          connection.send(sessionUpdate({ ...settings, transcription: null }, configEventId));
+          asked = sessionUpdate({ ...settings, transcription: null }, configEventId);
+          connection.send(asked);
           return;
         }
         const failure = configurationError(error, configEventId);
@@ -138,15 +159,9 @@ function isAboutTranscription({ message, param }: IncomingError, settings: Realt
 
 function urlOf({ url }: UpstreamTarget, model: string): string {
   const target = new URL(url);
-  if (!target.searchParams.has('model')) target.searchParams.set('model', model);
+  const { searchParams } = target;
+  if (!searchParams.has('model') && !searchParams.has('deployment')) searchParams.set('model', model);
   return target.href;
-}
-
-function headersOf({ apiKey, safetyIdentifier }: UpstreamTarget): Record<string, string> {
-  return {
-    ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-    ...(safetyIdentifier === undefined ? {} : { 'openai-safety-identifier': safetyIdentifier }),
-  };
 }
 
 class SocketConnection implements RealtimeConnection {
@@ -156,6 +171,10 @@ class SocketConnection implements RealtimeConnection {
   createdAtMs: number;
   expiry: SaidExpiry | undefined;
   transcriptionRefusal: TranscriptionRefusal | undefined;
+  misfit: Misfit | undefined;
+  handshakeHeaders: Readonly<Record<string, unknown>> = {};
+  createdSession: unknown;
+  confirmedSession: unknown;
   failure: UpstreamError | undefined;
   #socket: WebSocket;
   #closed = false;
@@ -171,6 +190,7 @@ class SocketConnection implements RealtimeConnection {
     this.#nowMs = nowMs;
     this.createdAtMs = nowMs();
     socket.once('upgrade', ({ headers }) => {
+      this.handshakeHeaders = headers;
       const wallMs = Date.parse(headers.date ?? '');
       if (!Number.isNaN(wallMs)) this.#serverTime = { wallMs, atMs: nowMs() };
     });
@@ -199,7 +219,7 @@ class SocketConnection implements RealtimeConnection {
     return this.#socket.bufferedAmount;
   }
 
-  /** The server has created the session just now. */
+  /** The server has created the session just now, or will not say when. */
   created(): void {
     this.createdAtMs = this.#nowMs();
     this.#wallAtCreation = this.#serverTime
@@ -213,6 +233,14 @@ class SocketConnection implements RealtimeConnection {
     if (typeof id === 'string' && id !== '') this.upstreamSessionId = id.slice(0, MAX_SESSION_ID_LENGTH);
     // What is said again later is the same moment.
     if (this.#wallAtCreation && expiresAt != null) this.expiry ??= { expiresAt, ...this.#wallAtCreation };
+  }
+
+  /** The server has answered the settings that it was sent. */
+  confirmed(asked: unknown, answer: unknown): void {
+    this.confirmedSession = answer;
+    this.describe(answer);
+    const found = differences(asked, answer);
+    if (found.length > 0) this.misfit = { kind: 'settings', differences: found };
   }
 
   send(event: RealtimeClientEvent): boolean {

@@ -27,6 +27,8 @@ export interface IncomingItem {
   /** A remark before the model calls a function or goes on. */
   readonly isComment: boolean;
   readonly hasAudio: boolean;
+  /** It has words that are not spoken. */
+  readonly hasText: boolean;
   /** What it calls, where it is a function call that can be answered. */
   readonly call: IncomingToolCall | undefined;
 }
@@ -92,6 +94,17 @@ export interface RawEvent {
 /** Stands for a frame that is no event. */
 export const NO_EVENT: RawEvent = { type: '' };
 
+/** Events that had other names in the beta of the API, and are not read by these. */
+export const BETA_NAMES: ReadonlySet<string> = new Set([
+  'response.audio.delta',
+  'response.audio.done',
+  'response.audio_transcript.delta',
+  'response.audio_transcript.done',
+  'response.text.delta',
+  'response.text.done',
+  'conversation.item.created',
+]);
+
 /** Told why (part of) an event cannot be used. */
 type Flag = (reason: UnusableReason) => void;
 type Readers = { readonly [T in keyof IncomingEvents]: (event: RawEvent, flag: Flag) => IncomingEvents[T] | undefined };
@@ -103,6 +116,7 @@ type Readers = { readonly [T in keyof IncomingEvents]: (event: RawEvent, flag: F
 export class Incoming {
   readonly #handlers: IncomingHandlers;
   readonly #onUnusable: (reason: UnusableReason, eventType: string, error?: Error) => void;
+  readonly #onBetaName: (eventType: string) => void;
   #lastId: unknown;
   #idBeforeLast: unknown;
   #lastType = '';
@@ -110,15 +124,18 @@ export class Incoming {
   constructor(
     handlers: IncomingHandlers,
     onUnusable: (reason: UnusableReason, eventType: string, error?: Error) => void,
+    onBetaName: (eventType: string) => void = () => {},
   ) {
     this.#handlers = handlers;
     this.#onUnusable = onUnusable;
+    this.#onBetaName = onBetaName;
   }
 
   accept(event: RawEvent): void {
     const { type } = event;
     if (!Object.hasOwn(READERS, type)) {
       if (event === NO_EVENT) this.#onUnusable('not_json', 'unknown');
+      else if (BETA_NAMES.has(type)) this.#onBetaName(type);
       return;
     }
     if (this.#isRepeat(event)) {
@@ -230,13 +247,15 @@ function itemOf(value: unknown, flag: Flag): IncomingItem | undefined {
   }
   const { content } = item;
   const parts: readonly unknown[] = Array.isArray(content) ? content : [];
+  const has = (...types: string[]) => parts.some((part) => types.includes(record(part)['type'] as string));
   return {
     id: readId(item['id'], flag),
     type,
     role: shortText(item['role']),
     status: shortText(item['status']),
     isComment: item['phase'] === 'commentary',
-    hasAudio: parts.some((part) => record(part)['type'] === 'output_audio'),
+    hasAudio: has('output_audio', 'audio'),
+    hasText: has('output_text', 'text'),
     call: type === 'function_call' ? callOf(item, flag) : undefined,
   };
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { AiConversation, CallerAudio, ConversationSetup } from '../upstream/ai-conversation.ts';
 import { hasOpenTool, isAssistantMessage, isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
 import type { ConversationHost } from '../upstream/host.ts';
+import type { Misfit } from '../upstream/misfit.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { CallerTurns } from './caller-turns.ts';
 import type { TranscriptionRefusal } from './connection.ts';
@@ -60,6 +61,8 @@ export class RealtimeSession implements AiConversation {
   #interruptedBy: RealtimeSettings['interruptedBy'];
   #isTranscribed: boolean;
   #failedResponses = 0;
+  /** Signs that the server speaks otherwise, by kind. */
+  readonly #misfits = new Set<Misfit['kind']>();
   /** What the present connection was told when it began. */
   #replayed: readonly ReplayItem[] = [];
   #isLost = false;
@@ -92,12 +95,17 @@ export class RealtimeSession implements AiConversation {
       onOddExpiry: (expiresAt) =>
         host.event({ type: 'expiry_ignored', expiresAt: `${JSON.stringify(expiresAt)}`.slice(0, MAX_QUOTED) }),
       onTranscriptionRefused: (refusal) => this.#onTranscriptionRefused(refusal),
+      onMisfit: (misfit) => this.#onMisfit(misfit),
       nowMs,
     });
-    this.#incoming = new Incoming(this.#handlers, (reason, eventType, error) => {
-      const defect = error && { defect: error.stack ?? error.message };
-      host.event({ type: 'event_unusable', reason, eventType, ...defect });
-    });
+    this.#incoming = new Incoming(
+      this.#handlers,
+      (reason, eventType, error) => {
+        const defect = error && { defect: error.stack ?? error.message };
+        host.event({ type: 'event_unusable', reason, eventType, ...defect });
+      },
+      (eventType) => this.#onMisfit({ kind: 'beta_names', eventType }),
+    );
     const send = (event: RealtimeClientEvent) => this.#link.send(event);
     this.#items = new ReplyItems(host, settings.audioType === 'audio/pcm' ? 48 : 8, nowMs);
     this.#responses = new ResponseScheduler(
@@ -377,9 +385,11 @@ export class RealtimeSession implements AiConversation {
       ...(usage ? { usage } : {}),
     });
     const isMute = this.#isMute(responseId, status, response.output, items);
+    if (status === 'completed' && !wasOver) this.#lookForAudio(responseId, response.output, items);
     if (!wasOver) {
       if (isMute) this.#host.event({ type: 'repaired', kind: 'answer_empty' });
-      if (status === 'failed' || isMute) this.#onResponseFailed(responseId, reason ?? 'response_failed', isMute);
+      const code = reason ?? 'response_failed';
+      if (status === 'failed' || isMute) this.#onResponseFailed(responseId, code, isMute, undefined, message);
       else this.#onResponseOver(responseId, status);
     }
     this.#tools.responseDone(responseId);
@@ -420,6 +430,14 @@ export class RealtimeSession implements AiConversation {
     return items.length === 0 && !this.#tools.hasCalled(responseId) && !output.some(({ hasAudio }) => hasAudio);
   }
 
+  /** Says so where a spoken answer is complete and nothing of it can have been heard. */
+  #lookForAudio(responseId: string, output: readonly IncomingItem[], items: readonly ReplyItem[]): void {
+    if (this.#items.isInterrupted(responseId) || this.#tools.hasCalled(responseId)) return;
+    if (items.some(({ receivedMs, droppedMs }) => receivedMs + droppedMs > 0)) return;
+    const had = output.some(({ hasAudio }) => hasAudio) ? 'audio' : output.some(({ hasText }) => hasText) ? 'text' : '';
+    this.#onMisfit({ kind: 'no_audio', had: had || 'nothing', isBeta: this.#misfits.has('beta_names') });
+  }
+
   #onResponseOver(responseId: string, status: string): void {
     if (status !== 'cancelled') this.#failedResponses = 0;
     const { responseId: greetingId } = this.#greeting;
@@ -433,7 +451,13 @@ export class RealtimeSession implements AiConversation {
   }
 
   /** One more try after a response that came to nothing; after that the call cannot go on. */
-  #onResponseFailed(responseId: string, code: string, isMute: boolean, anew?: ResponseOverrides): void {
+  #onResponseFailed(
+    responseId: string,
+    code: string,
+    isMute: boolean,
+    anew?: ResponseOverrides,
+    message?: string,
+  ): void {
     this.#failedResponses += 1;
     this.#answer.failed(responseId);
     if (this.#failedResponses === 1) {
@@ -442,7 +466,8 @@ export class RealtimeSession implements AiConversation {
       // The service is well, but has nothing to say: the caller's next words may change that.
       this.#onResponseOver(responseId, 'completed');
     } else {
-      this.#fail(new UpstreamError('refused', code, `the upstream failed to answer twice (${code})`));
+      const why = message === undefined ? code : `${code}: ${message}`;
+      this.#fail(new UpstreamError('refused', code, `the upstream failed to answer twice (${why})`));
     }
   }
 
@@ -489,6 +514,13 @@ export class RealtimeSession implements AiConversation {
     this.#isTranscribed = false;
     const model = this.#setup.settings.transcription?.model ?? '';
     this.#host.event({ type: 'transcription_refused', model, code, message });
+  }
+
+  /** Whatever it is, the server does it all the time: once is enough. */
+  #onMisfit(misfit: Misfit): void {
+    if (this.#closed || this.#misfits.has(misfit.kind)) return;
+    this.#misfits.add(misfit.kind);
+    this.#host.event({ type: 'misfit', misfit });
   }
 
   #onLost(error: UpstreamError): void {

@@ -4,6 +4,7 @@ import type { CallerAudio, UpstreamTarget } from '../upstream/ai-conversation.ts
 import { AudioRing } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
+import type { Misfit } from '../upstream/misfit.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import type { UpstreamError } from '../upstream/upstream-error.ts';
 import { Attempts } from './attempts.ts';
@@ -38,6 +39,8 @@ export interface UpstreamLinkOptions {
   readonly nowMs: Clock;
   /** The server does not transcribe as it was asked to: nothing is transcribed from here on. Told once. */
   readonly onTranscriptionRefused: (refusal: TranscriptionRefusal) => void;
+  /** The server does not run the session as it was asked to. */
+  readonly onMisfit: (misfit: Misfit) => void;
 }
 
 export interface Restored {
@@ -149,6 +152,7 @@ export class UpstreamLink {
       this.#isTranscriptionRefused = true;
       this.#options.onTranscriptionRefused(connection.transcriptionRefusal);
     }
+    if (connection.misfit) this.#options.onMisfit(connection.misfit);
     return connection;
   }
 

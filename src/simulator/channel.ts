@@ -3,6 +3,7 @@ import { betaNameOf } from './beta-dialect.ts';
 import { type EventMutation, EventMutator } from './event-mutations.ts';
 import { asPublished, type OutgoingEvent } from './events.ts';
 import type { IdSource } from './ids.ts';
+import type { SimulatorDialect } from './options.ts';
 
 /** A client that has not read this much is cut off. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
@@ -36,6 +37,7 @@ export class EventChannel {
   readonly #ids: IdSource;
   readonly #listener: ChannelListener;
   readonly #isBeta: boolean;
+  readonly #isAzure: boolean;
   readonly #deltaType: string;
   readonly #mutator: EventMutator;
   #isStalled = false;
@@ -45,13 +47,13 @@ export class EventChannel {
   readonly #held: { dueMs: number; frame: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param isBeta events have the names of the API's beta */
-  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener, isBeta: boolean) {
+  constructor(socket: WebSocket, ids: IdSource, listener: ChannelListener, dialect: SimulatorDialect) {
     this.#socket = socket;
     this.#ids = ids;
     this.#listener = listener;
-    this.#isBeta = isBeta;
-    this.#deltaType = isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
+    this.#isBeta = dialect === 'beta';
+    this.#isAzure = dialect === 'azure';
+    this.#deltaType = this.#isBeta ? betaNameOf(AUDIO_DELTA)! : AUDIO_DELTA;
     this.#mutator = new EventMutator({
       put: (event) => this.#write(JSON.stringify(event)),
       mutated: (mutation, event) => listener.mutated(mutation, event),
@@ -82,6 +84,7 @@ export class EventChannel {
     const type = this.#isBeta ? betaNameOf(name) : name;
     if (type === undefined) return;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
+    if (this.#isAzure && 'part' in whole) whole.content = whole.part;
     if (this.#sprinkles) this.#sprinkle(whole);
     this.#mutator.pass(whole);
     this.#listener.sent(event.type === 'error' ? (event.error.code ?? null) : undefined);

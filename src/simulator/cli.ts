@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { monotonicNowMs } from '../clock.ts';
 import { FIELD_CHANGES } from './event-mutations.ts';
 import { FAULT_NAMES, faultsFromQuery, type QueriedFaults } from './faults.ts';
+import { SIMULATOR_DIALECTS } from './options.ts';
 import { RealtimeSimulator, type SimulatorDialect, type SimulatorMode, type SimulatorOptions } from './server.ts';
 
 interface CliOptions {
@@ -66,8 +67,8 @@ const program = new Command('simulator')
     new Option('--mode <mode>', 'what to answer with').choices(['scripted', 'echo', 'loopback']).default('scripted'),
   )
   .addOption(
-    new Option('--dialect <name>', "names of events: today's, or those of the API's beta")
-      .choices(['ga', 'beta'])
+    new Option('--dialect <name>', 'how the server differs from the service itself')
+      .choices([...SIMULATOR_DIALECTS])
       .default('ga'),
   )
   .option('--speedup <factor>', 'replies are generated this much faster than they are spoken', positive, 6)

@@ -77,7 +77,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
       wantsEvents: () => this.listenerCount('serverEvent') > 0,
       mutated: (mutation, event) => this.emit('mutated', mutation, event),
     };
-    this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect === 'beta');
+    this.#channel = new EventChannel(socket, this.#ids, listener, options.dialect);
     const durationMs = faults.sessionDurationMs ?? options.sessionDurationMs;
     const expiresAt = Math.floor((Date.now() + durationMs) / 1000);
     this.#session = new Session(
@@ -120,10 +120,12 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
     };
   }
 
-  /** Greets the client with `session.created`. Called once, by the server. */
+  /** Greets the client with `session.created`, unless its dialect has none. Called once, by the server. */
   open(): void {
     this.setFaults(this.#faults);
-    this.#channel.send({ type: 'session.created', session: this.#session.published });
+    if (this.#options.dialect !== 'no-created') {
+      this.#channel.send({ type: 'session.created', session: this.#session.published });
+    }
     this.#trigger.reached('connected');
   }
 

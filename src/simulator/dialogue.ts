@@ -92,14 +92,16 @@ export class Dialogue implements InputListener {
   // ---- session
 
   #updateSession(patch: SessionPatch): void {
-    const { session, conversation, channel, faults, budget } = this.#core;
+    const { session, conversation, channel, faults, budget, options } = this.#core;
     if (budget.strikes(faults.refuseSessionUpdate)) {
       const { code, message = 'The session cannot be updated.' } = faults.refuseSessionUpdate;
       throw new RequestError(code, message, 'session');
     }
     const { model } = patch.audio?.input?.transcription ?? {};
-    if (faults.refuseTranscription && model) {
-      const { code, param = 'session.audio.input.transcription.model' } = faults.refuseTranscription;
+    const refusal =
+      faults.refuseTranscription ?? (options.dialect === 'no-transcription' && { code: 'model_not_found' });
+    if (refusal && model) {
+      const { code, param = 'session.audio.input.transcription.model' } = refusal;
       const message = `The model \`${model}\` does not exist or you do not have access to it.`;
       throw new RequestError(code, message, param);
     }

@@ -15,6 +15,8 @@ export interface Refusal {
 export interface HandshakeRules {
   apiKeys: readonly string[] | undefined;
   requireAuth: boolean;
+  /** A key as bearer is none: only Entra tokens come that way. */
+  isAzure: boolean;
 }
 
 /** Why the request is refused, if it is. */
@@ -35,9 +37,16 @@ export function refusalOf(request: IncomingMessage, url: URL, rules: HandshakeRu
   return undefined;
 }
 
-function refusedKey(request: IncomingMessage, { apiKeys, requireAuth }: HandshakeRules): Refusal | undefined {
+function refusedKey(request: IncomingMessage, rules: HandshakeRules): Refusal | undefined {
+  const { apiKeys, requireAuth, isAzure } = rules;
   const { authorization, 'api-key': azureKey } = request.headers;
-  const key = /^Bearer (\S+)$/.exec(authorization ?? '')?.[1] ?? (typeof azureKey === 'string' ? azureKey : undefined);
+  const bearer = /^Bearer (\S+)$/.exec(authorization ?? '')?.[1];
+  const key = typeof azureKey === 'string' ? azureKey : bearer;
+  if (isAzure && requireAuth && azureKey === undefined && !isEntraToken(bearer)) {
+    const message =
+      'Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription.';
+    return { status: 401, code: '401', message };
+  }
   if (key === undefined) {
     if (!requireAuth) return undefined;
     const message = 'Missing bearer or basic authentication in header';
@@ -45,6 +54,11 @@ function refusedKey(request: IncomingMessage, { apiKeys, requireAuth }: Handshak
   }
   if (!apiKeys || apiKeys.includes(key)) return undefined;
   return { status: 401, code: 'invalid_api_key', message: 'Incorrect API key provided.' };
+}
+
+/** Whether it looks like a JSON Web Token, which those of Entra are. */
+function isEntraToken(bearer: string | undefined): boolean {
+  return bearer !== undefined && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bearer);
 }
 
 /** What a fault that refuses with `status` says. */

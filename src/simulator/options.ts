@@ -11,10 +11,17 @@ import type { Faults } from './faults.ts';
 export type SimulatorMode = 'scripted' | 'echo' | 'loopback';
 
 /**
- * The names that events have: today's, or those of the API's beta, which clients of then still use. Shapes are today's in
- * both, but for what a `session.update` of the beta says of audio.
+ * How servers of this protocol differ from each other.
+ * - `ga`: as the service itself
+ * - `azure`: takes the key in the header `api-key`, or an Entra token as bearer; transcribes with its deployments only,
+ *   of which each is called by the name of its model and `-deployment`; repeats content parts
+ * - `no-created`: sends no `session.created`
+ * - `beta`: events have the names of the API's beta, which clients of then still use; shapes are today's, but for what a
+ *   `session.update` of the beta says of audio
+ * - `no-transcription`: refuses a session that is to be transcribed
  */
-export type SimulatorDialect = 'ga' | 'beta';
+export const SIMULATOR_DIALECTS = ['ga', 'azure', 'no-created', 'beta', 'no-transcription'] as const;
+export type SimulatorDialect = (typeof SIMULATOR_DIALECTS)[number];
 
 /** Plain data, so that a simulator can be started on another thread. */
 export interface SimulatorOptions {
@@ -26,7 +33,7 @@ export interface SimulatorOptions {
   tls?: { cert: string; key: string };
   /** Default `scripted`. */
   mode?: SimulatorMode;
-  /** Default `ga`, which refuses clients of the beta; `beta` speaks as they do. */
+  /** Default `ga`. Only `beta` takes clients of the beta. */
   dialect?: SimulatorDialect;
   /** How many times faster than real time replies are generated. Default 6; `Infinity`: each in one go. */
   speedup?: number;

@@ -174,8 +174,8 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
         const { status, retryAfterSeconds } = faults.refuseHandshake;
         return { refusal: refusalOfStatus(status, retryAfterSeconds) };
       }
-      const { apiKeys, requireAuth } = this.#options;
-      const refusal = refusalOf(request, url, { apiKeys, requireAuth });
+      const { apiKeys, requireAuth, dialect } = this.#options;
+      const refusal = refusalOf(request, url, { apiKeys, requireAuth, isAzure: dialect === 'azure' });
       return refusal ? { refusal } : { faults };
     } catch (error) {
       if (!(error instanceof FaultQueryError)) throw error;
@@ -184,10 +184,11 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
   }
 
   #accept(request: IncomingMessage, socket: Duplex, head: Buffer, url: URL, faults: Faults): void {
-    // The real service stands behind proxies that tell the time.
-    if (!faults.noDate) {
-      this.#sockets.once('headers', (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
-    }
+    this.#sockets.once('headers', (headers) => {
+      // The real service stands behind proxies that tell the time.
+      if (!faults.noDate) headers.push(`Date: ${new Date().toUTCString()}`);
+      if (this.#options.dialect === 'azure') headers.push('x-ms-region: Simulated Region');
+    });
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       const connection = new SimulatorConnection(webSocket, requestOf(request, url), {
         options: this.#options,
@@ -203,7 +204,7 @@ export class RealtimeSimulator extends EventEmitter<SimulatorEvents> {
       });
       this.emit('connection', connection);
       const isBeta = /realtime=v1/.test(String(request.headers['openai-beta'] ?? ''));
-      if (isBeta && this.#options.dialect === 'ga') connection.refuseBeta();
+      if (isBeta && this.#options.dialect !== 'beta') connection.refuseBeta();
       else connection.open();
     });
   }

@@ -11,6 +11,10 @@ type Failed = Extract<OutgoingEvent, { type: 'conversation.item.input_audio_tran
 /** Models that are billed by duration and deliver the whole transcript at once. */
 const BILLED_BY_DURATION = ['whisper-1', 'gpt-realtime-whisper'];
 
+/** How the names of this server's deployments end, where it is one of Azure. */
+const AZURE_DEPLOYMENT = '-deployment';
+const UNDEPLOYED = { outcome: 'failed', code: 'DeploymentNotFound' } as const;
+
 /** Transcribes the caller's turns beside the conversation, some time after they end. */
 export class Transcriber {
   readonly #core: Core;
@@ -24,7 +28,9 @@ export class Transcriber {
   transcribe(entry: Entry, utterance: Utterance): void {
     const model = this.#core.session.wire.audio.input.transcription?.model;
     if (!model) return;
-    const { outcome, code } = this.#core.faults.transcription ?? {};
+    const { faults, options } = this.#core;
+    const isUndeployed = options.dialect === 'azure' && !model.endsWith(AZURE_DEPLOYMENT);
+    const { outcome, code } = isUndeployed ? UNDEPLOYED : (faults.transcription ?? {});
     if (outcome === 'never') return;
     const deliver =
       outcome === 'failed'

@@ -1,16 +1,16 @@
 import type { Clock } from '../clock.ts';
 import type { ReplayItem } from './conversation.ts';
+import type { Credentials } from './credentials.ts';
 import type { ConversationHost, HandedReply } from './host.ts';
 import type { Protocol } from './protocol.ts';
 import type { ReconnectPolicy } from './reconnect-policy.ts';
 import type { ConversationSettings } from './settings.ts';
 
 /** Where to connect, in which protocol, and as whom. */
-export interface UpstreamTarget {
+export interface UpstreamTarget extends Credentials {
   readonly protocol: Protocol;
-  /** `wss://…`; query parameters of its own are kept. */
+  /** `wss://…`; query parameters of its own are kept: a model or deployment there is that of every call. */
   readonly url: string;
-  readonly apiKey: string | undefined;
   /** A stable id of the caller that does not tell who it is. */
   readonly safetyIdentifier: string | undefined;
 }

@@ -1,4 +1,5 @@
 import type { ReplayItem } from './conversation.ts';
+import type { Misfit } from './misfit.ts';
 
 /**
  * Why the upstream failed, as the gateway reacts to it.
@@ -63,6 +64,8 @@ export type SessionEvent =
       readonly code: string;
       readonly message: string;
     }
+  /** The server does not speak the protocol as the gateway does. Told once a kind. */
+  | { readonly type: 'misfit'; readonly misfit: Misfit }
   | {
       readonly type: 'upstream_lost';
       readonly code: string;

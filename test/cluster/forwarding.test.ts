@@ -62,7 +62,7 @@ describe.runIf(hasRedis)('three nodes', () => {
     // The agent repeats what it hears.
     await elsewhere.pollUntil((one) => one.heard.length > 0, 'timeout=1000&ack=-1');
     expect((await call(2, 'walk').info()).body).toMatchObject({ callId: 'walk', status: 'active' });
-    const bad = await call(1, 'walk').send({ audio: 'AAA=', chunkSeq: 10 });
+    const bad = await call(1, 'walk').send({ audio: 'AAAA', chunkSeq: 10 });
     expect(bad).toMatchObject({ status: 400, body: { code: 'invalid_audio' } });
     const ended = await call(1, 'walk').end();
     expect(ended.body).toMatchObject({ status: 'ended', summary: { callId: 'walk' } });
@@ -133,7 +133,7 @@ describe.runIf(hasRedis)('three nodes', () => {
     const head = await phone.answered;
     expect(head.statusCode).toBe(200);
     expect(head.headers).toMatchObject({ 'x-call-node': hostOf(0), 'x-lead-ms': '120' });
-    phone.say(Buffer.alloc(32_000, 5));
+    void phone.speakOn().say(Buffer.alloc(32_000, 5));
     await expect
       .poll(() => phone.arrivals.some(({ bytes }) => bytes.some((byte) => byte === 5)), { timeout: 10_000 })
       .toBe(true);
@@ -142,7 +142,7 @@ describe.runIf(hasRedis)('three nodes', () => {
     const created = new DuplexCall(nodes[2]!.url, 'made', {
       format: { encoding: 'pcm16', sampleRateHz: 16_000 },
       contentType: 'audio/pcm;rate=16000',
-      query: 'create=1',
+      query: '?create=1',
       headers,
     });
     expect((await created.answered).headers['x-call-node']).toBe(hostOf(2));

@@ -67,6 +67,17 @@ describe('readConfig', () => {
   });
 
   it.each([
+    [{ OPENAI_API_KEY: 'a', OPENAI_API_KEY_FILE: 'b' }, 'are both set'],
+    [
+      { OPENAI_AUTH: 'api-key', OPENAI_REALTIME_URL: 'wss://x' },
+      'neither OPENAI_API_KEY nor OPENAI_API_KEY_FILE is set',
+    ],
+    [{ OPENAI_AUTH: 'api-key', OPENAI_API_KEY: 'a' }, 'OPENAI_REALTIME_URL is not set'],
+  ])('refuses %j', (env, problem) => {
+    expect(problemsOf(env)).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it.each([
     ['PORT', 'abc', 'PORT is "abc", but must be a whole number from 0 to 65535'],
     ['PORT', '65536', 'PORT is "65536", but must be a whole number from 0 to 65535'],
     ['PORT', '1.5', 'PORT is "1.5", but must be a whole number from 0 to 65535'],

@@ -39,7 +39,11 @@ describe('UpstreamError', () => {
     [502, 'unavailable', true],
     [503, 'unavailable', true],
   ])('sorts HTTP %d as %s', (status, errorClass, retryable) => {
-    expect(UpstreamError.fromHandshake(status)).toMatchObject({ class: errorClass, retryable, code: `http_${status}` });
+    expect(UpstreamError.fromHandshake({ status, headers: {}, body: '' })).toMatchObject({
+      class: errorClass,
+      retryable,
+      code: `http_${status}`,
+    });
   });
 });
 

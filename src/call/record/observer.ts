@@ -4,6 +4,7 @@ import type { ApiError } from '../../http/errors.ts';
 import type { CallEvents } from '../../http/event-schemas.ts';
 import type { Summary } from '../../http/schemas.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
+import { describeMisfit } from '../../upstream/misfit.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { CallFigures, tokensByType } from './figures.ts';
@@ -154,6 +155,11 @@ export class CallObserver {
           { model: event.model, code: event.code, message: event.message },
           'transcription refused: the call goes on without the words of the caller',
         );
+        break;
+      case 'misfit':
+        this.#metrics.upstreamErrors.inc({ class: 'misfit' });
+        note('misfit', { kind: event.misfit.kind, message: describeMisfit(event.misfit) });
+        this.#log.warn({ kind: event.misfit.kind }, describeMisfit(event.misfit));
         break;
       case 'upstream_lost':
         note('upstream_lost', { code: event.code });

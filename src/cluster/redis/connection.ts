@@ -6,7 +6,7 @@ import { DirectoryAway } from '../directory.ts';
 /** Longest that Redis may take to answer: after that it counts as away, and calls go on without it. */
 const ANSWER_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
-const START_TIMEOUT_MS = 5_000;
+const START_TIMEOUT_MS = 3_000;
 const MIN_RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 1_000;
 const DEFAULT_SENTINEL_PORT = 26_379;

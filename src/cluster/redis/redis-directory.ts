@@ -31,17 +31,17 @@ export class RedisDirectory implements Directory {
 
   async join(node: NodeRecord, leaseMs: number): Promise<JoinAnswer> {
     const { instance, nodeId, keyPrint } = node;
-    const [type, detail] = (await this.#redis.run(
+    const [type, detail, leaseLeftMs] = (await this.#redis.run(
       scripts.JOIN,
       instance,
       nodeId,
       JSON.stringify(node),
       keyPrint,
       leaseMs,
-    )) as ['joined', number] | ['name_taken' | 'other_key', string];
+    )) as ['joined', number, undefined] | ['name_taken' | 'other_key', string, number];
     if (type === 'joined') return { type, wallClockMs: detail };
     // Its lease may have run out between one look and the other.
-    return { type, by: detail === '' ? node : (JSON.parse(detail) as NodeRecord) };
+    return { type, by: detail === '' ? node : (JSON.parse(detail) as NodeRecord), leaseLeftMs };
   }
 
   async renew(node: NodeRecord, leaseMs: number): Promise<RenewAnswer> {

@@ -57,10 +57,12 @@ const script = (body: string) => COMMON + body;
 export const JOIN = script(`
 local instance, id, json, print, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local holder = redis.call('GET', P .. 'id:' .. id)
-if holder and holder ~= instance then return { 'name_taken', record(holder) } end
+if holder and holder ~= instance then
+  return { 'name_taken', record(holder), lease(holder) }
+end
 for _, other in ipairs(redis.call('SMEMBERS', P .. 'nodes')) do
   local text = record(other)
-  if text ~= '' and cjson.decode(text).keyPrint ~= print then return { 'other_key', text } end
+  if text ~= '' and cjson.decode(text).keyPrint ~= print then return { 'other_key', text, lease(other) } end
 end
 redis.call('SET', P .. 'id:' .. id, instance, 'PX', ms)
 redis.call('SET', P .. 'node:' .. instance, json, 'PX', ms)
