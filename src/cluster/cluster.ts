@@ -46,6 +46,11 @@ export class Cluster implements MembershipListener {
       directory,
       instance: membership?.instance ?? randomUUID(),
     });
+    metrics.observeCluster({
+      nodes: () => (membership ? membership.others.length + (membership.isReplaced ? 0 : 1) : 1),
+      isDirectoryUp: () => !membership?.isAway,
+      unregistered: () => this.gateway.held.all().filter(({ epoch }) => epoch === 0).length,
+    });
     if (!membership || !shared) return;
     const proofs = new Proofs(shared.key, membership.instance);
     const peers = new Peers(proofs);
@@ -59,11 +64,6 @@ export class Cluster implements MembershipListener {
       onForwarded: (outcome) => metrics.clusterForwarded.inc({ outcome }),
     });
     this.gateway.connect({ membership, peers, router: this.router });
-    metrics.observeCluster({
-      nodes: () => membership.others.length + (membership.isReplaced ? 0 : 1),
-      isDirectoryUp: () => !membership.isAway,
-      unregistered: () => this.gateway.held.all().filter(({ epoch }) => epoch === 0).length,
-    });
   }
 
   /**

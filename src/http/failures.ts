@@ -68,6 +68,10 @@ const FAILURES = {
     summary: 'Too many chunks of this call wait: send the chunk again later',
     error: '100 chunks of this call wait for the upstream: send this one again later',
   },
+  node_unreachable: {
+    summary: 'The node that has the call does not answer: send the request again',
+    error: `${CALL}, but the node that has the call does not answer`,
+  },
   history_unavailable: {
     summary: 'The disk does not answer: ask again later',
     error: 'the history of calls cannot be read at the moment',

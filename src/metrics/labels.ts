@@ -119,3 +119,5 @@ export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as co
 export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
 /** Why a call went on at another node. */
 export const TAKEOVER_REASONS = ['node_died', 'handed_over'] as const;
+/** Why a node let go of a call that goes on elsewhere: it was taken for dead, or meant to stop. */
+export const LET_GO_REASONS = ['taken', 'handed_over'] as const;

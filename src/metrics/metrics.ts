@@ -13,11 +13,13 @@ import {
   CUT_OFF_REASONS,
   DIRECTIONS,
   FORWARD_OUTCOMES,
+  LET_GO_REASONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
+  TAKEOVER_REASONS,
   TOKEN_TYPES,
   TOOL_OUTCOMES,
   UNUSABLE_REASONS,
@@ -192,6 +194,20 @@ export class Metrics {
     'cluster_forwarded_total',
     'Requests that another node of the cluster was to answer, by what became of them',
     { outcome: FORWARD_OUTCOMES },
+  );
+
+  readonly clusterTakeovers = this.#counter('cluster_takeovers_total', 'Calls that went on at this node, by reason', {
+    reason: TAKEOVER_REASONS,
+  });
+  readonly clusterTakeover = this.#histogram(
+    'cluster_takeover_seconds',
+    'From the last sign of life of a call at its old node to its going on at this one',
+    WAIT_BUCKETS_SECONDS,
+  );
+  readonly clusterLetGo = this.#counter(
+    'cluster_calls_let_go_total',
+    'Calls that this node let go of because another has taken them, by reason',
+    { reason: LET_GO_REASONS },
   );
 
   /** Nothing is measured: to find out what measuring costs. */
