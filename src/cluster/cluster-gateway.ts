@@ -1,7 +1,12 @@
 import type { Logger } from 'pino';
-import { ApiError, quote } from '../http/errors.ts';
-import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
-import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
+import type { CallInfo } from '../call/call-info.ts';
+import { CallError } from '../call/errors.ts';
+import type { Summary } from '../call/record/record.ts';
+import type { Departure } from '../call/reply/poll-wait.ts';
+import { ApiError } from '../http/errors.ts';
+import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import { quote } from '../http/quote.ts';
+import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import { type CallName, type Directory, DirectoryAway, type Member, type Ownership } from './directory.ts';
 import { type HeldCall, HeldCalls, keyOf } from './held-calls.ts';
 import type { Membership } from './membership.ts';
@@ -102,14 +107,14 @@ export class ClusterGateway implements CallGateway, LocalCalls {
   }
 
   /** A node that does not answer is left out. */
-  async listSessions(scope: Scope): Promise<SessionInfo[]> {
+  async listSessions(scope: Scope): Promise<CallInfo[]> {
     const own = await this.#local.listSessions(scope);
     const links = this.#links;
     if (!links || scope.isFromNode) return own;
     const others = await Promise.all(
       links.membership.others.map((member) =>
         links.peers
-          .ask<{ sessions: SessionInfo[] }>(member, {
+          .ask<{ sessions: CallInfo[] }>(member, {
             method: 'GET',
             path: '/api/voice/sessions',
             scope,
@@ -226,9 +231,7 @@ export class ClusterGateway implements CallGateway, LocalCalls {
     if (claim === undefined) return this.#held.set(name, 0);
     if (claim.type === 'claimed') return this.#held.set(name, claim.epoch);
     if (claim.type === 'held') return claim;
-    throw new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
-      retryAfterSeconds: 5,
-    });
+    throw new CallError('tenant_full', { maxSessions: maxSessionsPerTenant ?? 0 });
   }
 
   async #withdraw(held: HeldCall): Promise<void> {
@@ -302,9 +305,6 @@ export class ClusterGateway implements CallGateway, LocalCalls {
     return new ApiError(
       'node_unreachable',
       `callId is ${quote(callId)}, but the node that has the call does not answer`,
-      {
-        retryAfterSeconds: 1,
-      },
     );
   }
 

@@ -1,6 +1,8 @@
 import { type Dispatcher, Pool } from 'undici';
-import { API_ERRORS, ApiError, type ApiErrorCode } from '../http/errors.ts';
-import type { Departure, Scope } from '../http/gateway.ts';
+import type { Departure } from '../call/reply/poll-wait.ts';
+import { ApiError } from '../http/errors.ts';
+import { type ApiErrorCode, FAILURES } from '../http/failures.ts';
+import type { Scope } from '../http/gateway.ts';
 import type { Member } from './directory.ts';
 import { NODE_HEADERS, NOT_HERE, type Proofs } from './proof.ts';
 
@@ -78,7 +80,7 @@ export class Peers {
       if (client) client.onGone = undefined;
     }
     if (headers[NOT_HERE] !== undefined) throw new NotHere();
-    if (status >= 300) throw errorOf(text, headers['retry-after']);
+    if (status >= 300) throw errorOf(text);
     return JSON.parse(text) as T;
   }
 
@@ -167,11 +169,9 @@ export function passedOn(rawHeaders: readonly string[]): Record<string, string |
   return headers;
 }
 
-function errorOf(text: string, retryAfter: string | string[] | undefined): Error {
-  const { error, code, requestId: _requestId, ...fields } = JSON.parse(text) as Record<string, string>;
-  if (code === undefined || !(code in API_ERRORS)) return new Error(`another node answered ${text.slice(0, 200)}`);
-  return new ApiError(code as ApiErrorCode, error ?? '', {
-    fields,
-    ...(retryAfter === undefined ? {} : { retryAfterSeconds: Number(retryAfter) }),
-  });
+/** What another node told its client, for this node's. */
+function errorOf(text: string): Error {
+  const { error = '', code = '' } = JSON.parse(text) as { error?: string; code?: string };
+  if (!(code in FAILURES)) return new Error(`another node answered ${text.slice(0, 200)}`);
+  return new ApiError(code as ApiErrorCode, error);
 }

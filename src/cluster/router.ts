@@ -2,10 +2,12 @@ import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
+import { CallError, sessionNotFound } from '../call/errors.ts';
+import type { Summary } from '../call/record/record.ts';
 import { monotonicNowMs } from '../clock.ts';
-import { ApiError, quote, sessionNotFound } from '../http/errors.ts';
+import { ApiError } from '../http/errors.ts';
 import type { RequestRouter, Scope } from '../http/gateway.ts';
-import type { Summary } from '../http/schemas.ts';
+import { quote } from '../http/quote.ts';
 import { type CallName, type Directory, DirectoryAway, type Member, type Ownership } from './directory.ts';
 import { Forward, type ForwardedRequest, type ForwardOutcome } from './forward.ts';
 import type { Membership } from './membership.ts';
@@ -164,9 +166,6 @@ export class CallRouter implements RequestRouter {
         throw new ApiError(
           'node_unreachable',
           `callId is ${quote(callId)}, but the node that has the call does not answer`,
-          {
-            retryAfterSeconds: 1,
-          },
         );
       }
       if (reply.raw.destroyed) throw sessionNotFound(callId, 'its client has gone');
@@ -217,10 +216,7 @@ export class CallRouter implements RequestRouter {
     }
     switch (found.type) {
       case 'ambiguous':
-        throw new ApiError(
-          'ambiguous_call_id',
-          `callId is ${quote(callId)}, which ${found.tenantCount} tenants use: say which with X-Tenant-ID`,
-        );
+        throw new CallError('ambiguous_call_id', { callId, tenantCount: found.tenantCount });
       case 'unknown':
         return membership.isDirectoryYoung ? askAround() : { type: 'unknown' };
       case 'over':
@@ -266,7 +262,6 @@ export class CallRouter implements RequestRouter {
     throw new ApiError(
       'node_unreachable',
       `callId is ${quote(callId)}, but ${failures} nodes that may have the call do not answer`,
-      { retryAfterSeconds: 1 },
     );
   }
 

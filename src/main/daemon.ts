@@ -145,8 +145,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       store: () => store.state,
       onConcluded: async (session, summary) => {
         if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
-        const { tenantId, body } = session.setup;
-        await cluster.gateway.concluded({ tenantId, callId: body.callId }, summary);
+        const { tenantId, request } = session.setup;
+        await cluster.gateway.concluded({ tenantId, callId: request.callId }, summary);
       },
     });
     closers.push(() => gateway.close());
