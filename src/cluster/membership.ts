@@ -6,6 +6,8 @@ import type { CallName, Directory, Member, NodeRecord } from './directory.ts';
 /** How long a node counts as living without being heard of. */
 export const LEASE_MS = 3_000;
 const RENEW_EVERY_MS = 500;
+/** How long a directory may take that has answered before. */
+const JOIN_PATIENCE_MS = 10_000;
 const JOIN_RETRY_MS = 250;
 /** A node that has not renewed its lease for so long, and refuses connections, has died. */
 const LATE_MS = 800;
@@ -175,8 +177,13 @@ export class Membership {
 
   async #join(): Promise<void> {
     let leftBeforeMs = Number.POSITIVE_INFINITY;
+    const endsAtMs = this.#nowMs() + JOIN_PATIENCE_MS;
     for (;;) {
-      const answer = await this.#directory.join(this.#self, LEASE_MS);
+      const answer = await this.#directory.join(this.#self, LEASE_MS).catch((error: Error) => {
+        if (this.#nowMs() > endsAtMs) throw error;
+        return undefined;
+      });
+      if (answer === undefined) continue;
       if (answer.type === 'joined') {
         this.#checkClock(answer.wallClockMs);
         return;
