@@ -47,7 +47,7 @@ export interface GaugeSources {
   readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
 }
 
-/** What gauges of a cluster's node read when they are scraped. */
+/** What gauges of a node's part in a cluster read when they are scraped. */
 export interface ClusterSources {
   nodes(): number;
   isDirectoryUp(): boolean;
@@ -195,7 +195,6 @@ export class Metrics {
     'Requests that another node of the cluster was to answer, by what became of them',
     { outcome: FORWARD_OUTCOMES },
   );
-
   readonly clusterTakeovers = this.#counter('cluster_takeovers_total', 'Calls that went on at this node, by reason', {
     reason: TAKEOVER_REASONS,
   });
@@ -210,23 +209,12 @@ export class Metrics {
     { reason: LET_GO_REASONS },
   );
 
-  /** Nothing is measured: to find out what measuring costs. */
-  readonly isOff: boolean;
-
-  constructor({ isOff = false } = {}) {
-    this.isOff = isOff;
-    if (!isOff) {
-      collectDefaultMetrics({ register: this.registry });
-      return;
-    }
-    for (const metric of this.registry.getMetricsAsArray()) {
-      Object.assign(metric, { inc() {}, observe() {}, merge() {} });
-    }
-  constructor() 
+  constructor() {
     collectDefaultMetrics({ register: this.registry });
+  }
 
   /** Connects the gauges to what they show. */
-  observe(sources: GaugeSources): void 
+  observe(sources: GaugeSources): void {
     this.#gauge('sessions_active', 'Sessions going on', (gauge) => gauge.set(sources.sessionsActive()));
     this.#gauge('sessions_limit', 'Most sessions that are taken', (gauge) => gauge.set(sources.sessionsLimit));
     this.#gauge(
@@ -273,9 +261,10 @@ export class Metrics {
     );
     this.#gauge('cpus', 'CPUs this process may use', (gauge) => gauge.set(availableParallelism()));
     this.#mainThreadBusy();
+  }
 
-  /** Connects the gauges of a node that is part of a cluster. */
-  observeCluster(sources: ClusterSources): void 
+  /** Connects the gauges of a node's part in a cluster. */
+  observeCluster(sources: ClusterSources): void {
     this.#gauge('cluster_nodes', 'Nodes of the cluster that live, this one included', (gauge) =>
       gauge.set(sources.nodes()),
     );
@@ -287,16 +276,18 @@ export class Metrics {
       'Calls that began while the directory was away, and that only this node knows of',
       (gauge) => gauge.set(sources.unregistered()),
     );
+  }
 
   /** The classic Prometheus text, whatever the client would accept: OpenMetrics has other series names. */
-  async exposition(): Promise<contentType: string; text: string > 
+  async exposition(): Promise<{ contentType: string; text: string }> {
     return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text: await this.registry.metrics() };
+  }
 
   /** @param values the values each label is known to take; with all of them known the series start at 0 */
   #counter<Label extends string = never>(
     name: string,
     help: string,
-    values = as Record<Label, readonly string[]>,
+    values = {} as Record<Label, readonly string[]>,
   ): Counter<Label> {
     const labelNames = Object.keys(values) as Label[];
     const counter = new Counter({ name: PREFIX + name, help, labelNames, registers: [this.registry] });
@@ -312,8 +303,9 @@ export class Metrics {
     help: string,
     buckets: readonly number[],
     labelNames: Label[] = [],
-  ): Histogram<Label> 
+  ): Histogram<Label> {
     return new Histogram({ name: PREFIX + name, help, buckets: [...buckets], labelNames, registers: [this.registry] });
+  }
 
   #merged(name: string, help: string, edges: readonly number[]): MergedHistogram {
     const histogram = new MergedHistogram(PREFIX + name, help, edges);
