@@ -3,6 +3,7 @@ import type { AnySubject } from './subject.ts';
 import { access } from './subjects/access.ts';
 import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
+import { cluster } from './subjects/cluster.ts';
 import { costs } from './subjects/costs.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
@@ -10,7 +11,17 @@ import { records } from './subjects/records.ts';
 import { upstream } from './subjects/upstream.ts';
 
 /** Every subject, in the order of `docs/configuration.md`. */
-export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, costs, process];
+export const SUBJECTS: readonly AnySubject[] = [
+  access,
+  upstream,
+  agents,
+  calls,
+  load,
+  records,
+  costs,
+  cluster,
+  process,
+];
 
 /** Every environment variable that the daemon reads. */
 export const EnvironmentSchema = Type.Object({
@@ -21,6 +32,7 @@ export const EnvironmentSchema = Type.Object({
   ...load.variables,
   ...records.variables,
   ...costs.variables,
+  ...cluster.variables,
   ...process.variables,
 });
 
