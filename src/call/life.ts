@@ -36,7 +36,7 @@ export class CallLife implements CallListener {
     this.#setup = setup;
     this.#deps = deps;
     this.#listener = listener;
-    this.parts = new CallParts(id, setup, deps, this);
+    this.parts = new CallParts(id, setup, deps, this.createdAt, this);
   }
 
   /** When the call ended; undefined while it goes on. */
@@ -106,7 +106,8 @@ export class CallLife implements CallListener {
     if (standing.state !== 'active') return;
     replyPath.replies.forget(nowMs);
     // A poll that waits is a client that is there.
-    if (deliveries.isAwaited || streams.isAttached) clock.onRequest(nowMs);
+    const heardOfAtMs = deliveries.isAwaited ? nowMs : streams.heardOfAtMs(nowMs);
+    if (heardOfAtMs !== undefined) clock.onRequest(heardOfAtMs);
     const due = clock.due(nowMs, replyPath.isBusy(nowMs) || record.isToolRunning);
     if (due === undefined) return;
     if (due.type === 'prompt') {
@@ -231,13 +232,14 @@ export class CallLife implements CallListener {
     const durationMs = Math.round(this.#durationMs);
     const { callId } = this.#setup.request;
     const endReason = standing.endReason ?? 'completed';
-    const summary = guard.run(() => record.summary(callId, durationMs, endReason)) ?? {
+    const told = guard.run(() => record.summary(callId, durationMs, endReason)) ?? {
       callId,
       duration: durationMs,
       transcript: [],
       actions: [],
       endReason,
     };
+    const summary = { ...told, aiAgentRef: this.#setup.aiAgentRef, usage: observer.usage };
     this.#summary = summary;
     guard.run(() => streams.close());
     guard.run(() => replyPath.close());

@@ -10,7 +10,7 @@ import { Interruptions } from './reply/interruptions.ts';
 import { PollWait } from './reply/poll-wait.ts';
 import { ReplyPath, type ReplyPathListener } from './reply/reply-path.ts';
 import { SessionClock } from './session-clock.ts';
-import { callValues, type SessionDeps, type SessionSetup } from './setup.ts';
+import { callCosts, callValues, type SessionDeps, type SessionSetup } from './setup.ts';
 import { CallStanding } from './standing.ts';
 import { CallTools } from './tools.ts';
 import { CallerAudioFeed } from './up/caller-audio-feed.ts';
@@ -40,10 +40,10 @@ export class CallParts {
   readonly interruptions: Interruptions;
   readonly events: UpstreamEvents;
 
-  constructor(id: string, setup: SessionSetup, deps: SessionDeps, listener: CallListener) {
+  constructor(id: string, setup: SessionSetup, deps: SessionDeps, createdAt: Date, listener: CallListener) {
     const { formats, log, profile } = setup;
     const guard = new CallGuard((error) => listener.onDefect(error));
-    const observer = new CallObserver(deps.metrics, log);
+    const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, createdAt));
     const clock = new SessionClock(deps.limits, profile, monotonicNowMs());
     const lanes = new CallLanes(deps.pool, formats, (profile.minInterruptionMs ?? 0) > 0);
     const feed = new CallerAudioFeed(deps.reconnect.keepAudioMs);

@@ -1,5 +1,5 @@
 /** Something the agent did in a call: a tool it ran, a transfer, the end of the call. */
-export interface CallAction {
+export interface RecordedAction {
   readonly name: string;
   /** The gateway did it by itself. Absent: the agent did. */
   readonly by?: 'gateway';
@@ -7,6 +7,29 @@ export interface CallAction {
   /** What came of it, in a word or two. */
   readonly outcome: string;
   readonly durationMs: number;
+}
+
+/** What one model was used for on a call. */
+export interface SummaryModelUsage {
+  readonly model: string;
+  /** By kind, each token counted once. */
+  readonly tokens: Readonly<Record<string, number>>;
+  /** Of audio, where the model is billed by it. */
+  readonly seconds: number;
+  /** Absent: the list of prices does not have the model. */
+  readonly cost?: number;
+}
+
+/** What a call used and cost. */
+export interface SummaryUsage {
+  /** Of the conversation. */
+  readonly model: string;
+  readonly tokens: Readonly<Record<string, number>>;
+  readonly audioSeconds: { readonly up: number; readonly down: number };
+  /** Transcription included. */
+  readonly models: readonly SummaryModelUsage[];
+  readonly cost?: number;
+  readonly currency: string;
 }
 
 /** What the W3 backend is told of a call that is over: the body of `POST /api/voip/ai-sessions`. */
@@ -23,8 +46,9 @@ export interface CallSummary {
   readonly durationSeconds: number;
   /** `[User]: …` and `[AI]: …`, in the order of the conversation. */
   readonly transcript: readonly string[];
-  readonly actionsTaken: readonly CallAction[];
+  readonly actionsTaken: readonly RecordedAction[];
   /** The extension the call was transferred to. */
   readonly transferredTo: string | null;
   readonly transferReason: string | null;
+  readonly usage: SummaryUsage;
 }
