@@ -63,5 +63,5 @@ export function frames(name: string, count: number, paddedMs = 0): DownlinkOutpu
 
 /** Lets everything run that waits for nothing but its turn. */
 export async function turns(): Promise<void> {
-  for (let count = 0; count < 10; count++) await Promise.resolve();
+  for (let count = 0; count < 100; count++) await Promise.resolve();
 }

@@ -52,7 +52,7 @@ const pieces = (...names: string[]) =>
   ({ ok: true, pieces: names.map((base64) => ({ base64, audioMs: 100 })), audioMs: 100 * names.length }) as const;
 /** Sends a chunk; resolves with `taken`, or with the code of what is wrong. */
 const send = (name: string, chunkSeq?: number, dtmf?: string) =>
-  uplink.accept({ audio: { data: name }, chunkSeq, dtmf, receivedAtMs: 0 }).then(
+  (async () => uplink.accept({ audio: { data: name }, chunkSeq, dtmf, receivedAtMs: 0 }))().then(
     () => 'taken',
     ({ code, message }) => code ?? message,
   );
