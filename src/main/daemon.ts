@@ -215,6 +215,8 @@ async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promis
     return await CallStore.open({
       directory: env.DATA_DIR,
       retentionDays: env.JOURNAL_RETENTION_DAYS,
+      recordingRetentionDays: env.RECORDING_RETENTION_DAYS,
+      recordingMinFreeBytes: env.RECORDING_MIN_FREE_MB * 1024 * 1024,
       log,
       onFailure: () => metrics.storeFailures.inc(),
       ...(metrics.isOff

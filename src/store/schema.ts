@@ -54,6 +54,23 @@ const STEPS: readonly string[] = [
   CREATE TABLE taken_over (file TEXT PRIMARY KEY) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE recordings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    called TEXT NOT NULL,
+    caller_key TEXT,
+    begun_at_ms INTEGER NOT NULL,
+    rate INTEGER NOT NULL,
+    recorded_ms INTEGER,
+    recorded_bytes INTEGER,
+    is_whole INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX recordings_by_caller ON recordings (caller_key);
+  CREATE INDEX recordings_by_call_id ON recordings (called);
+  CREATE INDEX recordings_by_begin ON recordings (begun_at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */
