@@ -1,9 +1,12 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
+import type { Clock } from '../clock.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConversationHost } from '../upstream/host.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
+import type { EventSender } from './event-sender.ts';
 import { KeyPresses } from './key-presses.ts';
 import { RecentIds } from './recent-ids.ts';
+import type { SessionConfig } from './session-config.ts';
 import { SpeechGate } from './speech-gate.ts';
 import { TurnIds } from './turn-ids.ts';
 
@@ -12,30 +15,35 @@ const MAX_ITEM_ID = 32;
 export const COMMIT_WAIT_MS = 1_500;
 
 export interface CallerTurnsOptions {
+  readonly link: EventSender;
   readonly host: ConversationHost;
-  readonly send: (event: RealtimeClientEvent) => boolean;
-  readonly nowMs: () => number;
+  readonly config: Pick<SessionConfig, 'isTranscribed'>;
   /** Speech shorter than this is ignored while it would interrupt; 0: all speech is a turn. */
   readonly minInterruptionMs: number;
-  /** Whether the server tells what was said. */
-  readonly isTranscribed: () => boolean;
+  readonly nowMs: Clock;
+}
+
+export interface CallerListener {
   /** Whether there is something that speech would interrupt now. */
-  readonly canBeInterrupted: () => Promise<boolean>;
-  /** The caller has begun to speak, and what is being said is to stop. */
-  readonly onInterruption: (startedAtMs: number) => void;
+  canBeInterrupted(): Promise<boolean>;
+  /** What is being said is to stop: the caller speaks, and has for long enough. */
+  onInterruption(startedAtMs: number): void;
+  /** The caller has begun to speak. */
+  onSpeech(): void;
+  /** The caller has stopped speaking. */
+  onSpeechOver(): void;
   /** A turn is complete. `isAssumed`: the server has not said so, and may have begun to answer it. */
-  readonly onTurn: (isAssumed: boolean) => void;
-  /** The server did not say when a turn began, or that it is complete. */
-  readonly onAssumed: () => void;
+  onTurn(isAssumed: boolean): void;
   /** What was taken for a turn was noise. */
-  readonly onNoise: () => void;
+  onNoise(): void;
   /** The caller pressed keys, which the agent was told. */
-  readonly onKeys: () => void;
+  onKeys(): void;
 }
 
 /** What the caller says and presses: reports it, and tells turns from noises. */
 export class CallerTurns {
   readonly #options: CallerTurnsOptions;
+  readonly #listener: CallerListener;
   readonly #gate: SpeechGate;
   readonly #keys: KeyPresses;
   readonly #transcripts = new AwaitedTranscripts();
@@ -51,9 +59,10 @@ export class CallerTurns {
   #keyItems = 0;
   #closed = false;
 
-  constructor(options: CallerTurnsOptions) {
+  constructor(options: CallerTurnsOptions, listener: CallerListener) {
     this.#options = options;
-    this.#gate = new SpeechGate(options.minInterruptionMs, options.onInterruption);
+    this.#listener = listener;
+    this.#gate = new SpeechGate(options.minInterruptionMs, listener);
     this.#keys = new KeyPresses((digits) => this.#onKeys(digits));
   }
 
@@ -86,36 +95,36 @@ export class CallerTurns {
     this.#keys.press(digits);
   }
 
-  /** @returns whether that is news */
-  speechStarted(itemId: string): boolean {
-    if (this.#turns.reach(itemId, 'started').length === 0) return false;
+  speechStarted(itemId: string): void {
+    if (this.#turns.reach(itemId, 'started').length === 0) return;
     this.#start(itemId);
-    return true;
+    this.#listener.onSpeech();
   }
 
-  /** @returns whether that is news */
-  speechStopped(itemId: string): boolean {
+  speechStopped(itemId: string): void {
     const isKnown = this.#turns.has(itemId, 'started');
-    if (this.#turns.reach(itemId, 'stopped').length === 0) return false;
+    if (this.#turns.reach(itemId, 'stopped').length === 0) return;
     if (!isKnown) {
-      this.#options.onAssumed();
+      this.#onAssumed();
       this.#start(itemId);
     }
     this.#stop(itemId);
     clearTimeout(this.#commitTimer);
     this.#commitTimer = setTimeout(() => this.#assumeCommitted(itemId), COMMIT_WAIT_MS);
-    return true;
+    this.#listener.onSpeechOver();
   }
 
   committed(itemId: string, previousItemId: string | null): void {
-    const wasSpeaking = this.#turns.has(itemId, 'started') && !this.#turns.has(itemId, 'stopped');
+    const wasSpeaking = this.#isSpeaking;
+    const wasOpen = this.#turns.has(itemId, 'started') && !this.#turns.has(itemId, 'stopped');
     if (this.#turns.reach(itemId, 'committed').length === 0) return;
     clearTimeout(this.#commitTimer);
-    if (wasSpeaking) {
-      this.#options.onAssumed();
+    if (wasOpen) {
+      this.#onAssumed();
       this.#stop(itemId);
     }
     this.#commit(itemId, previousItemId, false);
+    if (wasSpeaking && !this.#isSpeaking) this.#listener.onSpeechOver();
   }
 
   /** @param text null: the words could not be made out */
@@ -143,7 +152,7 @@ export class CallerTurns {
   /** Another connection is there, which was told `replayed`. */
   restored(replayed: readonly ReplayItem[]): void {
     for (const [itemId, event] of this.#unsent) {
-      if (!replayed.some((item) => item.itemId === itemId)) this.#options.send(event);
+      if (!replayed.some((item) => item.itemId === itemId)) this.#options.link.send(event);
     }
     this.#unsent.clear();
   }
@@ -157,17 +166,22 @@ export class CallerTurns {
 
   #assumeCommitted(itemId: string): void {
     if (this.#turns.reach(itemId, 'committed').length === 0 || this.#closed) return;
-    this.#options.onAssumed();
+    this.#onAssumed();
     this.#commit(itemId, null, true);
   }
 
+  /** The server did not say when a turn began, or that it is complete. */
+  #onAssumed(): void {
+    this.#options.host.event({ type: 'repaired', kind: 'turn_assumed' });
+  }
+
   #start(itemId: string): void {
-    const { host, nowMs, canBeInterrupted, onInterruption } = this.#options;
+    const { host, nowMs } = this.#options;
     const atMs = nowMs();
     this.#isSpeaking = true;
     host.event({ type: 'speech_started', itemId, atMs });
-    if (this.#gate.isOn) this.#gate.started(itemId, atMs, canBeInterrupted());
-    else onInterruption(atMs);
+    if (this.#gate.isOn) this.#gate.started(itemId, atMs, this.#listener.canBeInterrupted());
+    else this.#listener.onInterruption(atMs);
   }
 
   #stop(itemId: string): void {
@@ -190,32 +204,32 @@ export class CallerTurns {
   }
 
   #onTurn(itemId: string, previousItemId: string | null, isAssumed: boolean): void {
-    const { host, isTranscribed, nowMs, onTurn } = this.#options;
+    const { host, config, nowMs } = this.#options;
     host.event({ type: 'item_added', itemId, previousItemId, role: 'user' });
-    if (isTranscribed()) this.#transcripts.add(itemId, nowMs());
-    onTurn(isAssumed);
+    if (config.isTranscribed) this.#transcripts.add(itemId, nowMs());
+    this.#listener.onTurn(isAssumed);
   }
 
   #onNoise(itemId: string): void {
-    const { host, send, onNoise } = this.#options;
+    const { link, host } = this.#options;
     this.#noises.add(itemId);
-    send({ type: 'conversation.item.delete', item_id: itemId });
+    link.send({ type: 'conversation.item.delete', item_id: itemId });
     host.event({ type: 'item_removed', itemId });
-    onNoise();
+    this.#listener.onNoise();
   }
 
   #onKeys(digits: string): void {
-    const { host, send, onKeys } = this.#options;
+    const { link, host } = this.#options;
     const itemId = `keys_${++this.#keyItems}_${Date.now().toString(36)}`.slice(0, MAX_ITEM_ID);
     const text = `The caller pressed these keys on the telephone: ${digits}`;
     const event: RealtimeClientEvent = {
       type: 'conversation.item.create',
       item: { type: 'message', id: itemId, role: 'user', content: [{ type: 'input_text', text }] },
     };
-    if (!send(event)) this.#unsent.set(itemId, event);
+    if (!link.send(event)) this.#unsent.set(itemId, event);
     host.event({ type: 'item_added', itemId, previousItemId: null, role: 'user' });
     host.event({ type: 'user_text', itemId, text: `(pressed ${digits})` });
     host.event({ type: 'dtmf_sent', digits });
-    onKeys();
+    this.#listener.onKeys();
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
-import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
+import type { ConnectPermit, ConversationHost } from '../upstream/host.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { connectRealtime, type RealtimeConnection } from './connection.ts';
@@ -9,8 +9,7 @@ import type { RealtimeSettings } from './settings.ts';
 export interface ConnectorOptions {
   readonly target: UpstreamTarget;
   readonly policy: Pick<ReconnectPolicy, 'connectTimeoutMs' | 'pingIntervalMs'>;
-  /** Resolves when this session may connect; rejects when the request's signal aborts. */
-  readonly connectPermit: (request: ConnectRequest) => Promise<ConnectPermit>;
+  readonly host: Pick<ConversationHost, 'connectPermit'>;
   readonly nowMs: Clock;
 }
 
@@ -71,7 +70,7 @@ export class Connector {
     const onAbort = () => wait.abort(givenUp());
     this.#signal.addEventListener('abort', onAbort, { once: true });
     try {
-      return await this.#options.connectPermit({ signal: wait.signal, endsAtMs });
+      return await this.#options.host.connectPermit({ signal: wait.signal, endsAtMs });
     } catch (error) {
       throw wait.signal.aborted ? wait.signal.reason : error;
     } finally {

@@ -1,11 +1,10 @@
-import type {
-  ConversationItemCreateEvent,
-  ConversationItemTruncateEvent,
-  RealtimeClientEvent,
-} from 'openai/resources/realtime/realtime';
+import type { ConversationItemCreateEvent, ConversationItemTruncateEvent } from 'openai/resources/realtime/realtime';
 import { cutToHeard } from '../upstream/conversation.ts';
 import type { ConversationHost, InterruptVerdict, OpenItem } from '../upstream/host.ts';
+import type { EventSender } from './event-sender.ts';
 import type { ReplyItem, ReplyItems } from './reply-items.ts';
+import type { ResponseScheduler } from './response-scheduler.ts';
+import type { ToldConversation } from './told-conversation.ts';
 
 /** How the server quotes an item's real length when it was asked to keep more. */
 const REAL_LENGTH = /audio content of (\d+) ?ms is already shorter/i;
@@ -24,31 +23,30 @@ export interface Interruption {
 }
 
 export interface InterrupterOptions {
+  readonly link: EventSender;
   readonly host: ConversationHost;
   readonly items: ReplyItems;
-  readonly send: (event: RealtimeClientEvent) => boolean;
-  readonly cancelResponse: (responseId: string) => void;
-  /** The item before one that the present connection was told, `root` for the first; undefined: unknown. */
-  readonly previousOf: (itemId: string) => string | undefined;
+  readonly responses: Pick<ResponseScheduler, 'cancel'>;
+  readonly told: Pick<ToldConversation, 'previousOf'>;
 }
 
 /** Stops the reply when the caller speaks: playback here, memory upstream. */
 export class Interrupter {
+  readonly #link: EventSender;
   readonly #host: ConversationHost;
   readonly #items: ReplyItems;
-  readonly #send: (event: RealtimeClientEvent) => boolean;
-  readonly #cancelResponse: (responseId: string) => void;
-  readonly #previousOf: (itemId: string) => string | undefined;
+  readonly #responses: Pick<ResponseScheduler, 'cancel'>;
+  readonly #told: Pick<ToldConversation, 'previousOf'>;
   readonly #truncates = new Map<string, { readonly itemId: string; readonly isRetry: boolean }>();
   #count = 0;
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor({ host, items, send, cancelResponse, previousOf }: InterrupterOptions) {
+  constructor({ link, host, items, responses, told }: InterrupterOptions) {
+    this.#link = link;
     this.#host = host;
     this.#items = items;
-    this.#send = send;
-    this.#cancelResponse = cancelResponse;
-    this.#previousOf = previousOf;
+    this.#responses = responses;
+    this.#told = told;
   }
 
   /**
@@ -138,8 +136,8 @@ export class Interrupter {
 
   /** The server knows this item as text, which cannot be truncated: it is told again, as heard. */
   #retell(item: ReplyItem, heardMs: number): void {
-    const previous = this.#previousOf(item.itemId);
-    if (!this.#send({ type: 'conversation.item.delete', item_id: item.itemId })) return;
+    const previous = this.#told.previousOf(item.itemId);
+    if (!this.#link.send({ type: 'conversation.item.delete', item_id: item.itemId })) return;
     const text = cutToHeard(item.text, heardMs, item.receivedMs + item.droppedMs);
     if (text === '') return;
     const newItemId = `heard_${++this.#count}_${Date.now().toString(36)}`;
@@ -150,7 +148,7 @@ export class Interrupter {
     };
     // Before the server names it as the predecessor of others.
     this.#host.event({ type: 'item_renamed', itemId: item.itemId, newItemId });
-    this.#send(event);
+    this.#link.send(event);
   }
 
   #truncate(itemId: string, endMs: number, isRetry: boolean): void {
@@ -165,13 +163,13 @@ export class Interrupter {
     this.#truncates.set(event.event_id, { itemId, isRetry });
     // Only a refusal is answered by event id.
     if (this.#truncates.size > MAX_REMEMBERED) this.#truncates.delete(this.#truncates.keys().next().value ?? '');
-    if (this.#send(event)) this.#host.event({ type: 'truncated', itemId, audioEndMs });
+    if (this.#link.send(event)) this.#host.event({ type: 'truncated', itemId, audioEndMs });
   }
 
   #cancel(active: ReadonlySet<string>): void {
     for (const responseId of active) {
       this.#items.interrupt(responseId);
-      this.#cancelResponse(responseId);
+      this.#responses.cancel(responseId);
     }
   }
 }

@@ -22,7 +22,7 @@ export function sayWords(words: string, why: string, { toolChoice }: Conversatio
 }
 
 /** A response to a tool's result: a choice that forces a tool would go on calling it for ever. */
-export function afterTool({ toolChoice }: ConversationSettings): ResponseOverrides | undefined {
+export function afterTool({ toolChoice }: Pick<ConversationSettings, 'toolChoice'>): ResponseOverrides | undefined {
   return toolChoice === 'auto' || toolChoice === 'none' ? undefined : { tool_choice: 'auto' };
 }
 

@@ -1,46 +1,22 @@
-import type { RealtimeClientEvent, ResponseCreateEvent } from 'openai/resources/realtime/realtime';
-import type { RepairKind } from '../upstream/host.ts';
+import type { ResponseCreateEvent } from 'openai/resources/realtime/realtime';
+import type { ConversationHost } from '../upstream/host.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+import { AskingTime } from './asking-time.ts';
+import { Cancels } from './cancels.ts';
+import type { EventSender } from './event-sender.ts';
 import type { IncomingError } from './incoming.ts';
-import { type LossReason, type ResponseSilences, RunningResponses } from './running-responses.ts';
+import type { OwedAnswer } from './owed-answer.ts';
+import type { ResponseTimes } from './response-times.ts';
+import type { RunningResponses } from './running-responses.ts';
 
 /** Overrides of one response. */
 export type ResponseOverrides = NonNullable<ResponseCreateEvent['response']>;
-
-/** How long the scheduler waits for what. Milliseconds. */
-export interface ResponseTimes extends ResponseSilences {
-  /** For a request to be taken up: for the response to begin, not for its audio. */
-  readonly takeUpMs: number;
-  /** For the server's own response to a turn, before the gateway asks for one. */
-  readonly serverMs: number;
-  /** Before a request is made again that was refused because of a response we have not heard of. */
-  readonly conflictMs: number;
-  /** Before a request is made again that was refused, or whose response came to nothing. */
-  readonly retryMs: number;
-  /** For the caller to stop speaking: a server that never says so is not waited for. */
-  readonly speechMs: number;
-}
-
-/**
- * A response begins within a fraction of a second of its request, its audio within 5 s at the worst that was measured,
- * and pieces of it follow each other faster than they play. Together these answer a turn, or end the call, within 10 s.
- */
-export const RESPONSE_TIMES: ResponseTimes = {
-  takeUpMs: 2_500,
-  serverMs: 2_000,
-  conflictMs: 500,
-  retryMs: 750,
-  thinkingMs: 8_000,
-  silenceMs: 5_000,
-  lastWordMs: 2_000,
-  speechMs: 60_000,
-};
 
 /** Times that a request is made before the upstream is given up. */
 const MAX_TRIES = 3;
 /** Conflicts with a response that we have not heard of, before it is cancelled unseen. */
 const MAX_CONFLICTS = 3;
 const REQUEST_ID = /^response-\d+(\.\d+)?$/;
-const CANCEL_ID = /^cancel-\d+$/;
 
 /** What became of a request that an `error` event is about. `foreign`: it was about none of ours. */
 export type Rejection = 'foreign' | 'harmless' | 'refused';
@@ -58,15 +34,18 @@ export interface Started {
   readonly overrides: ResponseOverrides | undefined;
 }
 
-export interface ResponseListener {
-  /** The server had time for a response of its own to a turn, and began none. */
-  onServerSilent(): void;
-  /** A response is taken to be over: `done` or `failed` is to be called for it. */
-  onLost(responseId: string, why: LossReason): void;
-  /** Something was done again. */
-  onRepair(kind: RepairKind): void;
-  /** No request is taken up any more. */
-  onGivenUp(): void;
+export interface SchedulerListener {
+  /** The upstream takes up no request any more: the call cannot go on. */
+  onFailed(error: UpstreamError): void;
+}
+
+export interface ResponseSchedulerOptions {
+  readonly link: EventSender;
+  readonly host: Pick<ConversationHost, 'event'>;
+  /** Whether the caller waits for an answer, when the server has not begun one by itself. */
+  readonly answer: Pick<OwedAnswer, 'isOwed'>;
+  readonly running: RunningResponses;
+  readonly times: ResponseTimes;
 }
 
 interface Request {
@@ -87,47 +66,40 @@ const FRESH = { tries: 0, conflicts: 0 };
  * Requests made meanwhile become one request, sent when it is done; a response of the server's own that starts after a
  * request was made answers it.
  *
- * Every state is left by a deadline too: a request that is not taken up is made again, a response of which nothing more
- * comes counts as over.
+ * Every state is left by a deadline too: a request that is not taken up is made again.
  */
 export class ResponseScheduler {
-  readonly #send: (event: RealtimeClientEvent) => boolean;
-  readonly #listener: ResponseListener;
+  readonly #link: EventSender;
+  readonly #host: Pick<ConversationHost, 'event'>;
+  readonly #answer: Pick<OwedAnswer, 'isOwed'>;
+  readonly #listener: SchedulerListener;
   readonly #times: ResponseTimes;
   readonly #running: RunningResponses;
+  readonly #time: AskingTime;
+  readonly #cancels: Cancels;
   #sent: (Request & { readonly name: string; readonly eventId: string }) | undefined;
   #wanted: Request | undefined;
-  #held = false;
   /** The request that was answered last. */
   #answered: string | undefined;
-  /** Cancels by their event ids, with the response that each is about. */
-  readonly #cancels = new Map<string, string>();
   #takeUpTimer: NodeJS.Timeout | undefined;
-  #serverTimer: NodeJS.Timeout | undefined;
   #laterTimer: NodeJS.Timeout | undefined;
-  #holdTimer: NodeJS.Timeout | undefined;
   #count = 0;
 
-  constructor(
-    send: (event: RealtimeClientEvent) => boolean,
-    listener: ResponseListener,
-    times: ResponseTimes = RESPONSE_TIMES,
-    nowMs: () => number = () => performance.now(),
-  ) {
-    this.#send = send;
+  constructor(options: ResponseSchedulerOptions, listener: SchedulerListener) {
+    const { link, host, answer, running, times } = options;
+    this.#link = link;
+    this.#host = host;
+    this.#answer = answer;
     this.#listener = listener;
     this.#times = times;
-    this.#running = new RunningResponses(times, nowMs, (responseId, why) => listener.onLost(responseId, why));
-  }
-
-  /** Ids of the responses that run. */
-  get active(): ReadonlySet<string> {
-    return new Set(this.#running.ids());
+    this.#running = running;
+    this.#time = new AskingTime(times, { onServerSilent: () => this.#onServerSilent(), onOpen: () => this.resume() });
+    this.#cancels = new Cancels(link);
   }
 
   /** Whether a response runs, was asked for, or is expected of the server. */
   get isBusy(): boolean {
-    return this.isAsked || this.#serverTimer !== undefined || this.#laterTimer !== undefined;
+    return this.isAsked || this.#time.isServerExpected || this.#laterTimer !== undefined;
   }
 
   /** Whether a response runs or was asked for. */
@@ -136,7 +108,7 @@ export class ResponseScheduler {
   }
 
   request(overrides?: ResponseOverrides): void {
-    const isLate = this.#serverTimer !== undefined || this.#sent !== undefined;
+    const isLate = this.#time.isServerExpected || this.#sent !== undefined;
     const { tries, conflicts } = this.#wanted ?? FRESH;
     this.#wanted = { overrides, isLate, tries, conflicts };
     this.resume();
@@ -149,50 +121,34 @@ export class ResponseScheduler {
 
   /** The caller speaks: nothing is asked for until `release` or the server's own response. */
   hold(): void {
-    this.#stopExpecting();
-    this.#held = true;
-    clearTimeout(this.#holdTimer);
-    this.#holdTimer = setTimeout(() => this.release(false), this.#times.speechMs);
+    this.#time.hold();
   }
 
   /** The caller stopped. With `serverResponds` the server gets time for a response of its own. */
   release(serverResponds: boolean): void {
-    this.#held = false;
-    clearTimeout(this.#holdTimer);
-    if (serverResponds) this.expectServer();
-    else this.resume();
+    this.#time.release(serverResponds);
   }
 
   /** A turn is over that the server will answer by itself: nothing is asked for within `waitMs`. */
-  expectServer(waitMs = this.#times.serverMs): void {
-    this.#stopExpecting();
-    this.#serverTimer = setTimeout(() => {
-      this.#serverTimer = undefined;
-      this.#listener.onServerSilent();
-      this.resume();
-    }, waitMs);
+  expectServer(waitMs?: number): void {
+    this.#time.expectServer(waitMs);
   }
 
   /** Sends what is wanted, if the time is right. */
   resume(): void {
-    if (!this.#wanted || this.#held || this.#running.size > 0) return;
-    if (this.#sent !== undefined || this.#serverTimer !== undefined || this.#laterTimer !== undefined) return;
+    if (!this.#wanted || !this.#time.isOpen || this.#running.size > 0) return;
+    if (this.#sent !== undefined || this.#laterTimer !== undefined) return;
     const { overrides, tries, name = `response-${++this.#count}` } = this.#wanted;
     const eventId = tries === 0 ? name : `${name}.${tries}`;
     // The metadata comes back with the response and tells it from one of the server's own.
     const response = { ...overrides, metadata: { ...overrides?.metadata, request: name } };
-    if (!this.#send({ type: 'response.create', event_id: eventId, response })) return;
+    if (!this.#link.send({ type: 'response.create', event_id: eventId, response })) return;
     this.#sent = { ...this.#wanted, name, eventId };
     this.#wanted = undefined;
     this.#takeUpTimer = setTimeout(() => this.#onNotTakenUp(), this.#times.takeUpMs);
   }
 
   // What begins, goes on and ends
-
-  /** Whether a response has begun of which nothing was known: its first event says so as well as its own would. */
-  isNew(responseId: string): boolean {
-    return !this.#running.heardOf(responseId) && !this.#running.isOver(responseId);
-  }
 
   /** @param name the request that it says it answers, in its metadata */
   started(responseId: string, name?: string): Started {
@@ -206,44 +162,16 @@ export class ResponseScheduler {
       if (this.#wanted?.name === request.name) this.#unwant();
     } else if (!isTwice) {
       if (!this.#wanted?.isLate) this.#unwant();
-      this.#stopExpecting();
+      this.#time.stopExpecting();
     }
     // The server has room for one, so what ran is over, and the word of it was lost.
-    for (const other of before) this.#listener.onLost(other, 'superseded');
+    for (const other of before) this.#running.lose(other, 'superseded');
     return { by: request ? 'gateway' : isTwice ? 'twice' : 'server', overrides: request?.overrides };
-  }
-
-  itemStarted(responseId: string, itemId: string): void {
-    this.#running.itemStarted(responseId, itemId);
-  }
-
-  /** @param kind `mayBeLast`: whether the response may be over with this item */
-  itemDone(responseId: string, itemId: string, kind: { mayBeLast: boolean; callsTool: boolean }): void {
-    this.#running.itemDone(responseId, itemId, kind);
-  }
-
-  /** See {@link RunningResponses.isSettled}. */
-  isSettled(responseId: string): boolean {
-    return this.#running.isSettled(responseId);
-  }
-
-  /** Whether a response was ended: what comes of it now is late. */
-  isOver(responseId: string): boolean {
-    return this.#running.isOver(responseId);
-  }
-
-  /** What is asked for anew where a response came to nothing. */
-  overridesOf(responseId: string): ResponseOverrides | undefined {
-    return this.#running.overridesOf(responseId);
   }
 
   /** Cancels a running response, once. */
   cancel(responseId: string): void {
-    if (!this.#running.cancel(responseId)) return;
-    const eventId = `cancel-${++this.#count}`;
-    this.#cancels.set(eventId, responseId);
-    if (this.#cancels.size > MAX_TRIES) this.#cancels.delete(this.#cancels.keys().next().value ?? '');
-    this.#send({ type: 'response.cancel', event_id: eventId, response_id: responseId });
+    if (this.#running.cancel(responseId)) this.#cancels.send(responseId);
   }
 
   done(responseId: string): void {
@@ -265,7 +193,7 @@ export class ResponseScheduler {
     const { code, eventId } = error;
     if (code === 'response_cancel_not_active') return this.#cancelRejected(eventId);
     if (eventId === undefined) return this.#unattributed(error);
-    if (!REQUEST_ID.test(eventId)) return CANCEL_ID.test(eventId) ? 'harmless' : 'foreign';
+    if (!REQUEST_ID.test(eventId)) return Cancels.isId(eventId) ? 'harmless' : 'foreign';
     const sent = this.#sent;
     if (eventId !== sent?.eventId) return 'harmless';
     this.#unsend();
@@ -286,7 +214,7 @@ export class ResponseScheduler {
     let lost: LostResponse | undefined;
     for (const responseId of this.#running.ids()) {
       const overrides = this.#running.overridesOf(responseId);
-      if (!this.isSettled(responseId) && isWanted(responseId)) lost = { overrides, responseId };
+      if (!this.#running.isSettled(responseId) && isWanted(responseId)) lost = { overrides, responseId };
     }
     const pending = this.#wanted ?? this.#sent;
     if (pending) lost = { overrides: pending.overrides };
@@ -294,16 +222,14 @@ export class ResponseScheduler {
     this.#cancels.clear();
     this.#unsend();
     this.#unwant();
-    this.#held = false;
-    clearTimeout(this.#holdTimer);
-    this.#stopExpecting();
+    this.#time.reset();
     return lost;
   }
 
   /** Asks for nothing any more. Idempotent. */
   close(): void {
     this.reset(() => false);
-    this.#held = true;
+    this.#time.close();
   }
 
   // Inside
@@ -312,7 +238,11 @@ export class ResponseScheduler {
   #answeredBy(name: string | undefined): Request | undefined {
     if (name !== undefined) return [this.#sent, this.#wanted].find((request) => request?.name === name);
     // A server that does not give the metadata back: what was asked for last is what begins.
-    return this.#serverTimer === undefined ? this.#sent : undefined;
+    return this.#time.isServerExpected ? undefined : this.#sent;
+  }
+
+  #onServerSilent(): void {
+    if (this.#answer.isOwed && !this.isBusy) this.request();
   }
 
   #onNotTakenUp(): void {
@@ -326,19 +256,19 @@ export class ResponseScheduler {
   #again(request: Request, delayMs: number): void {
     const tries = request.tries + 1;
     if (tries >= MAX_TRIES) {
-      this.#listener.onGivenUp();
+      this.#giveUp();
       return;
     }
-    this.#listener.onRepair('request_repeated');
+    this.#host.event({ type: 'repaired', kind: 'request_repeated' });
     // A newer request stands in its place, and has its tries to go on with.
     this.#later(this.#wanted ? { ...this.#wanted, tries } : { ...request, tries, isLate: false }, delayMs);
   }
 
   #cancelRejected(eventId: string | undefined): Rejection {
-    const named = eventId === undefined ? undefined : this.#cancels.get(eventId);
+    const named = this.#cancels.responseOf(eventId);
     const over = named === undefined ? this.#running.cancelled() : [named];
     for (const responseId of over) {
-      if (this.#running.has(responseId)) this.#listener.onLost(responseId, 'not_active');
+      if (this.#running.has(responseId)) this.#running.lose(responseId, 'not_active');
     }
     return 'harmless';
   }
@@ -363,9 +293,15 @@ export class ResponseScheduler {
       : { ...request, conflicts, isLate: request.overrides?.input === undefined };
     if (isOvertaken) return;
     // Nobody has heard of the response in the way.
-    if (conflicts === MAX_CONFLICTS) this.#send({ type: 'response.cancel', event_id: `cancel-${++this.#count}` });
-    if (conflicts > 2 * MAX_CONFLICTS) this.#listener.onGivenUp();
+    if (conflicts === MAX_CONFLICTS) this.#cancels.sendUnseen();
+    if (conflicts > 2 * MAX_CONFLICTS) this.#giveUp();
     else this.#later(this.#wanted, this.#times.conflictMs);
+  }
+
+  #giveUp(): void {
+    this.#listener.onFailed(
+      new UpstreamError('timeout', 'not_taken_up', 'the upstream takes up no request for a response'),
+    );
   }
 
   #later(request: Request, delayMs: number): void {
@@ -386,11 +322,6 @@ export class ResponseScheduler {
   #unsend(): void {
     this.#sent = undefined;
     clearTimeout(this.#takeUpTimer);
-  }
-
-  #stopExpecting(): void {
-    clearTimeout(this.#serverTimer);
-    this.#serverTimer = undefined;
   }
 }
 

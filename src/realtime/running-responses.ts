@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import { RecentIds } from './recent-ids.ts';
 import type { ResponseOverrides } from './response-scheduler.ts';
 
@@ -22,6 +23,11 @@ export interface ResponseSilences {
  */
 export type LossReason = 'silent' | 'no_last_word' | 'not_active' | 'superseded';
 
+export interface LossListener {
+  /** A response is taken to be over; it runs until it is ended. */
+  onLost(responseId: string, why: LossReason): void;
+}
+
 interface Running {
   readonly overrides: ResponseOverrides | undefined;
   readonly openItems: Set<string>;
@@ -33,20 +39,22 @@ interface Running {
   lastEventAtMs: number;
 }
 
-/** The responses that run, how far each has come, and when it is time to stop waiting for the rest. */
+/**
+ * The responses that run, how far each has come, and when it is time to stop waiting for the rest: one of which nothing
+ * more comes counts as over.
+ */
 export class RunningResponses {
   readonly #silences: ResponseSilences;
-  readonly #nowMs: () => number;
-  readonly #onLost: (responseId: string, why: LossReason) => void;
+  readonly #nowMs: Clock;
+  readonly #listener: LossListener;
   readonly #running = new Map<string, Running>();
   readonly #over = new RecentIds();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onLost a response was silent for too long; it runs until it is ended */
-  constructor(silences: ResponseSilences, nowMs: () => number, onLost: (responseId: string, why: LossReason) => void) {
+  constructor(silences: ResponseSilences, nowMs: Clock, listener: LossListener) {
     this.#silences = silences;
     this.#nowMs = nowMs;
-    this.#onLost = onLost;
+    this.#listener = listener;
   }
 
   get size(): number {
@@ -57,6 +65,17 @@ export class RunningResponses {
     return [...this.#running.keys()];
   }
 
+  /** The response that has begun last, if one runs. */
+  get newest(): string | undefined {
+    return this.ids().at(-1);
+  }
+
+  /** Whether a response has begun of which nothing was known: its first event says so as well as its own would. */
+  isNew(responseId: string): boolean {
+    return !this.#heardOf(responseId) && !this.isOver(responseId);
+  }
+
+  /** Whether it runs. */
   has(responseId: string): boolean {
     return this.#running.has(responseId);
   }
@@ -81,14 +100,6 @@ export class RunningResponses {
       lastEventAtMs: this.#nowMs(),
     });
     this.#watch();
-  }
-
-  /** Something of it came. @returns whether it runs */
-  heardOf(responseId: string): boolean {
-    const running = this.#running.get(responseId);
-    if (!running) return false;
-    running.lastEventAtMs = this.#nowMs();
-    return true;
   }
 
   itemStarted(responseId: string, itemId: string): void {
@@ -131,6 +142,11 @@ export class RunningResponses {
     return this.ids().filter((responseId) => this.#running.get(responseId)?.isCancelled);
   }
 
+  /** A response is taken to be over: the listener ends it. */
+  lose(responseId: string, why: LossReason): void {
+    this.#listener.onLost(responseId, why);
+  }
+
   end(responseId: string): void {
     this.#over.add(responseId);
     this.#running.delete(responseId);
@@ -141,6 +157,14 @@ export class RunningResponses {
     for (const responseId of this.#running.keys()) this.#over.add(responseId);
     this.#running.clear();
     this.#watch();
+  }
+
+  /** Something of it came. @returns whether it runs */
+  #heardOf(responseId: string): boolean {
+    const running = this.#running.get(responseId);
+    if (!running) return false;
+    running.lastEventAtMs = this.#nowMs();
+    return true;
   }
 
   /** Sets the timer to when the first of them is due. What comes of one only moves its time on, and is looked at then. */
@@ -161,7 +185,7 @@ export class RunningResponses {
     }
     for (const [responseId, running] of [...this.#running]) {
       if (this.#dueAtMs(running) > nowMs) continue;
-      this.#onLost(responseId, running.isCancelled || isComplete(running) ? 'no_last_word' : 'silent');
+      this.lose(responseId, running.isCancelled || isComplete(running) ? 'no_last_word' : 'silent');
     }
     this.#watch();
   }

@@ -3,6 +3,11 @@ import { VoiceGuard } from './voice-guard.ts';
 /** What a stretch of the caller's speech is taken for. */
 export type SpeechVerdict = 'turn' | 'ignored';
 
+export interface SpeechGateListener {
+  /** Speech has become long enough to interrupt. */
+  onInterruption(startedAtMs: number): void;
+}
+
 interface Stretch {
   readonly itemId: string;
   readonly startedAtMs: number;
@@ -18,17 +23,16 @@ interface Stretch {
  */
 export class SpeechGate {
   readonly #voice: VoiceGuard;
-  readonly #onInterruption: (startedAtMs: number) => void;
+  readonly #listener: SpeechGateListener;
   #stretch: Stretch | undefined;
   readonly #verdicts = new Map<string, Promise<SpeechVerdict>>();
 
   /**
    * @param minSpeechMs shorter speech is ignored while it would interrupt; 0: the gate is off, all speech is a turn
-   * @param onInterruption called when speech has become long enough, with when it started
    */
-  constructor(minSpeechMs: number, onInterruption: (startedAtMs: number) => void) {
+  constructor(minSpeechMs: number, listener: SpeechGateListener) {
     this.#voice = new VoiceGuard(minSpeechMs);
-    this.#onInterruption = onInterruption;
+    this.#listener = listener;
   }
 
   get isOn(): boolean {
@@ -89,7 +93,7 @@ export class SpeechGate {
 
   #interrupt(stretch: Stretch): void {
     this.#decide(stretch, 'turn');
-    this.#onInterruption(stretch.startedAtMs);
+    this.#listener.onInterruption(stretch.startedAtMs);
   }
 
   #decide(stretch: Stretch, verdict: SpeechVerdict): void {

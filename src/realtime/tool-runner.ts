@@ -1,8 +1,18 @@
-import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConversationHost, ToolCall, ToolResult } from '../upstream/host.ts';
+import type { ConversationSettings } from '../upstream/settings.ts';
+import type { EventSender } from './event-sender.ts';
+import { afterTool } from './own-words.ts';
 import { RecentIds } from './recent-ids.ts';
 import { toolOutput } from './replay.ts';
+import type { ResponseScheduler } from './response-scheduler.ts';
+
+export interface ToolRunnerParts {
+  readonly link: EventSender;
+  readonly host: ConversationHost;
+  readonly responses: Pick<ResponseScheduler, 'request'>;
+  readonly settings: Pick<ConversationSettings, 'toolChoice'>;
+}
 
 interface Round {
   open: number;
@@ -18,9 +28,7 @@ const EARLIER = '';
  * and all its results are in, the model is asked once to go on.
  */
 export class ToolRunner {
-  readonly #host: ConversationHost;
-  readonly #send: (event: RealtimeClientEvent) => boolean;
-  readonly #goOn: () => void;
+  readonly #parts: ToolRunnerParts;
   readonly #rounds = new Map<string, Round>();
   /** Tool calls that were made. */
   readonly #called = new RecentIds();
@@ -29,10 +37,8 @@ export class ToolRunner {
   /** Results that no connection took yet, by tool call. */
   readonly #unsent = new Map<string, string>();
 
-  constructor(host: ConversationHost, send: (event: RealtimeClientEvent) => boolean, goOn: () => void) {
-    this.#host = host;
-    this.#send = send;
-    this.#goOn = goOn;
+  constructor(parts: ToolRunnerParts) {
+    this.#parts = parts;
   }
 
   /** Whether tools run or results wait to be told. */
@@ -51,7 +57,7 @@ export class ToolRunner {
     this.#calling.add(responseId);
     const round = this.#rounds.get(responseId) ?? { open: 0, responseDone: false, respond: false };
     this.#rounds.set(responseId, round);
-    this.#host.audio({ kind: 'tool', toolCallId: call.toolCallId });
+    this.#parts.host.audio({ kind: 'tool', toolCallId: call.toolCallId });
     this.#run(responseId, round, call);
   }
 
@@ -79,7 +85,7 @@ export class ToolRunner {
     for (const [toolCallId, output] of this.#unsent) {
       const known = replayed.find((item) => item.kind === 'tool' && item.toolCallId === toolCallId);
       // A call that the new session was not told of cannot be answered there.
-      if (known?.kind === 'tool' && known.output === undefined) this.#send(toolOutput(toolCallId, output));
+      if (known?.kind === 'tool' && known.output === undefined) this.#parts.link.send(toolOutput(toolCallId, output));
     }
     this.#unsent.clear();
     // Responses of the lost connection will never be done.
@@ -91,11 +97,11 @@ export class ToolRunner {
 
   #run(responseId: string, round: Round, call: ToolCall): void {
     round.open += 1;
-    void this.#host
+    void this.#parts.host
       .runTool(call)
       .catch((error: Error): ToolResult => ({ output: JSON.stringify({ error: error.message }), respond: true }))
       .then(({ output, respond }) => {
-        if (!this.#send(toolOutput(call.toolCallId, output))) this.#unsent.set(call.toolCallId, output);
+        if (!this.#parts.link.send(toolOutput(call.toolCallId, output))) this.#unsent.set(call.toolCallId, output);
         round.open -= 1;
         round.respond ||= respond;
         this.#finish(responseId, round);
@@ -105,6 +111,6 @@ export class ToolRunner {
   #finish(responseId: string, round: Round): void {
     if (round.open > 0 || !round.responseDone || this.#rounds.get(responseId) !== round) return;
     this.#rounds.delete(responseId);
-    if (round.respond) this.#goOn();
+    if (round.respond) this.#parts.responses.request(afterTool(this.#parts.settings));
   }
 }

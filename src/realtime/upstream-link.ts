@@ -3,17 +3,21 @@ import { type Clock, timerMs } from '../clock.ts';
 import type { CallerAudio, UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { AudioRing } from '../upstream/audio-ring.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
-import type { ConnectPermit, ConnectRequest } from '../upstream/host.ts';
-import type { Misfit } from '../upstream/misfit.ts';
+import type { ConversationHost } from '../upstream/host.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import type { UpstreamError } from '../upstream/upstream-error.ts';
 import { Attempts } from './attempts.ts';
 import type { RealtimeConnection, TranscriptionRefusal } from './connection.ts';
 import { Connector, givenUp, toUpstreamError } from './connector.ts';
+import type { EventSender } from './event-sender.ts';
 import type { RawEvent } from './incoming.ts';
+import type { Misfits } from './misfits.ts';
 import { replayEvents } from './replay.ts';
+import type { SessionConfig } from './session-config.ts';
 import { sessionLife } from './session-life.ts';
-import type { RealtimeSettings } from './settings.ts';
+
+/** Characters of something unexpected that are worth quoting. */
+const MAX_QUOTED = 100;
 
 const ROTATION_PAUSE_POLL_MS = 250;
 /** A session that has found no pause this long before the server's end moves in the middle of things. */
@@ -23,28 +27,28 @@ const ROTATION_LAST_SHARE = 1 / 8;
 
 export interface UpstreamLinkOptions {
   readonly target: UpstreamTarget;
-  readonly settings: RealtimeSettings;
   readonly policy: ReconnectPolicy;
-  readonly connectPermit: (request: ConnectRequest) => Promise<ConnectPermit>;
-  readonly history: () => Promise<readonly ReplayItem[]>;
-  /** Whether nobody speaks and nothing is being answered, so that moving goes unnoticed. */
-  readonly isPause: () => boolean;
-  readonly onEvent: (event: RawEvent) => void;
-  readonly onLost: (error: UpstreamError) => void;
-  /** A new connection knows the conversation. `replayed` is what it was told. */
-  readonly onRestored: (info: Restored) => void;
-  readonly onFailed: (error: UpstreamError) => void;
-  /** The server named an end of its session that cannot be; `expiresAt` as it came. */
-  readonly onOddExpiry: (expiresAt: unknown) => void;
+  /** What connections made from now on are configured with. */
+  readonly config: SessionConfig;
+  readonly host: Pick<ConversationHost, 'connectPermit' | 'history' | 'event'>;
+  readonly misfits: Misfits;
   readonly nowMs: Clock;
-  /** The server does not transcribe as it was asked to: nothing is transcribed from here on. Told once. */
-  readonly onTranscriptionRefused: (refusal: TranscriptionRefusal) => void;
-  /** The server does not run the session as it was asked to. */
-  readonly onMisfit: (misfit: Misfit) => void;
+}
+
+export interface LinkListener {
+  /** Whether nobody speaks and nothing is being answered, so that moving goes unnoticed. */
+  isPause(): boolean;
+  onEvent(event: RawEvent): void;
+  onLost(error: UpstreamError): void;
+  /** A new connection knows the conversation. */
+  onRestored(restored: Restored): void;
+  /** There is no connection, and will be none. */
+  onFailed(error: UpstreamError): void;
 }
 
 export interface Restored {
   readonly cause: 'lost' | 'rotated';
+  /** What the new connection was told. */
   readonly replayed: readonly ReplayItem[];
   readonly tookMs: number;
   readonly attempt: number;
@@ -55,32 +59,27 @@ export interface Restored {
  * One session's way to the upstream, over as many connections as it takes: a lost one is replaced and told the
  * conversation, one that the server is about to end is replaced before. Caller audio waits in a short ring meanwhile.
  */
-export class UpstreamLink {
+export class UpstreamLink implements EventSender {
   readonly #options: UpstreamLinkOptions;
+  readonly #listener: LinkListener;
   readonly #nowMs: Clock;
   readonly #connector: Connector;
   readonly #attempts: Attempts;
   readonly #ring: AudioRing;
   readonly #closing = new AbortController();
-  #settings: RealtimeSettings;
   #connection: RealtimeConnection | undefined;
   #connectedAtMs = 0;
   #rotatedAtMs = Number.NEGATIVE_INFINITY;
   #rotation: NodeJS.Timeout | undefined;
   #failedRotations = 0;
-  #isTranscriptionRefused = false;
 
-  constructor(options: UpstreamLinkOptions) {
+  constructor(options: UpstreamLinkOptions, listener: LinkListener) {
     this.#options = options;
+    this.#listener = listener;
     this.#nowMs = options.nowMs;
-    this.#settings = options.settings;
     this.#connector = new Connector(options, this.#closing.signal);
     this.#attempts = new Attempts(options.policy);
     this.#ring = new AudioRing(options.policy.keepAudioMs);
-  }
-
-  get isConnected(): boolean {
-    return this.#connection !== undefined;
   }
 
   get bufferedBytes(): number {
@@ -114,11 +113,6 @@ export class UpstreamLink {
     }
   }
 
-  /** The settings of connections made from now on. */
-  reconfigure(settings: RealtimeSettings): void {
-    this.#settings = settings;
-  }
-
   /** Sends an event; false while there is no connection. */
   send(event: RealtimeClientEvent): boolean {
     return this.#connection?.send(event) ?? false;
@@ -146,20 +140,26 @@ export class UpstreamLink {
   }
 
   async #connect(endsAt: number): Promise<RealtimeConnection> {
-    const settings = this.#isTranscriptionRefused ? { ...this.#settings, transcription: null } : this.#settings;
-    const connection = await this.#connector.connect(settings, endsAt);
-    if (connection.transcriptionRefusal && !this.#isTranscriptionRefused) {
-      this.#isTranscriptionRefused = true;
-      this.#options.onTranscriptionRefused(connection.transcriptionRefusal);
-    }
-    if (connection.misfit) this.#options.onMisfit(connection.misfit);
+    const { config, misfits } = this.#options;
+    const connection = await this.#connector.connect(config.settings, endsAt);
+    if (connection.misfit) misfits.tell(connection.misfit);
+    if (connection.transcriptionRefusal) this.#onTranscriptionRefused(connection.transcriptionRefusal);
     return connection;
+  }
+
+  /** The call goes on, without the caller's words in its transcript. */
+  #onTranscriptionRefused({ code, message }: TranscriptionRefusal): void {
+    const { config, host } = this.#options;
+    const model = config.settings.transcription?.model;
+    if (model === undefined || this.#closing.signal.aborted) return;
+    config.giveUpTranscription();
+    host.event({ type: 'transcription_refused', model, code, message });
   }
 
   #adopt(connection: RealtimeConnection): { droppedMs: number } {
     this.#connection = connection;
     this.#connectedAtMs = this.#nowMs();
-    connection.onEvent = (event) => this.#options.onEvent(event);
+    connection.onEvent = (event) => this.#listener.onEvent(event);
     connection.onClose = (error) => {
       if (this.#connection !== connection) return;
       this.#connection = undefined;
@@ -184,10 +184,10 @@ export class UpstreamLink {
     clearTimeout(this.#rotation);
     if (this.#closing.signal.aborted) return;
     if (!error.retryable) {
-      this.#options.onFailed(error);
+      this.#listener.onFailed(error);
       return;
     }
-    this.#options.onLost(error);
+    this.#listener.onLost(error);
     this.#attempts.lost(this.#nowMs() - this.#connectedAtMs);
     void this.#reconnect(error);
   }
@@ -210,7 +210,7 @@ export class UpstreamLink {
         if (!failure.retryable) break;
       }
     }
-    this.#options.onFailed(failure);
+    this.#listener.onFailed(failure);
   }
 
   /**
@@ -236,11 +236,11 @@ export class UpstreamLink {
       leaving &&
       this.#connection === leaving &&
       !lost &&
-      !this.#options.isPause() &&
+      !this.#listener.isPause() &&
       this.#nowMs() < waitForPauseUntilMs;
     do {
       while (mayWait()) await this.#sleep(ROTATION_PAUSE_POLL_MS / 5);
-      replayed = await this.#options.history();
+      replayed = await this.#options.host.history();
     } while (mayWait());
     if (lost || this.#closing.signal.aborted) {
       connection.close();
@@ -255,7 +255,7 @@ export class UpstreamLink {
     if (leaving) this.#rotatedAtMs = this.#nowMs();
     const { droppedMs } = this.#adopt(connection);
     const tookMs = this.#nowMs() - startedAtMs;
-    this.#options.onRestored({
+    this.#listener.onRestored({
       cause: leaving ? 'rotated' : 'lost',
       replayed,
       tookMs,
@@ -267,10 +267,13 @@ export class UpstreamLink {
   #planRotation({ createdAtMs, expiry }: RealtimeConnection): void {
     clearTimeout(this.#rotation);
     this.#failedRotations = 0;
-    const { policy, onOddExpiry } = this.#options;
+    const { policy, host } = this.#options;
     const { rotateBeforeMs, rotateFloorMs } = policy;
     const { lifeMs, isOdd } = sessionLife(expiry, policy);
-    if (isOdd) onOddExpiry(expiry?.expiresAt);
+    if (isOdd) {
+      const expiresAt = `${JSON.stringify(expiry?.expiresAt)}`.slice(0, MAX_QUOTED);
+      host.event({ type: 'expiry_ignored', expiresAt });
+    }
     const expiresAtMs = createdAtMs + lifeMs;
     const nowMs = this.#nowMs();
     const remainingMs = expiresAtMs - nowMs;
@@ -291,7 +294,7 @@ export class UpstreamLink {
   async #rotate(lastChanceAtMs: number): Promise<void> {
     const leaving = this.#connection;
     if (this.#closing.signal.aborted || !leaving) return;
-    if (!this.#options.isPause() && this.#nowMs() < lastChanceAtMs) {
+    if (!this.#listener.isPause() && this.#nowMs() < lastChanceAtMs) {
       this.#rotateIn(ROTATION_PAUSE_POLL_MS, lastChanceAtMs);
       return;
     }

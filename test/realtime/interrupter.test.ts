@@ -31,11 +31,11 @@ beforeEach(() => {
   } as unknown as ConversationHost;
   items = new ReplyItems(host, 8, () => 0);
   interrupter = new Interrupter({
+    link: { send: (event) => sent.push(event) > 0 },
     host,
     items,
-    send: (event) => sent.push(event) > 0,
-    cancelResponse: (responseId) => cancelled.push(responseId),
-    previousOf: (itemId) => (itemId === 'first' ? 'root' : undefined),
+    responses: { cancel: (responseId) => cancelled.push(responseId) },
+    told: { previousOf: (itemId) => (itemId === 'first' ? 'root' : undefined) },
   });
 });
 

@@ -1,6 +1,10 @@
 import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { monotonicNowMs } from '../../src/clock.ts';
 import { ResponseScheduler } from '../../src/realtime/response-scheduler.ts';
+import { RESPONSE_TIMES } from '../../src/realtime/response-times.ts';
+import { RunningResponses } from '../../src/realtime/running-responses.ts';
+import type { SessionEvent } from '../../src/upstream/host.ts';
 
 type Create = Extract<RealtimeClientEvent, { type: 'response.create' }>;
 
@@ -10,6 +14,7 @@ let silences: number;
 let lost: [string, string][];
 let repairs: string[];
 let givenUp: number;
+let running: RunningResponses;
 let scheduler: ResponseScheduler;
 
 beforeEach(() => {
@@ -20,21 +25,29 @@ beforeEach(() => {
   lost = [];
   repairs = [];
   givenUp = 0;
-  scheduler = new ResponseScheduler(
-    (event) => {
+  const link = {
+    send(event: RealtimeClientEvent) {
       if (isConnected) sent.push(event);
       return isConnected;
     },
+  };
+  const host = { event: (event: SessionEvent) => repairs.push(event.type === 'repaired' ? event.kind : event.type) };
+  const answer = {
+    get isOwed() {
+      silences += 1;
+      return false;
+    },
+  };
+  running = new RunningResponses(RESPONSE_TIMES, monotonicNowMs, {
+    onLost: (responseId, why) => {
+      lost.push([responseId, why]);
+      scheduler.done(responseId);
+    },
+  });
+  scheduler = new ResponseScheduler(
+    { link, host, answer, running, times: RESPONSE_TIMES },
     {
-      onServerSilent: () => {
-        silences += 1;
-      },
-      onLost: (responseId, why) => {
-        lost.push([responseId, why]);
-        scheduler.done(responseId);
-      },
-      onRepair: (kind) => repairs.push(kind),
-      onGivenUp: () => {
+      onFailed: () => {
         givenUp += 1;
       },
     },
@@ -288,9 +301,9 @@ describe('ResponseScheduler', () => {
       vi.advanceTimersByTime(20);
       expect(lost).toEqual([['r1', 'silent']]);
       scheduler.started('r2');
-      scheduler.itemStarted('r2', 'i1');
+      running.itemStarted('r2', 'i1');
       vi.advanceTimersByTime(4_000);
-      expect(scheduler.isNew('r2')).toBe(false);
+      expect(running.isNew('r2')).toBe(false);
       vi.advanceTimersByTime(4_000);
       expect(lost).toHaveLength(1);
       vi.advanceTimersByTime(5_000);
@@ -299,14 +312,14 @@ describe('ResponseScheduler', () => {
 
     it('is over when only the word of that is missing, or when it was cancelled', () => {
       scheduler.started('r1');
-      scheduler.itemStarted('r1', 'i1');
-      scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
+      running.itemStarted('r1', 'i1');
+      running.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
       scheduler.request();
       vi.advanceTimersByTime(2_001);
       expect(lost).toEqual([['r1', 'no_last_word']]);
       expect(creates()).toHaveLength(1);
       startAsked('r2');
-      scheduler.itemStarted('r2', 'i2');
+      running.itemStarted('r2', 'i2');
       scheduler.cancel('r2');
       vi.advanceTimersByTime(2_001);
       expect(lost[1]).toEqual(['r2', 'no_last_word']);
@@ -335,9 +348,9 @@ describe('ResponseScheduler', () => {
       scheduler.started('r1');
       scheduler.started('r2');
       expect(lost).toEqual([['r1', 'superseded']]);
-      expect([...scheduler.active]).toEqual(['r2']);
-      expect(scheduler.isNew('r1')).toBe(false);
-      expect(scheduler.isNew('r3')).toBe(true);
+      expect(running.ids()).toEqual(['r2']);
+      expect(running.isNew('r1')).toBe(false);
+      expect(running.isNew('r3')).toBe(true);
     });
   });
 
@@ -362,30 +375,30 @@ describe('ResponseScheduler', () => {
     it('names a response that was not finished', () => {
       scheduler.request({ instructions: 'Greet.' });
       startAsked('r1');
-      scheduler.itemStarted('r1', 'i1');
+      running.itemStarted('r1', 'i1');
       expect(scheduler.reset(wanted)).toEqual({ responseId: 'r1', overrides: { instructions: 'Greet.' } });
     });
 
     it('leaves alone one of which only the last word is missing', () => {
       scheduler.started('r1');
-      scheduler.itemStarted('r1', 'i1');
-      scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
-      expect(scheduler.isSettled('r1')).toBe(true);
+      running.itemStarted('r1', 'i1');
+      running.itemDone('r1', 'i1', { mayBeLast: true, callsTool: false });
+      expect(running.isSettled('r1')).toBe(true);
       expect(scheduler.reset(wanted)).toBeUndefined();
     });
 
     it('does not take a comment for the whole answer', () => {
       scheduler.started('r1');
-      scheduler.itemStarted('r1', 'i1');
-      scheduler.itemDone('r1', 'i1', { mayBeLast: false, callsTool: false });
+      running.itemStarted('r1', 'i1');
+      running.itemDone('r1', 'i1', { mayBeLast: false, callsTool: false });
       expect(scheduler.reset(wanted)).toMatchObject({ responseId: 'r1' });
     });
 
     it('leaves one that called a tool to the tool, and one that was interrupted to the caller', () => {
       scheduler.started('r1');
-      scheduler.itemStarted('r1', 'i1');
-      scheduler.itemStarted('r1', 'i2');
-      scheduler.itemDone('r1', 'i1', { mayBeLast: true, callsTool: true });
+      running.itemStarted('r1', 'i1');
+      running.itemStarted('r1', 'i2');
+      running.itemDone('r1', 'i1', { mayBeLast: true, callsTool: true });
       expect(scheduler.reset(wanted)).toBeUndefined();
       scheduler.started('r2');
       expect(scheduler.reset(() => false)).toBeUndefined();

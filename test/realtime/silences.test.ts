@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RESPONSE_TIMES } from '../../src/realtime/response-scheduler.ts';
+import { monotonicNowMs } from '../../src/clock.ts';
+import { RESPONSE_TIMES } from '../../src/realtime/response-times.ts';
 import type { RealtimeSession, RealtimeSetup } from '../../src/realtime/session.ts';
 import { newSession, type TestHost } from '../support/realtime.ts';
 import { ScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -22,7 +23,7 @@ afterEach(() => {
 });
 
 async function open(options: Partial<RealtimeSetup> = {}): Promise<void> {
-  ({ session, host } = newSession(upstream.url, { responseTimes: SHORT_TIMES, ...options }));
+  ({ session, host } = newSession(upstream.url, { responseTimes: SHORT_TIMES, ...options }, monotonicNowMs));
   await session.open(10_000);
 }
 

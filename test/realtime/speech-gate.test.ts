@@ -36,7 +36,7 @@ describe('SpeechGate', () => {
   let gate: SpeechGate;
   beforeEach(() => {
     interruptions = [];
-    gate = new SpeechGate(300, (startedAtMs) => interruptions.push(startedAtMs));
+    gate = new SpeechGate(300, { onInterruption: (startedAtMs) => interruptions.push(startedAtMs) });
   });
   const settled = () => new Promise((resolve) => setImmediate(resolve));
   const start = (interrupts: boolean | Promise<boolean>) => gate.started('u1', 7, Promise.resolve(interrupts));
@@ -107,7 +107,7 @@ describe('SpeechGate', () => {
   });
 
   it('measures nothing while it is off', () => {
-    const off = new SpeechGate(0, () => interruptions.push(0));
+    const off = new SpeechGate(0, { onInterruption: () => interruptions.push(0) });
     expect(off.isOn).toBe(false);
     off.heard(1000, 1000);
     expect(interruptions).toEqual([]);

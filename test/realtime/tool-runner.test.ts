@@ -25,16 +25,18 @@ beforeEach(() => {
       return result.promise;
     },
   } as unknown as ConversationHost;
-  tools = new ToolRunner(
-    host,
-    (event) => {
+  const link = {
+    send(event: RealtimeClientEvent) {
       if (isConnected) sent.push(event);
       return isConnected;
     },
-    () => {
+  };
+  const responses = {
+    request: () => {
       goneOn += 1;
     },
-  );
+  };
+  tools = new ToolRunner({ link, host, responses, settings: { toolChoice: 'auto' } });
 });
 
 const call = (toolCallId: string): ToolCall => ({
