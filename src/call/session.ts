@@ -21,8 +21,10 @@ import type { Metronome } from './duplex/metronome.ts';
 import { CallStreams } from './duplex/streams.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
 import { CallGuard } from './guard.ts';
+import { recorderOf, type WriteRecording } from './record/call-recording.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
+import type { CallRecorder } from './record/recorder.ts';
 import { Deliveries } from './reply/deliveries.ts';
 import type { Fillers } from './reply/fillers.ts';
 import { Interruptions } from './reply/interruptions.ts';
@@ -40,6 +42,8 @@ export interface SessionDeps {
   readonly pool: AudioPool;
   readonly metronome: Metronome;
   readonly fillers: Fillers;
+  /** Absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
   readonly reconnect: ReconnectPolicy;
@@ -81,6 +85,8 @@ export class Session implements CallSession {
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
+  /** Absent: the call is not recorded. */
+  readonly #recorder: CallRecorder | undefined;
   readonly #replies: ReplyPath;
   readonly #uplink: Uplink;
   readonly #upstream: UpstreamCall;
@@ -111,10 +117,12 @@ export class Session implements CallSession {
     const { pool } = deps;
     const { formats, log, profile } = setup;
     this.observer = new CallObserver(deps.metrics, log);
+    this.#recorder = this.#newRecorder();
     this.#replies = new ReplyPath({
       newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
       format: formats.call,
       observer: this.observer,
+      recorder: this.#recorder,
       guard: this.#guard,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
@@ -138,6 +146,7 @@ export class Session implements CallSession {
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      onPiece: this.#recorder && ((piece) => this.#recorder?.callerSaid(piece, formats.upstream)),
       guard: this.#guard,
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
@@ -180,6 +189,7 @@ export class Session implements CallSession {
       outbox,
       downlink,
       replies: this.record.replies,
+      recorder: this.#recorder,
       tools: this.#tools,
       player: this.#streams,
       onInterrupted: (startedAtMs, heardMs) => {
@@ -266,6 +276,16 @@ export class Session implements CallSession {
       throw this.#endedWhileCreated();
     }
     this.#state = 'active';
+    if (this.#recorder && this.setup.profile.recording?.notice === 'beep') this.#guard.watch(this.#beep());
+  }
+
+  /** Tells the caller that the call is recorded. */
+  async #beep(): Promise<void> {
+    try {
+      this.#replies.play('beep', await this.#deps.fillers.beep(this.format));
+    } catch (error) {
+      this.observer.fillerFailed(error as Error);
+    }
   }
 
   #endedWhileCreated(): ApiError {
@@ -296,8 +316,11 @@ export class Session implements CallSession {
 
   report({ ack, playedMs, generation }: ClientReport): void {
     if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation)
-      this.#replies.ledger.report(playedMs, monotonicNowMs());
+    if (playedMs === undefined || generation !== this.generation) return;
+    const nowMs = monotonicNowMs();
+    const { ledger } = this.#replies;
+    ledger.report(playedMs, nowMs);
+    this.#recorder?.playheadMoved(ledger.playheadMs(nowMs), nowMs);
   }
 
   deliver(query: DeliveryQuery): Delivery {
@@ -458,6 +481,7 @@ export class Session implements CallSession {
   }
 
   #tick(nowMs: number): void {
+    if (this.#state === 'active' || this.#state === 'ending') this.#recorder?.tick(nowMs);
     const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
     if (this.#state === 'ending' && isOutboxOver) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
@@ -520,6 +544,7 @@ export class Session implements CallSession {
     };
     this.#summary = summary;
     this.#guard.run(() => this.#streams.close());
+    this.#guard.run(() => this.#recorder?.close(nowMs, this.#replies.ledger.playheadMs(nowMs)));
     this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
     this.#guard.run(() => this.observer.ended(summary, this.#error));
@@ -605,6 +630,13 @@ export class Session implements CallSession {
     this.observer.dtmf(digits.length);
     this.#clock.onCallerActive(monotonicNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
+  }
+
+  #newRecorder(): CallRecorder | undefined {
+    const { writeRecording } = this.#deps;
+    if (!this.setup.profile.recording || !writeRecording) return undefined;
+    const call = { ...this.setup, id: this.id, createdAt: this.createdAt, createdAtMs: this.#createdAtMs };
+    return recorderOf(call, writeRecording, this.observer);
   }
 
   get #filler(): ReplyPathOptions['filler'] {

@@ -139,6 +139,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       store: () => store.state,
+      writeRecording: (batch) => store.writeRecording(batch),
       onConcluded: async (session, summary) => {
         if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
       },

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { Implementation } from '../bus/index.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
+import type { WriteRecording } from '../call/record/call-recording.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
@@ -62,6 +63,8 @@ export interface VoiceGatewayOptions {
   readonly store?: () => StoreState;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
+  /** Puts recordings on the disk; absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   /** Why new calls are to be refused at the moment, if they are. */
@@ -201,6 +204,7 @@ export class VoiceGateway implements CallGateway {
         metrics: this.#options.metrics,
         reconnect: this.#reconnect,
         fillers: this.#fillers,
+        writeRecording: this.#options.writeRecording,
         maxOutboxMs: this.#options.maxOutboxMs ?? MAX_OUTBOX_MS,
         fillerAfterMs: this.#options.fillerAfterMs,
         reorderWaitMs: this.#options.reorderWaitMs,

@@ -114,3 +114,6 @@ export function methodLabel(method: string): string {
 
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
+
+/** `lost`: the disk did not take all of it; what it took is kept. */
+export const RECORDING_OUTCOMES = ['kept', 'lost'] as const;

@@ -223,6 +223,17 @@ export class CallObserver {
     this.#notes.note('no_input', { prompt });
   }
 
+  recordingKept(): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'kept' });
+  }
+
+  /** The disk did not take all of the recording, which ends there; the call does not. */
+  recordingLost(error: Error): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'lost' });
+    this.#notes.note('recording_lost');
+    this.#notes.log.error({ why: error.message }, 'recording lost: the call goes on');
+  }
+
   /** The session is over; what is queued is still delivered. */
   ending(reason: string, why: string | undefined): void {
     this.#notes.note('ending', { reason, ...(why === undefined ? {} : { why }) });

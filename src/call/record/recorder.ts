@@ -1,5 +1,6 @@
 import type { AudioFormat } from '../../audio/codec.ts';
 import type { RecordedPiece, RecordingBatch, RecordingHead } from '../../recordings/batch.ts';
+import type { CallerAudio } from '../../upstream/ai-conversation.ts';
 
 /** How long a piece may still be moved or cut before it goes to the disk. */
 const HELD_MS = 2_000;
@@ -7,6 +8,7 @@ const HELD_MS = 2_000;
 const BATCH_MS = 2_000;
 /** A chunk that is later than this is behind a silence, or behind others that are late too. */
 const JITTER_MS = 250;
+const FRAME_MS = 60;
 
 export interface CallRecorderOptions {
   readonly head: RecordingHead;
@@ -26,8 +28,8 @@ interface Held {
   readonly format: AudioFormat;
   /** Where in its audio it begins. */
   readonly fromMs: number;
-  /** Where it begins in the playback of its generation, for what is handed to a client that plays it by itself. */
-  readonly playMs?: number;
+  /** Where it begins in the playback of the present generation, for what its client plays by itself. */
+  playMs?: number | undefined;
 }
 
 /**
@@ -47,13 +49,14 @@ export class CallRecorder {
   #untilMs = 0;
   #isBegun = false;
   #isOver = false;
+  #isLost = false;
 
   constructor(options: CallRecorderOptions) {
     this.#options = options;
   }
 
   /** The caller's audio, in order; `receivedAtMs`: when the end of it was there. */
-  callerSaid(base64: string, format: AudioFormat, audioMs: number, receivedAtMs: number): void {
+  callerSaid({ base64, audioMs, receivedAtMs }: CallerAudio, format: AudioFormat): void {
     if (this.#isOver) return;
     const endMs = this.#since(receivedAtMs);
     const lateMs = endMs - audioMs - this.#callerEndMs;
@@ -76,14 +79,17 @@ export class CallRecorder {
     this.#handedMs += frameMs;
   }
 
-  /** The client has told where its playback is: what was handed to it is heard earlier or later. */
+  /**
+   * The client has told where its playback is. What is to be heard moves there, unless it is off by less than can be heard:
+   * every answer tells a little otherwise, and each step would be a click.
+   */
   playheadMoved(playheadMs: number, nowMs: number): void {
-    const atMs = this.#since(nowMs);
-    for (const held of this.#agent) {
-      if (held.playMs === undefined) continue;
-      const startMs = atMs + held.playMs - playheadMs;
-      const isHeard = held.playMs + held.lengthMs <= playheadMs;
-      held.startMs = Math.max(this.#untilMs, isHeard ? Math.min(held.startMs, startMs) : startMs);
+    const next = this.#agent.find(({ playMs, lengthMs }) => playMs !== undefined && playMs + lengthMs > playheadMs);
+    if (next === undefined) return;
+    const shiftMs = this.#since(nowMs) + next.playMs! - playheadMs - next.startMs;
+    if (Math.abs(shiftMs) < FRAME_MS) return;
+    for (const held of this.#agent.slice(this.#agent.indexOf(next))) {
+      if (held.playMs !== undefined) held.startMs = Math.max(this.#untilMs, held.startMs + shiftMs);
     }
   }
 
@@ -96,11 +102,18 @@ export class CallRecorder {
     else this.#agent.push({ startMs: this.#since(startsAtMs), lengthMs, base64, format, fromMs });
   }
 
-  /** Playback stops: what would have been heard from now on is not. */
-  interrupted(nowMs: number): void {
+  /**
+   * Playback stops: what would have been heard from now on is not.
+   * @param playheadMs how much of what was handed over has been heard, as the playback ledger says
+   */
+  interrupted(nowMs: number, playheadMs: number): void {
     const atMs = this.#since(nowMs);
-    this.#agent = this.#agent.filter(({ startMs }) => startMs < atMs);
-    for (const held of this.#agent) held.lengthMs = Math.min(held.lengthMs, atMs - held.startMs);
+    for (const held of this.#agent) {
+      const heardMs = held.playMs === undefined ? atMs - held.startMs : playheadMs - held.playMs;
+      held.lengthMs = Math.min(held.lengthMs, heardMs);
+      held.playMs = undefined;
+    }
+    this.#agent = this.#agent.filter(({ lengthMs }) => lengthMs > 0);
     this.#handedMs = 0;
   }
 
@@ -117,9 +130,9 @@ export class CallRecorder {
   }
 
   /** The call is over, and with it what was still to be heard. Idempotent. */
-  close(nowMs: number): void {
+  close(nowMs: number, playheadMs: number): void {
     if (this.#isOver) return;
-    this.interrupted(nowMs);
+    this.interrupted(nowMs, playheadMs);
     // Whoever uploads a recording in one piece is longer on the line than the call.
     const endMs = Math.max(this.#since(nowMs), this.#untilMs);
     this.#send(this.#caller.splice(0), this.#agent.splice(0), endMs, true);
@@ -147,8 +160,6 @@ export class CallRecorder {
       },
     );
   }
-
-  #isLost = false;
 
   /** Takes silences of up to `tooMuchMs` in all out of what is held of the caller, the newest first; returns how much. */
   #closeGaps(tooMuchMs: number): number {
