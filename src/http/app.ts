@@ -8,15 +8,17 @@ import { answerClientError } from './client-errors.ts';
 import { Connections } from './connections.ts';
 import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
 import type { CallGateway } from './gateway.ts';
 import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
+import { quote } from './quote.ts';
 import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
+import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
@@ -104,6 +106,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
+  await app.register(recordingRoutes, { history: options.history });
   return app;
 }
 

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
 import type { Scope } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
+import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
 
 declare module 'fastify' {

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
+import { quote } from './quote.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

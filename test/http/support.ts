@@ -1,11 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { sessionNotFound } from '../../src/call/errors.ts';
+import type { ClientReport, Delivery } from '../../src/call/reply/deliveries.ts';
+import type { TakeOptions } from '../../src/call/reply/outbox.ts';
+import type { IncomingChunk } from '../../src/call/up/chunk.ts';
 import { type AppOptions, buildApp, closeApp } from '../../src/http/app.ts';
 import type { CallHistory } from '../../src/http/call-history.ts';
-import { sessionNotFound } from '../../src/http/errors.ts';
-import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
+
+import type { CallGateway, CallSession, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
-import type { CreateBody, DeliveryQuery } from '../../src/http/schemas.ts';
+import type { CreateBody } from '../../src/http/schemas.ts';
 
 /** What reached the gateway behind the routes. */
 export interface Seen {
@@ -14,7 +18,7 @@ export interface Seen {
   readonly chunks: IncomingChunk[];
   readonly consumed: number[];
   readonly reports: ClientReport[];
-  readonly polls: { query: DeliveryQuery; timeoutMs: number }[];
+  readonly polls: { query: TakeOptions; timeoutMs: number }[];
   readonly callIds: string[];
 }
 
@@ -36,24 +40,33 @@ const INFO = {
 /** A gateway that knows one call, `call-1`, and writes down what the routes ask of it. */
 export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   const seen: Seen = { scopes: [], creates: [], chunks: [], consumed: [], reports: [], polls: [], callIds: [] };
-  const answer = { seq: -1, generation: 0, hasMore: true };
+  const nothing: Delivery = {
+    audio: [],
+    lines: [],
+    actions: [],
+    seq: -1,
+    generation: 0,
+    isInterruption: false,
+    isLast: false,
+    written() {},
+    aborted() {},
+  };
   const session: CallSession = {
     generation: 0,
     async stream(chunk) {
       seen.chunks.push(chunk);
     },
     consume: (chunkSeq) => void seen.consumed.push(chunkSeq),
-    deliver: () => ({ answer, written() {}, aborted() {} }),
+    deliver: () => nothing,
     async poll(query, timeoutMs) {
       seen.polls.push({ query, timeoutMs });
-      return { answer, written() {}, aborted() {} };
+      return nothing;
     },
     report: (report) => void seen.reports.push(report),
     takeInterrupted: () => false,
     giveBackInterrupted() {},
     async end() {
-      const summary = { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
-      return { status: 'ended', summary };
+      return { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
     },
     format: { encoding: 'pcm16', sampleRateHz: 16_000 },
     openUp: () => {
@@ -96,6 +109,7 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
 const emptyHistory: CallHistory = {
   search: async () => ({ calls: [] }),
   find: async () => [],
+  findRecording: async () => [],
   exportPage: async () => ({ text: '' }),
 };
 

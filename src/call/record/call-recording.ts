@@ -1,5 +1,5 @@
-import type { CreateBody } from '../../http/schemas.ts';
 import type { RecordingBatch } from '../../recordings/batch.ts';
+import type { CallRequest } from '../request.ts';
 import type { CallFormats } from '../settings.ts';
 import type { CallObserver } from './observer.ts';
 import { CallRecorder } from './recorder.ts';
@@ -11,25 +11,24 @@ export type WriteRecording = (batch: RecordingBatch) => Promise<void>;
 export interface RecordedCall {
   readonly id: string;
   readonly tenantId: string;
-  readonly body: CreateBody;
+  readonly request: CallRequest;
   readonly formats: CallFormats;
   readonly createdAt: Date;
-  readonly createdAtMs: number;
 }
 
 /** The recorder of a call whose profile asks for one. */
 export function recorderOf(call: RecordedCall, write: WriteRecording, observer: CallObserver): CallRecorder {
-  const { id, tenantId, body, formats, createdAt, createdAtMs } = call;
+  const { id, tenantId, request, formats, createdAt } = call;
   return new CallRecorder({
     head: {
       id,
       tenantId,
-      callId: body.callId,
-      callerNumber: body.callerNumber ?? null,
+      callId: request.callId,
+      callerNumber: request.callerNumber ?? null,
       startedAtMs: createdAt.getTime(),
       sampleRateHz: formats.call.sampleRateHz === 8_000 ? 8_000 : 16_000,
     },
-    startedAtMs: createdAtMs,
+    startedAtMs: observer.startedAtMs,
     write,
     onKept: () => observer.recordingKept(),
     onLost: (error) => observer.recordingLost(error),

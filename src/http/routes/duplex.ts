@@ -16,7 +16,7 @@ import {
   UpAnswer,
 } from '../duplex-schemas.ts';
 import { ApiError } from '../errors.ts';
-import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failures.ts';
+import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failure-schemas.ts';
 import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio } from '../media-types.ts';
 import { BARE_AUDIO_TYPES, CallParams, type CreateBody } from '../schemas.ts';

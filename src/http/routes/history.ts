@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { CallError } from '../../call/errors.ts';
 import { CSV_HEADER } from '../../store/export.ts';
 import type { CallSearch, NumberStyle } from '../../store/records.ts';
 import type { CallHistory } from '../call-history.ts';
-import { ApiError, quote } from '../errors.ts';
-import { failures, KEY_FAILURES } from '../failures.ts';
+import { ApiError } from '../errors.ts';
+import { failures, KEY_FAILURES } from '../failure-schemas.ts';
 import {
   CALLS_EXAMPLES,
   CallPageAnswer,
@@ -18,6 +19,7 @@ import {
   KeptCallAnswer,
   KeptCallParams,
 } from '../history-schemas.ts';
+import { quote } from '../quote.ts';
 
 /** Calls an export reads at a time: what it has in memory, and how long others wait for the store. */
 const EXPORT_PAGE = 100;
@@ -90,8 +92,7 @@ export const historyRoutes: FastifyPluginAsyncTypebox<{ history: CallHistory }> 
       const { numbers = 'masked' } = request.query;
       const found = await asked(history.find(request.scope.tenantId, callId, numbers));
       if (found.length > 1) {
-        const many = `callId is ${quote(callId)}, which ${found.length} tenants use: say which with X-Tenant-ID`;
-        throw new ApiError('ambiguous_call_id', many);
+        throw new CallError('ambiguous_call_id', { callId, tenantCount: found.length });
       }
       const [kept] = found;
       if (!kept) {
@@ -157,13 +158,11 @@ async function* exported(
   }
 }
 
-async function asked<T>(answer: Promise<T>): Promise<T> {
+/** What the store answers; what keeps it from answering is a failure that passes. */
+export async function asked<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {
-    throw new ApiError('history_unavailable', 'the history of calls cannot be read at the moment', {
-      retryAfterSeconds: 5,
-      cause,
-    });
+    throw new ApiError('history_unavailable', 'the history of calls cannot be read at the moment', { cause });
   }
 }

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { ClientWatch } from '../client-watch.ts';
 import { CallEvents } from '../event-schemas.ts';
-import { CALL_FAILURES, CREATE_FAILURES, failures, KEY_FAILURES } from '../failures.ts';
+import { CALL_FAILURES, CREATE_FAILURES, failures, KEY_FAILURES } from '../failure-schemas.ts';
 import type { CallGateway } from '../gateway.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
 
@@ -102,6 +102,9 @@ const endRoute: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app
         response: { 200: EndAnswer, ...failures(...CALL_FAILURES) },
       },
     },
-    (request) => gateway.findSession(request.scope, request.params.callId).end(),
+    async (request) => ({
+      status: 'ended' as const,
+      summary: await gateway.findSession(request.scope, request.params.callId).end(),
+    }),
   );
 };

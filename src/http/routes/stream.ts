@@ -1,11 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Delivery } from '../../call/reply/deliveries.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { ClientWatch } from '../client-watch.ts';
-import { invalidAudio } from '../errors.ts';
-import { CALL_FAILURES, failures } from '../failures.ts';
-import type { CallGateway, CallSession, Delivery } from '../gateway.ts';
+import { pollAnswer } from '../delivery-answer.ts';
+import { ApiError } from '../errors.ts';
+
+import { CALL_FAILURES, failures } from '../failure-schemas.ts';
+import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio, installAudioParsers } from '../media-types.ts';
 import {
   CallParams,
@@ -88,7 +91,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       });
       if (poll === 1) {
         const delivery = session.deliver(request.query);
-        return send(reply, { status: 'streamed' as const, ...delivery.answer }, delivery);
+        return send(reply, { status: 'streamed' as const, ...pollAnswer(delivery) }, delivery);
       }
       const { generation: now } = session;
       if (!session.takeInterrupted()) return { status: 'streamed' as const, generation: now };
@@ -122,7 +125,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const client = new ClientWatch(reply.raw);
       const delivery = await session.poll(request.query, timeout, client);
       client.end();
-      return send(reply, delivery.answer, delivery);
+      return send(reply, pollAnswer(delivery), delivery);
     },
   );
 };
@@ -132,10 +135,10 @@ function refusalOf(request: FastifyRequest, raw: Buffer | undefined, body: Strea
   const { validationError } = request;
   if (validationError) {
     const isAudio = validationError instanceof ValidationError && validationError.field === 'audio';
-    return isAudio ? invalidAudio(validationError.message) : validationError;
+    return isAudio ? new ApiError('invalid_audio', validationError.message) : validationError;
   }
   const isEmpty = !raw && body.audio === undefined && body.dtmf === undefined;
-  return isEmpty ? invalidAudio('audio is missing from the body') : undefined;
+  return isEmpty ? new ApiError('invalid_audio', 'audio is missing from the body') : undefined;
 }
 
 /** Uses up the number of a refused chunk, where it has one. */
