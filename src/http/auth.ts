@@ -45,7 +45,7 @@ function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
   if (key === undefined) {
     throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
   }
-  const holder = keys.find(key);
+  const holder = keys.find(key, request.raw.socket);
   if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
   const wanted = wantedTenant(request);
   if (holder.tenantId === undefined) return { tenantId: wanted };

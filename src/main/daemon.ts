@@ -156,12 +156,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       openMetrics: isLoopback(env.HOST) || keys.isOpen,
       trustProxy: config.trustProxy,
       tls,
-      ...(metrics.isOff
-        ? {}
-        : {
-            onRequestEnd: (method, route, status, seconds) =>
-              metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
-          }),
+      onRequestEnd: (method, route, status, seconds) =>
+        metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
     });
     closers.push(() => closeApp(app));
     const maxConnections = descriptors.maxConnections();
@@ -220,14 +216,10 @@ async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promis
       recordingMinFreeBytes: env.RECORDING_MIN_FREE_MB * 1024 * 1024,
       log,
       onFailure: () => metrics.storeFailures.inc(),
-      ...(metrics.isOff
-        ? {}
-        : {
-            onBusCall: (method, code, durationMs) => {
-              metrics.busCalls.inc({ method, code });
-              metrics.busCall.observe({ method }, durationMs / 1000);
-            },
-          }),
+      onBusCall: (method, code, durationMs) => {
+        metrics.busCalls.inc({ method, code });
+        metrics.busCall.observe({ method }, durationMs / 1000);
+      },
     });
   } catch (cause) {
     const { code, message } = cause as StoreError;

@@ -183,18 +183,8 @@ export class Metrics {
     'Time session workers were running code, over all of them',
   );
 
-  /** Nothing is measured: to find out what measuring costs. */
-  readonly isOff: boolean;
-
-  constructor({ isOff = false } = {}) {
-    this.isOff = isOff;
-    if (!isOff) {
-      collectDefaultMetrics({ register: this.registry });
-      return;
-    }
-    for (const metric of this.registry.getMetricsAsArray()) {
-      Object.assign(metric, { inc() {}, observe() {}, merge() {} });
-    }
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
   }
 
   /** Connects the gauges to what they show. */
