@@ -10,8 +10,10 @@ import type { Departure } from '../call/reply/poll-wait.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
+import type { LocalGateway } from '../cluster/cluster-gateway.ts';
+import type { CallName } from '../cluster/directory.ts';
 import { sentenceOf } from '../http/errors.ts';
-import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
@@ -76,7 +78,7 @@ export interface VoiceGatewayOptions {
 }
 
 /** The calls of one daemon: takes new ones, finds running ones, ends them all. Whoever creates it closes it. */
-export class VoiceGateway implements CallGateway {
+export class VoiceGateway implements LocalGateway {
   readonly #options: VoiceGatewayOptions;
   readonly #sessions = new SessionTable();
   /** Creations under way, by session, so that concurrent duplicates open one session. */
@@ -246,6 +248,15 @@ export class VoiceGateway implements CallGateway {
 
   findSession(scope: Scope, callId: string): CallSession {
     return this.#sessions.find(scope, callId);
+  }
+
+  standingOf(scope: Scope, callId: string): 'live' | 'over' | undefined {
+    return this.#sessions.standingOf(scope, callId);
+  }
+
+  hasOpen({ tenantId, callId }: CallName): boolean {
+    const session = this.#sessions.get(tenantId, callId);
+    return session !== undefined && !session.isOver;
   }
 
   listSessions(scope: Scope): CallInfo[] {
