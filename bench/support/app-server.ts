@@ -38,8 +38,10 @@ const app = await buildApp({
     search: async () => ({ calls: [] }),
     find: async () => [],
     findRecording: async () => [],
+    usage: async () => [],
     exportPage: async () => ({ text: '' }),
   },
+  currency: 'USD',
   version: 'benchmark',
   openMetrics: true,
   onRequestEnd: (method, route, status, seconds) =>

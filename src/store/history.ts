@@ -34,6 +34,7 @@ const COLUMNS = [
   'reconnects',
   'tool_calls',
   'faults',
+  'model',
   'cost',
   'summary',
 ];
@@ -59,6 +60,7 @@ interface Row {
   readonly reconnects: number;
   readonly tool_calls: number;
   readonly faults: number;
+  readonly model: string | null;
   readonly cost: number | null;
   readonly summary: SummaryState;
   readonly recorded_ms: number | null;
@@ -105,6 +107,7 @@ export class History {
       call.reconnectCount,
       call.toolCallCount,
       call.faultCount,
+      call.model,
       call.cost,
       summary,
     );
@@ -277,6 +280,7 @@ function listed(row: Row, numbers: NumberStyle): ListedCall {
     reconnects: row.reconnects,
     toolCalls: row.tool_calls,
     faultCount: row.faults,
+    ...(row.model === null ? {} : { model: row.model }),
     ...(row.cost === null ? {} : { cost: row.cost }),
     summary: row.summary,
     ...(row.recorded_ms === null || row.recorded_bytes === null

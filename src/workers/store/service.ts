@@ -8,6 +8,8 @@ import type {
   NumberStyle,
   StoreEntry,
   StoreMark,
+  UsageQuery,
+  UsageRow,
 } from '../../store/records.ts';
 import type { StoreNote, WriteResult } from '../../store/store.ts';
 
@@ -49,6 +51,7 @@ export const StoreService = defineService('store', {
   /** Answers when what has gathered of a recording is written; fails where it ends because the disk did not take it. */
   record: unary<RecordingBatch, void>(),
   findRecording: unary<{ readonly tenantId: string | undefined; readonly name: string }, readonly FoundRecording[]>(),
+  usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
   close: unary<void, void>(),

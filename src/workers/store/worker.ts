@@ -94,6 +94,7 @@ peer.serve(StoreService, {
   export: ({ search, numbers, format }) => withStore((opened) => opened.export(search, numbers, format)),
   record: (batch) => withStore(() => recorder?.write(batch)),
   findRecording: ({ tenantId, name }) => withStore((opened) => opened.recordings.find(tenantId, name)),
+  usage: (query) => withStore((opened) => opened.usage(query)),
   size: () => withStore((opened) => ({ byteCount: opened.byteCount })),
   close: () => {
     store?.close();
