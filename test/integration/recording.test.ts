@@ -62,7 +62,9 @@ function peak(samples: Int16Array, fromMs: number, toMs: number): number {
     .reduce((top, one) => Math.max(top, Math.abs(one)), 0);
 }
 
-function lastSoundMs(samples: Int16Array): number {
+/** When the last sound before a moment is over. */
+function lastSoundMs(all: Int16Array, beforeMs: number): number {
+  const samples = all.subarray(0, (beforeMs * RATE_HZ) / 1000);
   return (samples.findLastIndex((sample) => Math.abs(sample) > 20) * 1000) / RATE_HZ;
 }
 
