@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
 import { storeEntry } from '../call/record/store-entry.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import type { LocalGateway } from '../cluster/cluster-gateway.ts';
 import type { Config } from '../config/config.ts';
 import { credentialsOf } from '../config/credentials.ts';
+import { maskUrl } from '../config/masked-url.ts';
 import { isLoopback } from '../config/subjects/access.ts';
 import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
@@ -21,6 +25,7 @@ import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
+import { openCosts } from './costs.ts';
 import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { version } from './version.ts';
@@ -85,6 +90,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const kept = { isForBackend: env.W3_API_URL !== undefined, hasHistory: env.JOURNAL_RETENTION_DAYS > 0 };
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
+    const costs = await openCosts(config, keys, store, log);
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
     const credentials = credentialsOf(config);
@@ -114,6 +120,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const gateway = new VoiceGateway({
       version,
       metrics,
+      costs,
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
@@ -140,15 +147,21 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       summariesPending: () => summaries.pending,
       store: () => store.state,
       onConcluded: async (session, summary) => {
-        if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
+        await summaries.record(storeEntry(session, summary, kept));
+        const { tenantId, request } = session.setup;
+        await cluster.gateway.concluded({ tenantId, callId: request.callId }, summary);
       },
     });
     closers.push(() => gateway.close());
+    const cluster: Cluster = await openCluster(config, log, metrics, gateway);
+    closers.push(() => cluster.close());
     const connections = new Connections();
     const app = await buildApp({
-      gateway,
+      gateway: cluster.gateway,
+      router: cluster.router,
       connections,
       history: store,
+      currency: costs.prices.currency,
       keys,
       logger: log,
       version,
@@ -163,6 +176,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     connections.limit = maxConnections;
     await listen(app, config);
     const url = urlOf(app, tls !== undefined);
+    await cluster.join(env.NODE_URL ?? nodeUrlOf(url));
     log.info(
       {
         url,
@@ -236,6 +250,31 @@ function openSummaries({ env }: Config, log: Logger, metrics: Metrics, store: Ca
     onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
     ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
   });
+}
+
+async function openCluster({ env }: Config, log: Logger, metrics: Metrics, local: LocalGateway): Promise<Cluster> {
+  const { CLUSTER_URL: url, CLUSTER_KEY: key = '' } = env;
+  try {
+    return await Cluster.open({
+      local,
+      shared: url === undefined ? undefined : { url, key },
+      maxSessionsPerTenant: env.MAX_SESSIONS_PER_TENANT,
+      idleTimeoutMs: env.SESSION_IDLE_TIMEOUT_MS,
+      createTimeoutMs: env.CREATE_TIMEOUT_MS,
+      log,
+      metrics,
+    });
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Error(`CLUSTER_URL is "${maskUrl(url ?? '')}", but Redis cannot be used there: ${why}`, { cause });
+  }
+}
+
+/** Where other nodes reach one that is not told: at its address, or where it listens on every one, by its machine's name. */
+function nodeUrlOf(url: string): string {
+  const { protocol, hostname: address, port } = new URL(url);
+  const isAny = address === '0.0.0.0' || address === '[::]';
+  return `${protocol}//${isAny ? hostname() : address}:${port}`;
 }
 
 async function listen(app: FastifyInstance, { env }: Config): Promise<void> {

@@ -16,6 +16,7 @@ export const SESSION_OUTCOMES = [
   'shutdown',
   'agent_not_found',
   'tenant_full',
+  'budget_exhausted',
   'gateway_full',
   'draining',
   'overloaded',
@@ -65,16 +66,6 @@ export const REPAIR_KINDS = [
   'turn_assumed',
 ] as const satisfies readonly RepairKind[];
 
-/** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */
-export const TOKEN_TYPES = [
-  'input_text',
-  'input_audio',
-  'cached_text',
-  'cached_audio',
-  'output_text',
-  'output_audio',
-] as const;
-
 export const DIRECTIONS = ['up', 'down'] as const;
 
 /**
@@ -114,3 +105,10 @@ export function methodLabel(method: string): string {
 
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
+
+/** What became of a request that another node was to answer. */
+export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
+/** Why a call went on at another node. */
+export const TAKEOVER_REASONS = ['node_died', 'handed_over'] as const;
+/** Why a node let go of a call that goes on elsewhere: it was taken for dead, or meant to stop. */
+export const LET_GO_REASONS = ['taken', 'handed_over'] as const;

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import {
   BUS_BUCKETS_SECONDS,
   CALL_BUCKETS_SECONDS,
+  COST_BUCKETS,
   HANDOVER_BUCKETS_SECONDS,
   HTTP_BUCKETS_SECONDS,
   LATENCY_BUCKETS_SECONDS,
@@ -12,20 +13,25 @@ import {
 import {
   CUT_OFF_REASONS,
   DIRECTIONS,
+  FORWARD_OUTCOMES,
+  LET_GO_REASONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
-  TOKEN_TYPES,
+  TAKEOVER_REASONS,
   TOOL_OUTCOMES,
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
+import { LimitedLabels } from './limited-labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
 import { QuickCounter } from './quick-counter.ts';
 
 const PREFIX = 'voice_gateway_';
+const MAX_MODELS = 20;
+const MAX_PAYERS = 500;
 
 /** What gauges read when they are scraped. */
 export interface GaugeSources {
@@ -38,15 +44,25 @@ export interface GaugeSources {
   outboxAudioSeconds(): number;
   summariesPending(): number;
   store(): { readonly isUp: boolean; readonly unwritten: number; readonly byteCount: number };
+  /** Tenants that have a budget and spent of it today. */
+  budgets(): readonly { readonly tenantId: string; readonly spent: number; readonly budget: number }[];
   /** Streamed connections, by the direction of their audio. */
   duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
   readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
 }
 
+/** What gauges of a node's part in a cluster read when they are scraped. */
+export interface ClusterSources {
+  nodes(): number;
+  isDirectoryUp(): boolean;
+  /** Calls that the directory has not been told of. */
+  unregistered(): number;
+}
+
 /**
- * Every metric of the gateway. Labels are bounded: no call, caller or tenant is ever one. What is measured on other
- * threads is counted there and merged here.
+ * Every metric of the gateway. Labels are bounded: no call or caller is ever one, and a tenant of what it costs alone. What
+ * is measured on other threads is counted there and merged here.
  */
 export class Metrics {
   readonly registry = new Registry();
@@ -128,9 +144,29 @@ export class Metrics {
     'Times that the upstream left something open and the call went on all the same, by what was done',
     { kind: REPAIR_KINDS },
   );
+  /** Models as labels. */
+  readonly models = new LimitedLabels(MAX_MODELS);
+  /** Tenants with their agents as labels, of what they cost alone. */
+  readonly payers = new LimitedLabels(MAX_PAYERS);
   readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', {
-    type: TOKEN_TYPES,
+    type: [],
+    model: [],
   });
+  readonly upstreamBilledSeconds = this.#counter(
+    'upstream_billed_seconds_total',
+    'Seconds of audio billed by the upstream, by models that are not billed by tokens',
+    { model: [] },
+  );
+  readonly cost = this.#counter('cost_total', 'What calls cost by the list of prices, in its currency', {
+    tenant: [],
+    agent: [],
+  });
+  readonly unpriced = this.#counter(
+    'unpriced_total',
+    'Responses and transcriptions of models that the list of prices does not have',
+    { model: [] },
+  );
+  readonly callCost = this.#histogram('call_cost', 'What a call costs by the list of prices', COST_BUCKETS);
   readonly audioSeconds = this.#quick(
     'audio_seconds_total',
     'Audio accepted from and delivered to callers',
@@ -179,6 +215,25 @@ export class Metrics {
     'Time session workers were running code, over all of them',
   );
 
+  readonly clusterForwarded = this.#counter(
+    'cluster_forwarded_total',
+    'Requests that another node of the cluster was to answer, by what became of them',
+    { outcome: FORWARD_OUTCOMES },
+  );
+  readonly clusterTakeovers = this.#counter('cluster_takeovers_total', 'Calls that went on at this node, by reason', {
+    reason: TAKEOVER_REASONS,
+  });
+  readonly clusterTakeover = this.#histogram(
+    'cluster_takeover_seconds',
+    'From the last sign of life of a call at its old node to its going on at this one',
+    WAIT_BUCKETS_SECONDS,
+  );
+  readonly clusterLetGo = this.#counter(
+    'cluster_calls_let_go_total',
+    'Calls that this node let go of because another has taken them, by reason',
+    { reason: LET_GO_REASONS },
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -216,6 +271,17 @@ export class Metrics {
       },
       ['direction'],
     );
+    this.#gauge(
+      'tenant_budget_used_ratio',
+      "Part of its day's budget that a tenant has spent",
+      (gauge) => {
+        gauge.reset();
+        for (const { tenantId, spent, budget } of sources.budgets().slice(0, MAX_PAYERS)) {
+          gauge.set({ tenant: tenantId }, spent / budget);
+        }
+      },
+      ['tenant'],
+    );
     this.#gauge('store_up', '1 while the disk takes the calls that end', (gauge) =>
       gauge.set(sources.store().isUp ? 1 : 0),
     );
@@ -231,6 +297,21 @@ export class Metrics {
     );
     this.#gauge('cpus', 'CPUs this process may use', (gauge) => gauge.set(availableParallelism()));
     this.#mainThreadBusy();
+  }
+
+  /** Connects the gauges of a node's part in a cluster. */
+  observeCluster(sources: ClusterSources): void {
+    this.#gauge('cluster_nodes', 'Nodes of the cluster that live, this one included', (gauge) =>
+      gauge.set(sources.nodes()),
+    );
+    this.#gauge('cluster_directory_up', '1 while the directory of the cluster (Redis) answers', (gauge) =>
+      gauge.set(sources.isDirectoryUp() ? 1 : 0),
+    );
+    this.#gauge(
+      'cluster_calls_unregistered',
+      'Calls that began while the directory was away, and that only this node knows of',
+      (gauge) => gauge.set(sources.unregistered()),
+    );
   }
 
   /** The classic Prometheus text, whatever the client would accept: OpenMetrics has other series names. */
