@@ -7,6 +7,7 @@ import { monotonicNowMs } from '../clock.ts';
 import { type ApiError, sessionNotFound } from '../http/errors.ts';
 import type { CallEvents } from '../http/event-schemas.ts';
 import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
+import type { LiveCall } from '../http/live-schemas.ts';
 import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
@@ -21,6 +22,7 @@ import type { Metronome } from './duplex/metronome.ts';
 import { CallStreams } from './duplex/streams.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
 import { CallGuard } from './guard.ts';
+import { type CallMark, type CallNews, PHASE_EVENTS, phaseOf } from './live-call.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
 import { Deliveries } from './reply/deliveries.ts';
@@ -399,6 +401,39 @@ export class Session implements CallSession {
       ...(endReason ? { endReason } : {}),
       ...this.observer.report,
     };
+  }
+
+  /** As {@link info}, with what is looked at while a call goes on. */
+  live(): LiveCall {
+    const { lastActivity: _, ...info } = this.info();
+    const { callerNumber, did } = this.setup.body;
+    const { figures, timeline } = this.observer;
+    const { lastTurnMs } = figures;
+    const isPlaying = this.#replies.ledger.remainingMs(monotonicNowMs()) > 0 || !this.#replies.outbox.isEmpty;
+    return {
+      sessionId: this.id,
+      ...info,
+      ...(callerNumber === undefined ? {} : { callerNumber }),
+      ...(did === undefined ? {} : { did }),
+      phase: phaseOf(timeline.last(PHASE_EVENTS)?.type, isPlaying),
+      turnCount: figures.turns,
+      ...(lastTurnMs === undefined ? {} : { lastTurnMs: Math.round(lastTurnMs) }),
+      interruptions: figures.interruptions,
+      reconnects: figures.reconnects,
+      faultCount: timeline.faultCount,
+      ...(timeline.lastFault === undefined ? {} : { lastFault: timeline.lastFault }),
+    };
+  }
+
+  /** Where it is now. */
+  get mark(): CallMark {
+    return { entries: this.observer.timeline.revision, lines: this.record.lines.revision };
+  }
+
+  /** What has happened since a mark; since undefined: everything that is kept. */
+  news(since: CallMark = { entries: 0, lines: 0 }): CallNews {
+    const { events, hasGap } = this.observer.timeline.since(since.entries);
+    return { entries: events, hasGap, lines: this.record.lines.since(since.lines), mark: this.mark };
   }
 
   // What the session's worker asks for

@@ -37,6 +37,11 @@ export class CallFigures {
   readonly #turnMs: number[] = [];
   readonly #tokens = Object.fromEntries(TOKEN_TYPES.map((type) => [type, 0])) as Record<TokenType, number>;
 
+  /** Of the last turn that was answered. */
+  get lastTurnMs(): number | undefined {
+    return this.#turnMs.at(-1);
+  }
+
   answered(turnMs: number): void {
     this.#turnMs.push(turnMs);
   }

@@ -7,8 +7,10 @@ import type { Metrics } from '../../metrics/metrics.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
+import type { CallFigures } from './figures.ts';
 import { CallNotes, tenths } from './notes.ts';
 import type { RecordedAction } from './record.ts';
+import type { CallTimeline } from './timeline.ts';
 import { turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
 
@@ -237,6 +239,15 @@ export class CallObserver {
       { endReason, why, durationMs: duration, lines: transcript.length, ...this.#notes.figures.snapshot() },
       'call ended',
     );
+  }
+
+  /** What has been noted, for whoever follows the call. */
+  get timeline(): Pick<CallTimeline, 'revision' | 'since' | 'last' | 'faultCount' | 'lastFault'> {
+    return this.#notes.timeline;
+  }
+
+  get figures(): Pick<CallFigures, 'turns' | 'lastTurnMs' | 'interruptions' | 'reconnects'> {
+    return this.#notes.figures;
   }
 
   /** Everything noted so far, for whoever asks what happened on this call. */

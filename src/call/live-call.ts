@@ -1,0 +1,40 @@
+import type { LiveCall } from '../http/live-schemas.ts';
+import type { TranscriptLine } from './record/lines.ts';
+import type { NumberedEvent } from './record/timeline.ts';
+
+/** How far somebody has followed a call. */
+export interface CallMark {
+  readonly entries: number;
+  readonly lines: number;
+}
+
+/** What has happened on a call since a mark. */
+export interface CallNews {
+  readonly entries: readonly NumberedEvent[];
+  readonly lines: readonly TranscriptLine[];
+  /** Some of it is not kept any more. */
+  readonly hasGap: boolean;
+  readonly mark: CallMark;
+}
+
+/** Entries of a timeline that say who is at it. */
+export const PHASE_EVENTS: ReadonlySet<string> = new Set([
+  'ready',
+  'speech_started',
+  'speech_stopped',
+  'speech_ignored',
+  'dtmf_sent',
+  'no_input',
+  'response_started',
+  'handed_over',
+  'response_done',
+  'upstream_lost',
+]);
+
+/** Who is at it. @param last the type of the last of {@link PHASE_EVENTS} */
+export function phaseOf(last: string | undefined, isPlaying: boolean): LiveCall['phase'] {
+  if (last === 'speech_started') return 'caller_speaking';
+  if (isPlaying) return 'agent_speaking';
+  const isAwaited = last === 'speech_stopped' || last === 'dtmf_sent' || last === 'response_started';
+  return isAwaited ? 'thinking' : 'listening';
+}
