@@ -1,7 +1,10 @@
 import type { AudioFormat, DeclaredAudio } from '../audio/codec.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from '../call/duplex/down-stream.ts';
+import type { CallMark, CallNews } from '../call/live-call.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from '../call/duplex/up-stream.ts';
 import type { CallEvents } from './event-schemas.ts';
+import type { KeyHolder, Permission } from './key-ring.ts';
+import type { LiveCall } from './live-schemas.ts';
 import type {
   CreateAnswer,
   CreateBody,
@@ -16,6 +19,12 @@ import type {
 /** Whose sessions a request may see. `tenantId` undefined: every tenant's. */
 export interface Scope {
   readonly tenantId: string | undefined;
+  /** Who asks; absent: the gateway itself. */
+  readonly by?: KeyHolder;
+}
+
+export function may({ by }: Scope, permission: Permission): boolean {
+  return by?.may.includes(permission) ?? true;
 }
 
 /** Audio as a client sent it. */
@@ -69,6 +78,8 @@ export type DeliveryKind = 'poll' | 'stream';
 
 /** One call, as the routes see it. */
 export interface CallSession {
+  /** Unique among all calls ever. */
+  readonly id: string;
   readonly generation: number;
   /**
    * Takes a chunk in; resolves when its audio was accepted and is on its way upstream.
@@ -105,6 +116,14 @@ export interface CallSession {
   info(): SessionInfo;
   /** What happened on the call so far; nothing personal is in it. */
   events(): CallEvents;
+  /** How it stands; the caller's number is whole. */
+  live(): LiveCall;
+  /** Rises whenever there is news. */
+  readonly mark: CallMark;
+  /** What has happened since a mark; without one, everything that is kept. */
+  news(since?: CallMark): CallNews;
+  /** Why the call could not go on, where it could not. */
+  readonly error: string | undefined;
 }
 
 /** The gateway, as the routes see it. */
@@ -119,6 +138,8 @@ export interface CallGateway {
   /** @throws {ApiError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
   listSessions(scope: Scope): SessionInfo[];
+  /** Every call of this node that has not ended. */
+  runningCalls(): Iterable<CallSession>;
   health(): Health;
   readiness(): Readiness;
   /** The Prometheus exposition. */

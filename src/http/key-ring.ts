@@ -5,10 +5,16 @@ import { Compile } from 'typebox/compile';
 import { quote } from './errors.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
 
+/** What a key may: see what was said, see whole numbers, make and end calls. */
+export const PERMISSIONS = ['transcripts', 'numbers', 'calls'] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+const EVERYTHING: readonly Permission[] = PERMISSIONS;
+
 const TenantKeySchema = Type.Object({
   name: Type.String({ minLength: 1 }),
   sha256: Type.String({ pattern: '^[0-9a-fA-F]{64}$' }),
   tenantId: Type.String({ pattern: TENANT_ID_PATTERN }),
+  may: Type.Optional(Type.Array(Type.Enum([...PERMISSIONS]))),
 });
 const KeysFile = Compile(Type.Array(TenantKeySchema));
 type TenantKey = Static<typeof TenantKeySchema>;
@@ -17,11 +23,16 @@ type TenantKey = Static<typeof TenantKeySchema>;
 export interface KeyHolder {
   readonly name: string;
   readonly tenantId: string | undefined;
+  readonly may: readonly Permission[];
 }
+
+/** Who asks where there is no key: whoever is at this machine. */
+export const KEYLESS: KeyHolder = { name: 'keyless', tenantId: undefined, may: EVERYTHING };
+const OPERATOR: KeyHolder = { name: 'operator', tenantId: undefined, may: EVERYTHING };
 
 export interface KeyRingOptions {
   readonly operatorKey?: string | undefined;
-  /** JSON list of `{name, sha256, tenantId}`; looked at every `reloadIntervalMs`. */
+  /** JSON list of `{name, sha256, tenantId, may?}`; looked at every `reloadIntervalMs`. */
   readonly keysFile?: string | undefined;
   readonly reloadIntervalMs?: number;
   /** Told when the file was read again, or why it was refused and the old keys stay. */
@@ -76,9 +87,13 @@ export class KeyRing {
    * @param key a header's value as Node gives it: a character a byte, so that keys beyond ASCII are the bytes sent
    */
   find(key: string): KeyHolder | undefined {
-    const digest = digestOf(Buffer.from(key, 'latin1'));
+    return this.holderOf(digestOf(Buffer.from(key, 'latin1')));
+  }
+
+  /** As {@link find}, where what is known of the key is its SHA-256. */
+  holderOf(digest: Buffer): KeyHolder | undefined {
     if (this.#operatorDigest && timingSafeEqual(digest, this.#operatorDigest)) {
-      return { name: 'operator', tenantId: undefined };
+      return OPERATOR;
     }
     // Looking up by digest leaks nothing usable: a digest close to another says nothing about the key.
     const match = this.#tenantKeys.get(digest.toString('hex'));
@@ -105,7 +120,7 @@ function isShortOfDescriptors(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 
-function digestOf(key: string | Buffer): Buffer {
+export function digestOf(key: string | Buffer): Buffer {
   return hash('sha256', key, 'buffer');
 }
 
@@ -124,15 +139,15 @@ function readKeysFile(
   if (!KeysFile.Check(list)) {
     const [error] = KeysFile.Errors(list);
     const where = error?.instancePath ? `entry ${error.instancePath.slice(1).replace('/', '.')}` : 'its content';
-    throw refused(path, `${where} ${error?.message}: it must be a list of {name, sha256, tenantId}`);
+    throw refused(path, `${where} ${error?.message}: it must be a list of {name, sha256, tenantId, may?}`);
   }
   const keys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
-  for (const { name, sha256, tenantId } of list as TenantKey[]) {
+  for (const { name, sha256, tenantId, may } of list as TenantKey[]) {
     const digest = Buffer.from(sha256, 'hex');
     const twin = keys.get(sha256.toLowerCase());
     if (twin) throw refused(path, `the entries ${quote(twin.holder.name)} and ${quote(name)} are the same key`);
     if (operatorDigest?.equals(digest)) throw refused(path, `the entry ${quote(name)} is the operator's key`);
-    keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId } });
+    keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId, may: may ?? EVERYTHING } });
   }
   return keys;
 }
