@@ -1,6 +1,6 @@
 /** `npm run trace -- CALL_ID`: what happened on a call, as a waterfall in the terminal. */
 import { Command } from 'commander';
-import type { CallEvents } from '../src/http/event-schemas.ts';
+import type { CallEvents } from '../src/call/call-info.ts';
 import { waterfall } from './waterfall.ts';
 
 interface Options {

@@ -1,4 +1,4 @@
-import type { CallEvents } from '../src/http/event-schemas.ts';
+import type { CallEvents } from '../src/call/call-info.ts';
 
 const BAR_WIDTH = 40;
 

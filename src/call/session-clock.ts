@@ -1,5 +1,5 @@
 import type { AgentProfile } from '../backend/profiles/agent-profile.ts';
-import type { EndReason } from '../http/schemas.ts';
+import type { EndReason } from './end-reason.ts';
 import { sayExactly } from './settings.ts';
 
 /** A create whose client is gone may be asked for again: a client that gave up waiting tries once more at once. */

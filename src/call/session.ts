@@ -4,11 +4,6 @@ import type { AudioFormat } from '../audio/codec.ts';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
 import { monotonicNowMs } from '../clock.ts';
-import { type ApiError, sessionNotFound } from '../http/errors.ts';
-import type { CallEvents } from '../http/event-schemas.ts';
-import type { CallSession, ClientReport, Delivery, Departure, IncomingChunk } from '../http/gateway.ts';
-import type { LiveCall } from '../http/live-schemas.ts';
-import type { CreateBody, DeliveryQuery, EndAnswer, EndReason, SessionInfo, Summary } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
@@ -17,24 +12,30 @@ import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import type { AudioPool } from '../workers/audio/pool.ts';
 import { SILENCE_MS } from '../workers/session/silence.ts';
 import type { SessionWorkers } from '../workers/session/workers.ts';
+import type { CallEvents, CallInfo, SessionState } from './call-info.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from './duplex/down-stream.ts';
 import type { Metronome } from './duplex/metronome.ts';
 import { CallStreams } from './duplex/streams.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
+import type { EndReason } from './end-reason.ts';
+import { type CallError, sessionNotFound } from './errors.ts';
 import { CallGuard } from './guard.ts';
-import { type CallMark, type CallNews, PHASE_EVENTS, phaseOf } from './live-call.ts';
+import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
 import { CallObserver } from './record/observer.ts';
-import { CallRecord } from './record/record.ts';
-import { Deliveries } from './reply/deliveries.ts';
+import { CallRecord, type Summary } from './record/record.ts';
+import { type ClientReport, Deliveries, type Delivery } from './reply/deliveries.ts';
 import type { Fillers } from './reply/fillers.ts';
 import { Interruptions } from './reply/interruptions.ts';
-import type { CallAction } from './reply/outbox.ts';
+import type { CallAction, TakeOptions } from './reply/outbox.ts';
+import type { Departure } from './reply/poll-wait.ts';
 import { ReplyPath, type ReplyPathOptions } from './reply/reply-path.ts';
+import type { CallRequest } from './request.ts';
 import { type CallLimits, SessionClock } from './session-clock.ts';
 import { type CallFormats, conversationSettings, greetingOf, silenceBase64 } from './settings.ts';
 import { CallTools } from './tools.ts';
+import type { IncomingChunk } from './up/chunk.ts';
 import { Uplink } from './up/uplink.ts';
-import { toCreateError, UpstreamCall } from './upstream-call.ts';
+import { toOpenError, UpstreamCall } from './upstream-call.ts';
 import { UpstreamEvents } from './upstream-events.ts';
 
 /** What all sessions of a gateway share. */
@@ -61,7 +62,7 @@ export interface SessionDeps {
 export interface SessionSetup {
   readonly tenantId: string;
   readonly aiAgentRef: string;
-  readonly body: CreateBody;
+  readonly request: CallRequest;
   readonly profile: LoadedProfile;
   readonly formats: CallFormats;
   readonly target: UpstreamTarget;
@@ -70,11 +71,8 @@ export interface SessionSetup {
   readonly onConcluded: (session: Session) => Promise<void>;
 }
 
-/** `creating`: no upstream yet. `ending`: over, what is queued is still delivered. `ended`: only the summary is left. */
-export type SessionState = 'creating' | 'active' | 'ending' | 'ended';
-
 /** One call: what its client sends goes up, what the AI says comes down, until one of them ends it. */
-export class Session implements CallSession {
+export class Session {
   /** Unique among all sessions ever; two calls with the same `callId` differ in it. */
   readonly id = randomUUID();
   readonly setup: SessionSetup;
@@ -251,7 +249,7 @@ export class Session implements CallSession {
 
   /**
    * Connects to the upstream.
-   * @throws {ApiError} `upstream_refused`, `upstream_timeout`
+   * @throws {CallError} `upstream_refused`, `upstream_timeout`
    */
   async open(timeoutMs: number): Promise<void> {
     try {
@@ -261,7 +259,7 @@ export class Session implements CallSession {
       this.#state = 'ended';
       this.#uplink.close();
       this.#deliveries.wake();
-      throw toCreateError(error, timeoutMs);
+      throw toOpenError(error, timeoutMs);
     }
     if (this.isOver) {
       await this.#upstream.close();
@@ -270,8 +268,8 @@ export class Session implements CallSession {
     this.#state = 'active';
   }
 
-  #endedWhileCreated(): ApiError {
-    return sessionNotFound(this.setup.body.callId, 'it was ended before it was ready');
+  #endedWhileCreated(): CallError {
+    return sessionNotFound(this.setup.request.callId, 'it was ended before it was ready');
   }
 
   /** A request to create this call is being answered, or its client has gone. */
@@ -288,7 +286,7 @@ export class Session implements CallSession {
     if (!this.isOver) await this.#uplink.accept(chunk);
     // A call that ended by itself goes on taking chunks for a while: whoever sends them may not know yet.
     else if (this.#state === 'ended' && (this.#endedByClient || this.#clock.isOutboxExpired(nowMs))) {
-      throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+      throw sessionNotFound(this.setup.request.callId, this.#whyOver());
     }
   }
 
@@ -302,13 +300,13 @@ export class Session implements CallSession {
       this.#replies.ledger.report(playedMs, monotonicNowMs());
   }
 
-  deliver(query: DeliveryQuery): Delivery {
+  deliver(query: TakeOptions): Delivery {
     this.#clock.onRequest(monotonicNowMs());
     this.#readByAnswers();
     return this.#deliveries.now('stream', query);
   }
 
-  async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
+  async poll(query: TakeOptions, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#clock.onRequest(monotonicNowMs());
     this.#readByAnswers();
     const delivery = await this.#deliveries.poll(query, timeoutMs, client);
@@ -351,7 +349,7 @@ export class Session implements CallSession {
   }
 
   #arrived(): void {
-    if (this.#state === 'ended') throw sessionNotFound(this.setup.body.callId, this.#whyOver());
+    if (this.#state === 'ended') throw sessionNotFound(this.setup.request.callId, this.#whyOver());
     this.#clock.onRequest(monotonicNowMs());
   }
 
@@ -360,18 +358,19 @@ export class Session implements CallSession {
     return this.#streams.counts;
   }
 
-  async end(): Promise<EndAnswer> {
+  /** Ends the call, or repeats the summary of an ended one. */
+  async end(): Promise<Summary> {
     this.#endedByClient = true;
     this.#guard.run(() => this.#replies.outbox.acknowledge(undefined));
     this.finish('completed');
     await this.#conclude();
-    return { status: 'ended', summary: this.#summary! };
+    return this.#summary!;
   }
 
-  info(): SessionInfo {
-    const { body, tenantId, aiAgentRef, formats } = this.setup;
+  info(): CallInfo {
+    const { request, tenantId, aiAgentRef, formats } = this.setup;
     return {
-      callId: body.callId,
+      callId: request.callId,
       tenantId,
       status: this.#state,
       createdAt: this.createdAt.toISOString(),
@@ -406,7 +405,7 @@ export class Session implements CallSession {
   /** As {@link info}, with what is looked at while a call goes on. */
   live(): LiveCall {
     const { lastActivity: _, ...info } = this.info();
-    const { callerNumber, did } = this.setup.body;
+    const { callerNumber, did } = this.setup.request;
     const { figures, timeline } = this.observer;
     const { lastTurnMs } = figures;
     const isPlaying = this.#replies.ledger.remainingMs(monotonicNowMs()) > 0 || !this.#replies.outbox.isEmpty;
@@ -544,7 +543,7 @@ export class Session implements CallSession {
     this.#guard.run(() => this.record.replies.settleAll(nowMs));
     this.#durationMs ??= this.#ageMs;
     const durationMs = Math.round(this.#durationMs);
-    const { callId } = this.setup.body;
+    const { callId } = this.setup.request;
     const endReason = this.#endReason ?? 'completed';
     const summary = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
       callId,
@@ -583,8 +582,8 @@ export class Session implements CallSession {
   }
 
   get #values(): CallValues {
-    const { body, tenantId, aiAgentRef } = this.setup;
-    const { callId, storeId, callerNumber, did } = body;
+    const { request, tenantId, aiAgentRef } = this.setup;
+    const { callId, storeId, callerNumber, did } = request;
     return { callId, tenantId, aiAgentRef, storeId, callerNumber, did };
   }
 
@@ -627,7 +626,7 @@ export class Session implements CallSession {
     } catch (cause) {
       // A worker that died under this attempt has had the next one begun.
       if (this.#upstream.workersLost > workersLost) return;
-      this.finish('upstream_failed', toCreateError(cause, maxOutageMs).message);
+      this.finish('upstream_failed', toOpenError(cause, maxOutageMs).details.why);
     }
   }
 

@@ -3,10 +3,10 @@ import { type AudioFormat, bytesPerMs, codecOf, silenceByte, upstreamFormatOf } 
 import type { AgentProfile, ProfileTool } from '../backend/profiles/agent-profile.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
 import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
-import { ApiError } from '../http/errors.ts';
-import type { CreateBody } from '../http/schemas.ts';
 import type { GreetingSetup } from '../upstream/ai-conversation.ts';
 import type { ConversationSettings, FunctionTool, NoiseReduction, UpstreamAudioType } from '../upstream/settings.ts';
+import { CallError } from './errors.ts';
+import type { CallRequest } from './request.ts';
 
 /** The audio formats of one call: the client's, and the upstream's, which is the same for G.711. */
 export interface CallFormats {
@@ -15,16 +15,16 @@ export interface CallFormats {
   readonly upstreamType: UpstreamAudioType;
 }
 
-/** @throws {ApiError} `invalid_field` for a rate the encoding does not have */
-export function callFormats({ encoding = 'pcm16', sampleRate }: CreateBody): CallFormats {
+/** @throws {CallError} `invalid_field` for a rate the encoding does not have */
+export function callFormats({ encoding = 'pcm16', sampleRate }: CallRequest): CallFormats {
   const { sampleRatesHz, defaultSampleRateHz, mediaType } = codecOf(encoding);
   const sampleRateHz = sampleRate ?? defaultSampleRateHz;
   if (!sampleRatesHz.includes(sampleRateHz)) {
-    const allowed = sampleRatesHz.join(' or ');
-    throw new ApiError(
-      'invalid_field',
-      `sampleRate is ${sampleRateHz}, but must be ${allowed} with encoding ${encoding}`,
-    );
+    throw new CallError('invalid_field', {
+      field: 'sampleRate',
+      value: sampleRateHz,
+      rule: `must be ${sampleRatesHz.join(' or ')} with encoding ${encoding}`,
+    });
   }
   const call: AudioFormat = { encoding, sampleRateHz };
   return { call, upstream: upstreamFormatOf(call), upstreamType: mediaType };

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { BusError, Status } from '../bus/index.ts';
 import { monotonicNowMs } from '../clock.ts';
-import { ApiError } from '../http/errors.ts';
 import type { ReplyAudio } from '../upstream/host.ts';
 import type { OpenRequest, ReportedEvent, SessionCommand } from '../workers/session/service.ts';
 import type { SessionWorkers, WorkerLease } from '../workers/session/workers.ts';
+import { CallError } from './errors.ts';
 import { OpenReplies } from './reply/open-replies.ts';
 import type { Uplink } from './up/uplink.ts';
 
@@ -163,21 +163,29 @@ function isWorkerLost(error: unknown): boolean {
   return code === Status.Unavailable && cause instanceof BusError;
 }
 
-/** What a client is told of a session that could not be opened. */
-export function toCreateError(error: unknown, timeoutMs: number): ApiError {
+/** What is told of a session that could not be opened. */
+export function toOpenError(
+  error: unknown,
+  timeoutMs: number,
+): CallError<'upstream_timeout' | 'upstream_refused' | 'internal'> {
   const { code, message } = BusError.from(error);
   // Its log line tells of a lost thread; the client need not know.
   switch (isWorkerLost(error) ? Status.Internal : code) {
     case Status.DeadlineExceeded:
-      return new ApiError('upstream_timeout', `the AI was not ready within ${timeoutMs} ms`, {
-        cause: error,
-        retryAfterSeconds: 1,
-      });
+      return new CallError(
+        'upstream_timeout',
+        { why: `the AI was not ready within ${timeoutMs} ms` },
+        { cause: error },
+      );
     case Status.FailedPrecondition:
     case Status.ResourceExhausted:
     case Status.Unavailable:
-      return new ApiError('upstream_refused', message, { cause: error });
+      return new CallError('upstream_refused', { why: message }, { cause: error });
     default:
-      return new ApiError('internal', 'the session could not be opened; the log has the reason', { cause: error });
+      return new CallError(
+        'internal',
+        { why: 'the session could not be opened; the log has the reason' },
+        { cause: error },
+      );
   }
 }

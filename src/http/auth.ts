@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { signInToken } from './cookies.ts';
-import { ApiError, quote } from './errors.ts';
-import { may, type Scope } from './gateway.ts';
+import { ApiError } from './errors.ts';
+import type { Scope } from './gateway.ts';
 import { KEYLESS, type KeyHolder, type KeyRing } from './key-ring.ts';
 import { forgeryRefusal } from './origin.ts';
-import type { SignIns } from './sign-ins.ts';
+import { may } from './permissions.ts';
+import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
+import type { SignIns } from './sign-ins.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -58,8 +60,8 @@ const BEARER = /^bearer[ \t]+/i;
 
 /** Whose sessions a request may see, and who asks. @throws {ApiError} */
 export function scopeOf(request: FastifyRequest, access: AccessOptions): Scope {
-  const wanted = wantedTenant(request);
   const by = access.keys.isOpen ? KEYLESS : holderOf(request, access);
+  const wanted = wantedTenant(request);
   if (by.tenantId === undefined) return { tenantId: wanted, by };
   if (wanted !== undefined && wanted !== by.tenantId) {
     throw new ApiError('forbidden', `X-Tenant-ID is ${quote(wanted)}, but the API key belongs to another tenant`);
@@ -90,12 +92,17 @@ function holderOf(request: FastifyRequest, { keys, signIns }: AccessOptions): Ke
 /** `EventSource` and links send no headers, so routes for them take a query. */
 function wantedTenant(request: FastifyRequest): string | undefined {
   const header = headerOf(request, 'x-tenant-id');
-  const query = request.routeOptions.config.tenantInQuery ? (request.query as { tenantId?: unknown }).tenantId : undefined;
+  const query = request.routeOptions.config.tenantInQuery
+    ? (request.query as { tenantId?: unknown }).tenantId
+    : undefined;
   const wanted = header ?? query;
   if (wanted === undefined) return undefined;
   if (typeof wanted === 'string' && TENANT_ID.test(wanted)) return wanted;
   const name = header === undefined ? 'tenantId' : 'X-Tenant-ID';
-  throw new ApiError('invalid_field', `${name} is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`);
+  throw new ApiError(
+    'invalid_field',
+    `${name} is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`,
+  );
 }
 
 function presentedKey(request: FastifyRequest): string | undefined {

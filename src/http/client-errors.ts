@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { API_ERRORS, type ApiErrorCode } from './errors.ts';
+import { type ApiErrorCode, FAILURES } from './failures.ts';
 
 /** What Node says of a connection that fails; llhttp gives a reason in words. */
 interface ConnectionError extends NodeJS.ErrnoException {
@@ -20,7 +20,7 @@ export function answerClientError(this: FastifyInstance, error: ConnectionError,
     return;
   }
   const { code, sentence } = describe(error);
-  const status = API_ERRORS[code];
+  const status = FAILURES[code].status;
   const requestId = randomUUID();
   const body = JSON.stringify({ error: sentence, code, requestId });
   const head = [

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { Departure } from './gateway.ts';
+import type { Departure } from '../call/reply/poll-wait.ts';
 
 /** Notices when the client of a request goes away before it has its answer. */
 export class ClientWatch implements Departure {

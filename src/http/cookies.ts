@@ -1,4 +1,4 @@
-import { fastifyCookie as cookies } from '@fastify/cookie';
+import { parseCookie, stringifySetCookie } from 'cookie';
 import type { FastifyRequest } from 'fastify';
 import { SIGN_IN_MS } from './sign-ins.ts';
 
@@ -10,13 +10,14 @@ const PLAIN_NAME = 'voice-gateway';
 export function signInToken(request: FastifyRequest): string | undefined {
   const { cookie } = request.headers;
   if (cookie === undefined) return undefined;
-  const all = cookies.parse(cookie);
-  return all[nameFor(request)] || undefined;
+  return parseCookie(cookie)[nameFor(request)] || undefined;
 }
 
 /** `Set-Cookie` for whoever has signed in; without a token, for whoever signs out. */
 export function signInCookie(request: FastifyRequest, token: string | undefined): string {
-  return cookies.serialize(nameFor(request), token ?? '', {
+  return stringifySetCookie({
+    name: nameFor(request),
+    value: token ?? '',
     path: '/',
     httpOnly: true,
     sameSite: 'strict',

@@ -1,6 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CallError } from '../call/errors.ts';
 import type { AllowedMethods } from './allowed-methods.ts';
-import { ApiError, quote } from './errors.ts';
+import { ApiError, fromCallError } from './errors.ts';
+import { quote } from './quote.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RAW_AUDIO_TYPES } from './schemas.ts';
 
@@ -11,10 +13,10 @@ const ACCESS_STATUSES = new Set([401, 403, 421]);
 /** Makes every failure an answer of one shape, and lets nothing internal out. */
 export function installErrorHandling(app: FastifyInstance, allowed: AllowedMethods): void {
   const refusals = new RefusalLog();
-  app.setErrorHandler((error: FastifyError | ApiError, request, reply) => {
+  app.setErrorHandler((error: FastifyError | ApiError | CallError, request, reply) => {
     // Of a path that does not exist, what else is wrong with the request does not matter.
     if (request.is404) return sendNotFound(reply, request, allowed);
-    const apiError = error instanceof ApiError ? error : fromFastify(error, request);
+    const apiError = toApiError(error, request);
     if (apiError.code === 'internal') request.log.error({ ...namesOf(request), err: error }, 'request failed');
     else if (apiError.statusCode >= 500) {
       // What keeps a call from starting is logged where it is found out, and a chunk refused is a chunk in ten a second.
@@ -53,7 +55,7 @@ export function answerFrameworkError(_error: FastifyError, request: FastifyReque
 function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: AllowedMethods): FastifyReply {
   const path = pathOf(request);
   const methods = allowed.of(path);
-  if (methods.length === 0) {
+  if (methods.length === 0 || methods.includes(request.method)) {
     return sendError(reply, request, new ApiError('not_found', `there is no ${quote(path)}; see /docs`));
   }
   const names = methods.join(', ');
@@ -93,6 +95,11 @@ function canReadToItsEnd({ raw }: FastifyRequest): boolean {
   if (raw.complete) return true;
   const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers;
   return encoding === undefined && Number(length ?? 0) <= MAX_WASTED_BYTES;
+}
+
+function toApiError(error: FastifyError | ApiError | CallError, request: FastifyRequest): ApiError {
+  if (error instanceof ApiError) return error;
+  return error instanceof CallError ? fromCallError(error) : fromFastify(error, request);
 }
 
 /** Fastify's own refusals, in our words. */

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import { EVENTS_EXAMPLES } from './examples.ts';
 import { EndReason, oneOf, SessionInfo } from './schemas.ts';
 
@@ -84,4 +84,3 @@ export const CallEvents = Type.Object(
   },
   { description: 'What happened on a call', 'x-examples': EVENTS_EXAMPLES },
 );
-export type CallEvents = Static<typeof CallEvents>;

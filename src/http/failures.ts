@@ -1,116 +1,236 @@
-import type { TSchema } from 'typebox';
-import { API_ERRORS, type ApiErrorCode, type ApiErrorFields } from './errors.ts';
-import { EXAMPLE_CALL_ID, type Examples } from './examples.ts';
-import { ErrorAnswer } from './schemas.ts';
+import type { CallErrorCode, CallFailures } from '../call/errors.ts';
+import { EXAMPLE_CALL_ID } from './examples.ts';
+import { quote } from './quote.ts';
 
-interface Failure {
-  readonly summary: string;
-  readonly error: string;
-  readonly fields?: ApiErrorFields;
+/** Fields an error answer carries beside `error`, `code` and `requestId`. */
+export interface ApiErrorFields {
+  /** The status word the published API defines for this failure. */
+  readonly status?: string;
+  readonly hasMore?: false;
 }
 
-const CALL = `callId is "${EXAMPLE_CALL_ID}"`;
+/** All there is to say of one code, here and nowhere else: the OpenAPI document and the API page take it from here. */
+export interface Failure {
+  readonly status: number;
+  /** What has happened. */
+  readonly what: string;
+  /** What a client does about it. */
+  readonly advice?: string;
+  readonly fields?: ApiErrorFields;
+  /** Sent as `Retry-After`. */
+  readonly retryAfterSeconds?: number;
+  /** A sentence as the routes say it, or what `sentence` makes one of. */
+  readonly example: string | object;
+  readonly sentence?: (details: never) => string;
+}
 
-/** Every failure that is documented: when it comes, and a sentence as it may read. */
-const FAILURES = {
-  invalid_json: { summary: 'The body is not JSON', error: 'the body is not valid JSON' },
-  invalid_field: {
-    summary: 'A field is missing or has a value it cannot have',
-    error: 'timeout is 60001, but must be a whole number from 0 to 60000',
-  },
-  invalid_audio: {
-    summary: 'The audio cannot be used',
-    error: 'audio has 3199 bytes, an odd number; PCM16 samples are two bytes each',
-    fields: { status: 'invalid_audio' },
-  },
-  unauthorized: {
-    summary: 'There is no key in the request',
-    error: 'X-API-Key is missing: send it, or Authorization: Bearer KEY',
-  },
-  forbidden: { summary: 'The key is wrong, or of another tenant', error: 'the API key is not known here' },
+/** One that calls know too: what they say of it becomes a sentence here. */
+interface CallFailure<Code extends CallErrorCode> extends Failure {
+  readonly sentence: (details: CallFailures[Code]) => string;
+  readonly example: CallFailures[Code] | string;
+}
+
+const TRY_ELSEWHERE = 'try another gateway, `Retry-After`, or fallback. Running calls go on';
+const DO_NOT_REPEAT = 'the sentence says which. Do not repeat it';
+
+/** Every error an answer can carry. Codes are stable; sentences may change. */
+export const FAILURES = {
   session_not_found: {
-    summary: 'The gateway does not know the call, or it is over: hand it to your fallback',
-    error: `${CALL}, but no session has this callId`,
+    status: 404,
+    what: 'the gateway does not know the call, or no longer',
+    advice: 'hand it to the fallback',
     fields: { status: 'session_not_found', hasMore: false },
+    sentence: ({ callId, why }) => `callId is ${quote(callId)}, but ${why}`,
+    example: { callId: EXAMPLE_CALL_ID, why: 'no session has this callId' },
   },
   agent_not_found: {
-    summary: 'There is no such agent profile',
-    error: 'aiAgentRef is "sales", but there is no such agent profile',
+    status: 404,
+    what: 'no such agent profile',
+    advice: 'a mistake in the configuration; fallback',
+    sentence: ({ aiAgentRef }) => `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`,
+    example: { aiAgentRef: 'sales' },
   },
   call_not_found: {
-    summary: 'No such call is in the history',
-    error: `${CALL}, but no call of this name is in the history`,
+    status: 404,
+    what: 'no call of this name is in the history',
+    advice: 'its time is up, it goes on still, or it belongs to another tenant',
+    example: `callId is "${EXAMPLE_CALL_ID}", but no call of this name is in the history`,
+  },
+  not_found: { status: 404, what: 'no such address', advice: 'check the URL', example: 'there is no "/x"; see /docs' },
+  method_not_allowed: {
+    status: 405,
+    what: 'the address takes another method',
+    advice: '`create`, `stream` and `end` are POST',
+    example: 'the method is GET, but "/api/voice/session/create" takes POST; see /docs',
+  },
+  invalid_json: {
+    status: 400,
+    what: 'the body is not JSON, or is too deep',
+    advice:
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the dialplan
+      'how it was quoted is the usual suspect. In a dialplan, `content-type application/json post {&quot;callId&quot;:&quot;${uuid}&quot;}`',
+    example: 'the body is not valid JSON',
+  },
+  bad_request: {
+    status: 400,
+    what: 'the request is not HTTP, or has not exactly one `Host`',
+    example: 'the Host header is missing',
+  },
+  invalid_field: {
+    status: 400,
+    what: 'a field is missing or has a value it cannot have',
+    advice: DO_NOT_REPEAT,
+    sentence: ({ field, value, rule }) => `${field} is ${value === undefined ? 'missing' : quote(value)}, but ${rule}`,
+    example: 'X-Tenant-ID is "a b", but must be text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
+  },
+  invalid_audio: {
+    status: 400,
+    what: 'the audio is not what the call was created with',
+    advice: 'its `chunkSeq` is used up, go on with the next',
+    fields: { status: 'invalid_audio' },
+    sentence: ({ why }) => why,
+    example: { why: 'audio has 3199 bytes, an odd number; PCM16 samples are two bytes each' },
+  },
+  unauthorized: {
+    status: 401,
+    what: 'no key was sent',
+    example: 'X-API-Key is missing: send it, or Authorization: Bearer KEY',
+  },
+  forbidden: {
+    status: 403,
+    what: 'the key is wrong, belongs to another tenant, or may not do this',
+    sentence: ({ tenantId }) => `tenantId is ${quote(tenantId)}, but the request speaks for another tenant`,
+    example: 'the API key is not known here',
+  },
+  foreign_origin: {
+    status: 403,
+    what: 'the request comes from a page of another site',
+    example: 'Origin is "https://example.org", but pages of other sites may not call here',
+  },
+  request_timeout: {
+    status: 408,
+    what: 'the request took too long to arrive',
+    advice: 'the network',
+    example: 'the request did not arrive in time',
   },
   ambiguous_call_id: {
-    summary: "The operator's key sees several tenants' calls of this name",
-    error: `${CALL}, which 2 tenants use: say which with X-Tenant-ID`,
+    status: 409,
+    what: 'several tenants have this call',
+    advice: 'send `X-Tenant-ID`',
+    sentence: ({ callId, tenantCount }) =>
+      `callId is ${quote(callId)}, which ${tenantCount} tenants use: say which with X-Tenant-ID`,
+    example: { callId: EXAMPLE_CALL_ID, tenantCount: 2 },
   },
-  body_too_large: { summary: 'The body is too large', error: 'the body is larger than 10 MB (10485760 bytes)' },
+  body_too_large: {
+    status: 413,
+    what: 'more than 10 MB of audio, or than 64 kB of anything else',
+    example: 'the body is larger than 10 MB (10485760 bytes)',
+  },
   unsupported_media_type: {
-    summary: 'The body is of a type that is not read here',
-    error: 'Content-Type is "text/plain", but must be application/json',
+    status: 415,
+    what: 'a `Content-Type` the gateway does not take',
+    advice: '`mod_curl` and `curl -d` say `application/x-www-form-urlencoded` unless told otherwise',
+    example: 'Content-Type is "text/plain", but must be application/json',
+  },
+  misdirected: {
+    status: 421,
+    what: 'without a key, `Host` must be a name of this machine',
+    advice: 'use `127.0.0.1`, or set a key',
+    example: 'Host is "example.org", but without a key the gateway answers to 127.0.0.1, localhost and [::1] only',
+  },
+  headers_too_large: {
+    status: 431,
+    what: 'more headers than the gateway reads',
+    example: 'the request line and headers are larger than 16 kB',
   },
   tenant_full: {
-    summary: 'The tenant has all the calls it may have',
-    error: 'this tenant has 20 calls already, its limit',
+    status: 429,
+    what: 'the tenant has all the calls it may have',
+    advice: '`Retry-After`, or fallback',
+    retryAfterSeconds: 5,
+    sentence: ({ maxSessions }) => `this tenant has ${maxSessions} calls already, its limit`,
+    example: { maxSessions: 20 },
   },
-  upstream_refused: { summary: 'The AI refused the session', error: 'the upstream refused the connection (401)' },
+  too_many_listeners: {
+    status: 429,
+    what: 'the key, or the gateway, has all the streams of events that it may have',
+    advice: 'close one',
+    retryAfterSeconds: 5,
+    example: 'this key has 20 streams of events open already, its limit',
+  },
+  too_many_attempts: {
+    status: 429,
+    what: 'too many wrong keys came from this address',
+    advice: 'sign in after `Retry-After`',
+    example: 'too many wrong keys came from this address: try again in 8 s',
+  },
   gateway_full: {
-    summary: 'The gateway has all the calls it may have',
-    error: 'the gateway has 500 calls already, its limit',
+    status: 503,
+    what: 'the gateway has all the calls it may have',
+    advice: TRY_ELSEWHERE,
+    retryAfterSeconds: 5,
+    sentence: ({ maxSessions }) => `the gateway has ${maxSessions} calls already, its limit`,
+    example: { maxSessions: 500 },
   },
-  draining: { summary: 'The gateway is shutting down', error: 'the gateway is shutting down: send the call elsewhere' },
+  draining: {
+    status: 503,
+    what: 'the gateway is shutting down',
+    advice: TRY_ELSEWHERE,
+    retryAfterSeconds: 5,
+    sentence: () => 'the gateway is shutting down: send the call elsewhere',
+    example: {},
+  },
   overloaded: {
-    summary: 'The gateway has more to do than it can',
-    error: 'the gateway is overloaded: its event loop is 250 ms behind',
+    status: 503,
+    what: 'the gateway has more to do than it can',
+    advice: TRY_ELSEWHERE,
+    retryAfterSeconds: 2,
+    sentence: ({ why }) => why,
+    example: { why: 'the gateway is overloaded: it uses 5000 MB of memory, its limit is 4096' },
   },
   upstream_busy: {
-    summary: 'Too many chunks of this call wait: send the chunk again later',
-    error: '100 chunks of this call wait for the upstream: send this one again later',
+    status: 503,
+    what: "this call's audio piles up",
+    advice: 'send the same chunk, with the same number, a second later',
+    retryAfterSeconds: 1,
+    sentence: ({ chunkCount }) => `${chunkCount} chunks of this call wait for the upstream: send this one again later`,
+    example: { chunkCount: 100 },
   },
   history_unavailable: {
-    summary: 'The disk does not answer: ask again later',
-    error: 'the history of calls cannot be read at the moment',
+    status: 503,
+    what: 'the disk does not answer; calls go on',
+    advice: 'ask again later',
+    retryAfterSeconds: 5,
+    example: 'the history of calls cannot be read at the moment',
   },
-  upstream_timeout: { summary: 'The AI was too slow', error: 'the AI was not ready within 10000 ms' },
-} as const satisfies Partial<Record<ApiErrorCode, Failure>>;
+  upstream_refused: {
+    status: 502,
+    what: 'the AI said no (key, model, quota)',
+    advice: 'fallback, and look at the log',
+    sentence: ({ why }) => why,
+    example: { why: 'the upstream refused the connection with HTTP 401' },
+  },
+  upstream_timeout: {
+    status: 504,
+    what: 'the AI was too slow',
+    advice: 'try once more, or fallback',
+    retryAfterSeconds: 1,
+    sentence: ({ why }) => why,
+    example: { why: 'the AI was not ready within 10000 ms' },
+  },
+  internal: {
+    status: 500,
+    what: 'a defect',
+    advice: 'the log has it under the `requestId`',
+    sentence: ({ why }) => why,
+    example: { why: 'the session could not be opened; the log has the reason' },
+  },
+} as const satisfies { readonly [Code in CallErrorCode]: CallFailure<Code> } & Readonly<Record<string, Failure>>;
 
-type DocumentedCode = keyof typeof FAILURES;
+export type ApiErrorCode = keyof typeof FAILURES;
 
-/** Error answers of a route, by status, as Fastify and the OpenAPI document take them. */
-export function failures(...codes: DocumentedCode[]): Record<number, TSchema> {
-  const byStatus = new Map<number, DocumentedCode[]>();
-  for (const code of codes) {
-    const status = API_ERRORS[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
-  return Object.fromEntries([...byStatus].map(([status, group]) => [status, answerOf(group)]));
-}
-
-/** What every route that needs a key may answer. */
-export const KEY_FAILURES = ['unauthorized', 'forbidden', 'invalid_field'] as const satisfies DocumentedCode[];
-/** What every route of one call may answer. */
-export const CALL_FAILURES = [...KEY_FAILURES, 'session_not_found', 'ambiguous_call_id'] as const;
-
-/** What every route that makes calls may answer beside. */
-export const CREATE_FAILURES = [
-  'agent_not_found',
-  'tenant_full',
-  'upstream_refused',
-  'gateway_full',
-  'draining',
-  'overloaded',
-  'upstream_timeout',
-] as const satisfies DocumentedCode[];
-
-function answerOf(codes: DocumentedCode[]): TSchema {
-  const examples: Examples = Object.fromEntries(
-    codes.map((code) => {
-      const { summary, error, fields = {} }: Failure = FAILURES[code];
-      const requestId = '0b0e7d5c-52a4-4b5e-8a59-2b7bb8b0a1f5';
-      return [code, { summary, value: { error, code, requestId, ...fields } }];
-    }),
-  );
-  const description = codes.map((code) => `\`${code}\`: ${FAILURES[code].summary}.`).join(' ');
-  return { ...ErrorAnswer, description, 'x-examples': examples } as TSchema;
+/** A sentence as a client may read it. */
+export function exampleSentence(code: ApiErrorCode): string {
+  const { example, sentence }: Failure = FAILURES[code];
+  return typeof example === 'string' ? example : sentence!(example as never);
 }

@@ -1,9 +1,8 @@
-import type { CallMark } from '../call/live-call.ts';
+import type { CallMark, LiveCall } from '../call/live-call.ts';
 import type { EventStream } from './event-stream.ts';
 import type { Follower } from './followers.ts';
 import type { CallSession } from './gateway.ts';
 import { masked } from './live-calls.ts';
-import type { FollowedCall } from './live-schemas.ts';
 
 /** How often the state is looked at that changes without an entry: whether the agent is heard still. */
 const STATE_MS = 500;
@@ -26,6 +25,7 @@ export class FollowedCallStream implements Follower {
   readonly #stream: EventStream;
   readonly #options: FollowOptions;
   #told: CallMark | undefined;
+  #toldTurns: string[] = [];
   #toldState = '';
   #stateAtMs = 0;
 
@@ -54,9 +54,11 @@ export class FollowedCallStream implements Follower {
     const state = this.#state;
     this.#told = mark;
     this.#toldState = JSON.stringify({ ...state, queuedAudioMs: 0 });
-    const all: FollowedCall = {
-      ...this.#call.events(),
-      events: [...entries],
+    const report = this.#call.events();
+    this.#toldTurns = report.turns.map((turn) => JSON.stringify(turn));
+    const all = {
+      ...report,
+      events: entries,
       state,
       ...(seesLines === true ? { lines } : {}),
       ...(typeof seesLines === 'string' ? { withheld: seesLines } : {}),
@@ -75,10 +77,17 @@ export class FollowedCallStream implements Follower {
     const id = this.#id;
     for (const entry of entries) this.#stream.send('event', JSON.stringify(entry));
     if (this.#options.lines === true) for (const line of lines) this.#stream.send('line', JSON.stringify(line));
-    const turn = entries.some(({ type }) => TURN_NEWS.has(type)) ? this.#call.events().turns.at(-1) : undefined;
-    if (turn) this.#stream.send('turn', JSON.stringify(turn));
+    if (entries.some(({ type }) => TURN_NEWS.has(type))) this.#tellTurns();
     // Told last: whoever was told less of it is told all of it again.
     this.#stream.send('state', this.#stateJson(), id);
+  }
+
+  #tellTurns(): void {
+    const turns = this.#call.events().turns.map((turn) => JSON.stringify(turn));
+    for (const [index, json] of turns.entries()) {
+      if (json !== this.#toldTurns[index]) this.#stream.send('turn', json);
+    }
+    this.#toldTurns = turns;
   }
 
   #tellState(): void {
@@ -100,7 +109,7 @@ export class FollowedCallStream implements Follower {
     return JSON.stringify(state);
   }
 
-  get #state(): FollowedCall['state'] {
+  get #state(): LiveCall {
     const live = this.#call.live();
     return this.#options.isFull ? live : masked(live);
   }

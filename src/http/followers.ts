@@ -83,14 +83,12 @@ export class Followers {
 
   /** @throws {ApiError} */
   #admit(keyName: string): void {
-    if (this.#isClosed) throw new ApiError('draining', 'the gateway is shutting down', { retryAfterSeconds: 5 });
+    if (this.#isClosed) throw new ApiError('draining', 'the gateway is shutting down');
     let count = 0;
     for (const open of this.#open) if (open.keyName === keyName) count++;
     if (count < MAX_STREAMS_A_KEY && this.#open.size < MAX_STREAMS) return;
     const whose = count < MAX_STREAMS_A_KEY ? `the gateway has ${MAX_STREAMS}` : `this key has ${MAX_STREAMS_A_KEY}`;
-    throw new ApiError('too_many_listeners', `${whose} streams of events open already, its limit`, {
-      retryAfterSeconds: 5,
-    });
+    throw new ApiError('too_many_listeners', `${whose} streams of events open already, its limit`);
   }
 
   #beat(open: Open, nowMs: number): boolean {

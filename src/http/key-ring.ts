@@ -2,7 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { quote } from './errors.ts';
+import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
 
 /** What a key may: see what was said, see whole numbers, make and end calls. */

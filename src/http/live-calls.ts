@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { LiveCall } from '../call/live-call.ts';
 import type { EventStream } from './event-stream.ts';
 import type { Follower } from './followers.ts';
 import type { CallGateway, CallSession, Scope } from './gateway.ts';
-import type { LiveCall } from './live-schemas.ts';
 
 /** How often the calls are looked at while somebody listens. */
 const LOOK_MS = 500;
@@ -56,6 +56,7 @@ export class LiveCalls {
     this.#forgetting = undefined;
     this.#known.clear();
     this.#ended = [];
+    this.#revision += 1;
     this.#forgottenRevision = this.#revision;
   }
 
@@ -66,7 +67,8 @@ export class LiveCalls {
     if (told === undefined && lastEventId !== undefined) gap(stream, 'what was told last is not known here any more');
     return {
       look: (nowMs) => {
-        this.#look(nowMs);
+        // A list that is half a second old would be wrong about calls that have just begun.
+        if (told === undefined || nowMs - this.#lookedAtMs >= LOOK_MS) this.#look(nowMs);
         if (told === this.#revision) return;
         if (told !== undefined && told < this.#forgottenRevision) {
           gap(stream, 'more calls have ended than are told of one by one');
@@ -101,7 +103,6 @@ export class LiveCalls {
   }
 
   #look(nowMs: number): void {
-    if (nowMs - this.#lookedAtMs < LOOK_MS) return;
     this.#lookedAtMs = nowMs;
     const revision = this.#revision + 1;
     let hasChanged = false;

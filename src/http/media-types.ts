@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { codecOf, type DeclaredAudio, ENCODINGS, type Encoding } from '../audio/codec.ts';
 import type { SampleRateHz } from '../audio/sample-rates.ts';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
+import { quote } from './quote.ts';
 import { RAW_AUDIO_TYPES } from './schemas.ts';
 
 /** Lets unencoded audio bodies arrive as a Buffer. */

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
+import { quote } from './quote.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -39,6 +40,11 @@ export function originRefusal(request: FastifyRequest, { isKeyless, isTls }: Ori
     return new ApiError('foreign_origin', `Sec-Fetch-Site is ${site}, but pages of other sites may not call here`);
   }
   return undefined;
+}
+
+/** Whether a page in a browser sends it. */
+export function isFromPage({ headers }: FastifyRequest): boolean {
+  return headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { type Static, type TEnum, type TEnumValue, type TSchemaOptions, Type } from 'typebox';
 import { ENCODINGS } from '../audio/codec.ts';
 import { SAMPLE_RATES_HZ } from '../audio/sample-rates.ts';
+import { SESSION_STATES } from '../call/call-info.ts';
+import { END_REASONS } from '../call/end-reason.ts';
 import {
   CREATE_ANSWER_EXAMPLES,
   CREATE_EXAMPLES,
@@ -111,11 +113,7 @@ const Action = Type.Object({
   reason: Type.Optional(Type.String({ description: 'Why, in the words of the AI or of the gateway' })),
 });
 
-export const EndReason = oneOf(
-  ['completed', 'agent_hangup', 'transferred', 'idle', 'max_duration', 'upstream_failed', 'shutdown'],
-  { description: 'Why the session ended' },
-);
-export type EndReason = Static<typeof EndReason>;
+export const EndReason = oneOf([...END_REASONS], { description: 'Why the session ended' });
 
 const deliveryFields = {
   audio: Type.Optional(
@@ -176,7 +174,6 @@ const deliveryQuery = {
   ),
 };
 export const DeliveryQuery = Type.Object(deliveryQuery);
-export type DeliveryQuery = Static<typeof DeliveryQuery>;
 
 export const PollQuery = Type.Object({
   timeout: Type.Optional(
@@ -261,7 +258,9 @@ export const SummaryAction = Type.Object(
       Type.Literal('gateway', { description: 'The gateway did it by itself: the transfer to the fallback' }),
     ),
     arguments: Type.Optional(Type.Unknown({ description: 'As the AI gave them' })),
-    outcome: Type.String({ description: '`ok`, `failed`, `refused`, `cancelled`, or `running` when the call ended' }),
+    outcome: Type.String({
+      description: '`ok`, `failed`, `refused` or `cancelled`, as also what still ran when the call ended',
+    }),
     durationMs: Type.Number({ description: 'Milliseconds from the call of the function to its result' }),
   },
   { additionalProperties: true },
@@ -279,18 +278,16 @@ export const Summary = Type.Object(
   },
   { description: 'What is kept of the call' },
 );
-export type Summary = Static<typeof Summary>;
 
 export const EndAnswer = Type.Object(
   { status: Type.Literal('ended', { description: 'Always `ended`' }), summary: Summary },
   { description: 'The call is over', 'x-examples': END_ANSWER_EXAMPLES },
 );
-export type EndAnswer = Static<typeof EndAnswer>;
 
 const sessionFields = {
   callId: Type.String({ description: 'The call' }),
   tenantId: Type.String({ description: 'The tenant it belongs to' }),
-  status: oneOf(['creating', 'active', 'ending', 'ended'], {
+  status: oneOf([...SESSION_STATES], {
     description: '`ending`: over, but what was said last is still to be fetched',
   }),
   createdAt: Type.String({ format: 'date-time', description: 'When it was created' }),
@@ -310,7 +307,6 @@ export const SessionInfo = Type.Object(sessionFields, {
   description: SESSION_DESCRIPTION,
   'x-examples': SESSION_EXAMPLES,
 });
-export type SessionInfo = Static<typeof SessionInfo>;
 
 export const SessionList = Type.Object(
   {

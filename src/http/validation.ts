@@ -1,7 +1,8 @@
 import type { FastifySchemaCompiler } from 'fastify/types/schema.js';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { ApiError, quote } from './errors.ts';
+import { ApiError } from './errors.ts';
+import { quote } from './quote.ts';
 
 const PARTS: Record<string, string> = {
   body: 'the body',

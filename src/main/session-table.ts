@@ -1,5 +1,5 @@
+import { CallError, sessionNotFound } from '../call/errors.ts';
 import type { Session } from '../call/session.ts';
-import { ApiError, quote, sessionNotFound } from '../http/errors.ts';
 import type { Scope } from '../http/gateway.ts';
 
 /** All sessions, by tenant and call. Whoever looks one up says whose they may see. */
@@ -29,7 +29,7 @@ export class SessionTable {
 
   /**
    * The session a request means.
-   * @throws {ApiError} `session_not_found`, also for another tenant's; `ambiguous_call_id` when several tenants have it
+   * @throws {CallError} `session_not_found`, also for another tenant's; `ambiguous_call_id` when several tenants have it
    */
   find(scope: Scope, callId: string): Session {
     const candidates = this.#byCall.get(callId);
@@ -40,10 +40,7 @@ export class SessionTable {
     }
     if (!candidates || candidates.size === 0) throw sessionNotFound(callId);
     if (candidates.size > 1) {
-      throw new ApiError(
-        'ambiguous_call_id',
-        `callId is ${quote(callId)}, which ${candidates.size} tenants use: say which with X-Tenant-ID`,
-      );
+      throw new CallError('ambiguous_call_id', { callId, tenantCount: candidates.size });
     }
     const [session] = candidates.values();
     return session!;
@@ -62,11 +59,11 @@ export class SessionTable {
 
   /** Adds a session in the place of an earlier one of the same call. */
   add(session: Session): void {
-    const { tenantId, body } = session.setup;
-    const previous = this.get(tenantId, body.callId);
+    const { tenantId, request } = session.setup;
+    const previous = this.get(tenantId, request.callId);
     if (previous) this.#byId.delete(previous.id);
-    const tenants = this.#byCall.get(body.callId) ?? new Map<string, Session>();
-    this.#byCall.set(body.callId, tenants.set(tenantId, session));
+    const tenants = this.#byCall.get(request.callId) ?? new Map<string, Session>();
+    this.#byCall.set(request.callId, tenants.set(tenantId, session));
     this.#byId.set(session.id, session);
     this.#open.add(session);
     this.#openByTenant.set(tenantId, this.openCountOf(tenantId) + 1);
@@ -83,11 +80,11 @@ export class SessionTable {
 
   /** Forgets a session, unless another has taken its place. */
   remove(session: Session): void {
-    const { tenantId, body } = session.setup;
+    const { tenantId, request } = session.setup;
     this.#byId.delete(session.id);
-    const tenants = this.#byCall.get(body.callId);
+    const tenants = this.#byCall.get(request.callId);
     if (tenants?.get(tenantId) !== session) return;
     tenants.delete(tenantId);
-    if (tenants.size === 0) this.#byCall.delete(body.callId);
+    if (tenants.size === 0) this.#byCall.delete(request.callId);
   }
 }

@@ -1,14 +1,18 @@
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { Implementation } from '../bus/index.ts';
+import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
+import { CallError } from '../call/errors.ts';
+import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
+import type { Departure } from '../call/reply/poll-wait.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
-import { ApiError, quote } from '../http/errors.ts';
-import type { CallGateway, CallSession, Departure, Scope } from '../http/gateway.ts';
-import type { CreateAnswer, CreateBody, Health, Readiness, SessionInfo, Summary } from '../http/schemas.ts';
+import { sentenceOf } from '../http/errors.ts';
+import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { Credentials } from '../upstream/credentials.ts';
@@ -162,8 +166,7 @@ export class VoiceGateway implements CallGateway {
     const aiAgentRef = body.aiAgentRef ?? this.#options.defaultAgentRef;
     const profile = await this.#options.agentProfile(aiAgentRef, tenantId);
     if (!profile) {
-      const sentence = `aiAgentRef is ${quote(aiAgentRef)}, but there is no such agent profile`;
-      throw this.#turnedAway(new ApiError('agent_not_found', sentence), call);
+      throw this.#turnedAway(new CallError('agent_not_found', { aiAgentRef }), call);
     }
     // While the profile was fetched, a duplicate of this request may have come as far.
     const rival = this.#sessions.get(tenantId, body.callId);
@@ -182,7 +185,7 @@ export class VoiceGateway implements CallGateway {
       {
         tenantId,
         aiAgentRef,
-        body,
+        request: body,
         profile,
         formats,
         log,
@@ -232,7 +235,8 @@ export class VoiceGateway implements CallGateway {
       this.#sessions.markOver(session);
       // One that was ended while it was created has its summary, which is kept.
       if (!session.summary) this.#sessions.remove(session);
-      session.observer.notStarted(error as ApiError);
+      const failure = error as CallError;
+      session.observer.notStarted(failure.code, sentenceOf(failure), failure);
       throw error;
     } finally {
       this.#opening.delete(session);
@@ -245,7 +249,7 @@ export class VoiceGateway implements CallGateway {
     return this.#sessions.find(scope, callId);
   }
 
-  listSessions(scope: Scope): SessionInfo[] {
+  listSessions(scope: Scope): CallInfo[] {
     return this.#sessions
       .list(scope)
       .filter((session) => session.state !== 'ended')
@@ -273,8 +277,8 @@ export class VoiceGateway implements CallGateway {
   }
 
   readiness(): Readiness {
-    const reason = this.#refusal()?.message;
-    return reason === undefined ? { ready: true } : { ready: false, reason };
+    const refusal = this.#refusal();
+    return refusal === undefined ? { ready: true } : { ready: false, reason: sentenceOf(refusal) };
   }
 
   metrics(): Promise<{ contentType: string; text: string }> {
@@ -299,7 +303,7 @@ export class VoiceGateway implements CallGateway {
    * Ends the thread that holds a call's conversation at once, as a crash would: for drills and tests. Other calls on
    * that thread lose theirs too.
    * @returns whether a thread held it
-   * @throws {ApiError} `session_not_found`, `ambiguous_call_id`
+   * @throws {CallError} `session_not_found`, `ambiguous_call_id`
    */
   async terminateWorkerOf(scope: Scope, callId: string): Promise<boolean> {
     const { workerId } = this.#sessions.find(scope, callId);
@@ -317,43 +321,33 @@ export class VoiceGateway implements CallGateway {
 
   #created(session: Session, status: CreateAnswer['status'], client: Departure): CreateAnswer {
     session.answered(client.isGone ? 'nobody' : 'client');
-    return { sessionId: session.setup.body.callId, status, nextChunkSeq: session.nextChunkSeq };
+    return { sessionId: session.setup.request.callId, status, nextChunkSeq: session.nextChunkSeq };
   }
 
   tenantOf(scope: Scope, body: Pick<CreateBody, 'tenantId'>): string {
     if (scope.tenantId !== undefined && body.tenantId !== undefined && body.tenantId !== scope.tenantId) {
-      throw new ApiError('forbidden', `tenantId is ${quote(body.tenantId)}, but the request speaks for another tenant`);
+      throw new CallError('forbidden', { tenantId: body.tenantId });
     }
     return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
   }
 
   /** Takes note of a call that does not even begin. */
-  #turnedAway(error: ApiError, call: { callId: string; tenantId: string; requestId: string }): ApiError {
+  #turnedAway(error: CallError, call: { callId: string; tenantId: string; requestId: string }): CallError {
     this.#options.metrics.sessions.inc({ outcome: error.code });
-    this.#options.log.warn({ ...call, code: error.code, reason: error.message }, 'call refused');
+    this.#options.log.warn({ ...call, code: error.code, reason: sentenceOf(error) }, 'call refused');
     return error;
   }
 
   /** Why a tenant may not start a call at the moment; without one, why nobody may. */
-  #refusal(tenantId?: string): ApiError | undefined {
+  #refusal(tenantId?: string): CallError | undefined {
     const { maxSessions, maxSessionsPerTenant, overload } = this.#options;
-    if (this.#draining) {
-      return new ApiError('draining', 'the gateway is shutting down: send the call elsewhere', {
-        retryAfterSeconds: 5,
-      });
-    }
-    if (this.#sessions.openCount >= maxSessions) {
-      return new ApiError('gateway_full', `the gateway has ${maxSessions} calls already, its limit`, {
-        retryAfterSeconds: 5,
-      });
-    }
+    if (this.#draining) return new CallError('draining', {});
+    if (this.#sessions.openCount >= maxSessions) return new CallError('gateway_full', { maxSessions });
     const overloaded = overload?.();
-    if (overloaded !== undefined) return new ApiError('overloaded', overloaded, { retryAfterSeconds: 2 });
+    if (overloaded !== undefined) return new CallError('overloaded', { why: overloaded });
     if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
     if (this.#sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
-    return new ApiError('tenant_full', `this tenant has ${maxSessionsPerTenant} calls already, its limit`, {
-      retryAfterSeconds: 5,
-    });
+    return new CallError('tenant_full', { maxSessions: maxSessionsPerTenant });
   }
 
   async #onConcluded(session: Session): Promise<void> {

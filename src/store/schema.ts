@@ -54,6 +54,20 @@ const STEPS: readonly string[] = [
   CREATE TABLE taken_over (file TEXT PRIMARY KEY) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE looks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX looks_at_call ON looks (call_id);
+  CREATE INDEX looks_at_session ON looks (session_id);
+  CREATE INDEX looks_by_time ON looks (at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

@@ -1,15 +1,18 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { API_ERRORS, ApiError, invalidAudio, quote, sessionNotFound } from '../../src/http/errors.ts';
+import { CallError, sessionNotFound } from '../../src/call/errors.ts';
+import { ApiError, fromCallError } from '../../src/http/errors.ts';
+import { type ApiErrorCode, FAILURES } from '../../src/http/failures.ts';
+import { quote } from '../../src/http/quote.ts';
 import { MAX_AUDIO_BODY_BYTES } from '../../src/http/schemas.ts';
 import { http } from '../support/call.ts';
 import { appOverRecorder } from './support.ts';
 
 describe('ApiError', () => {
   it('has the status of its code', () => {
-    for (const [code, status] of Object.entries(API_ERRORS)) {
-      expect(new ApiError(code as keyof typeof API_ERRORS, 'x').statusCode).toBe(status);
+    for (const [code, { status }] of Object.entries(FAILURES)) {
+      expect(new ApiError(code as ApiErrorCode, 'x').statusCode).toBe(status);
       expect(code).toMatch(/^[a-z_]+$/);
     }
   });
@@ -17,12 +20,12 @@ describe('ApiError', () => {
   it('keeps its cause', () => {
     const cause = new Error('why');
     expect(new ApiError('internal', 'x', { cause }).cause).toBe(cause);
-    expect(invalidAudio('x', cause).cause).toBe(cause);
+    expect(fromCallError(new CallError('invalid_audio', { why: 'x' }, { cause })).cause).toBe(cause);
   });
 
   it('carries the status words of the published API', () => {
-    expect(sessionNotFound('c').fields).toEqual({ status: 'session_not_found', hasMore: false });
-    expect(invalidAudio('x').fields).toEqual({ status: 'invalid_audio' });
+    expect(fromCallError(sessionNotFound('c')).fields).toEqual({ status: 'session_not_found', hasMore: false });
+    expect(new ApiError('invalid_audio', 'x').fields).toEqual({ status: 'invalid_audio' });
   });
 
   it('quotes values so that they can be read, and cuts long ones', () => {

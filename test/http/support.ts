@@ -1,11 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { sessionNotFound } from '../../src/call/errors.ts';
+import type { ClientReport, Delivery } from '../../src/call/reply/deliveries.ts';
+import type { TakeOptions } from '../../src/call/reply/outbox.ts';
+import type { IncomingChunk } from '../../src/call/up/chunk.ts';
 import { type AppOptions, buildApp, closeApp } from '../../src/http/app.ts';
 import type { CallHistory } from '../../src/http/call-history.ts';
-import { sessionNotFound } from '../../src/http/errors.ts';
-import type { CallGateway, CallSession, ClientReport, IncomingChunk, Scope } from '../../src/http/gateway.ts';
+
+import type { CallGateway, CallSession, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
-import type { CreateBody, DeliveryQuery } from '../../src/http/schemas.ts';
+import type { CreateBody } from '../../src/http/schemas.ts';
 
 /** What reached the gateway behind the routes. */
 export interface Seen {
@@ -14,7 +18,7 @@ export interface Seen {
   readonly chunks: IncomingChunk[];
   readonly consumed: number[];
   readonly reports: ClientReport[];
-  readonly polls: { query: DeliveryQuery; timeoutMs: number }[];
+  readonly polls: { query: TakeOptions; timeoutMs: number }[];
   readonly callIds: string[];
 }
 
@@ -33,27 +37,40 @@ const INFO = {
   queuedAudioMs: 0,
 };
 
+function notAskedFor(): never {
+  throw new Error('not asked for here');
+}
+
 /** A gateway that knows one call, `call-1`, and writes down what the routes ask of it. */
 export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   const seen: Seen = { scopes: [], creates: [], chunks: [], consumed: [], reports: [], polls: [], callIds: [] };
-  const answer = { seq: -1, generation: 0, hasMore: true };
+  const nothing: Delivery = {
+    audio: [],
+    lines: [],
+    actions: [],
+    seq: -1,
+    generation: 0,
+    isInterruption: false,
+    isLast: false,
+    written() {},
+    aborted() {},
+  };
   const session: CallSession = {
     generation: 0,
     async stream(chunk) {
       seen.chunks.push(chunk);
     },
     consume: (chunkSeq) => void seen.consumed.push(chunkSeq),
-    deliver: () => ({ answer, written() {}, aborted() {} }),
+    deliver: () => nothing,
     async poll(query, timeoutMs) {
       seen.polls.push({ query, timeoutMs });
-      return { answer, written() {}, aborted() {} };
+      return nothing;
     },
     report: (report) => void seen.reports.push(report),
     takeInterrupted: () => false,
     giveBackInterrupted() {},
     async end() {
-      const summary = { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
-      return { status: 'ended', summary };
+      return { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
     },
     format: { encoding: 'pcm16', sampleRateHz: 16_000 },
     openUp: () => {
@@ -64,9 +81,12 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
     },
     left() {},
     info: () => INFO,
-    events: () => {
-      throw new Error('not asked for here');
-    },
+    events: notAskedFor,
+    id: 'session-1',
+    live: notAskedFor,
+    mark: { entries: 0, lines: 0 },
+    news: notAskedFor,
+    error: undefined,
   };
   const gateway: CallGateway = {
     async createSession(scope, body, requestId) {
@@ -85,6 +105,7 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
       seen.scopes.push(scope);
       return [];
     },
+    runningCalls: () => [],
     health: () => ({ status: 'ok', version: '0', uptimeSeconds: 0, upstream: 'simulator', sessions: 0 }),
     readiness: () => ({ ready: true }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: 'up 1\n' }),
@@ -97,6 +118,8 @@ const emptyHistory: CallHistory = {
   search: async () => ({ calls: [] }),
   find: async () => [],
   exportPage: async () => ({ text: '' }),
+  noteLooks: async () => {},
+  looks: async () => ({ looks: [] }),
 };
 
 /** The HTTP side of the daemon over a recording gateway. */
@@ -110,7 +133,7 @@ export async function appOverRecorder(
     gateway,
     history: emptyHistory,
     keys,
-    logger: pino({ level: 'silent' }),
+    logger: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
     version: '0.0.0',
     openMetrics: true,
     ...rest,

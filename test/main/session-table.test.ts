@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { CallError } from '../../src/call/errors.ts';
 import type { Session } from '../../src/call/session.ts';
-import type { ApiError } from '../../src/http/errors.ts';
 import { SessionTable } from '../../src/main/session-table.ts';
 
 let count = 0;
 /** As much of a session as the table looks at. */
 function session(tenantId: string, callId: string): Session {
-  return { id: `session-${++count}`, setup: { tenantId, body: { callId } } } as unknown as Session;
+  return { id: `session-${++count}`, setup: { tenantId, request: { callId } } } as unknown as Session;
 }
 
 function codeOf(find: () => unknown): string {
@@ -14,7 +14,7 @@ function codeOf(find: () => unknown): string {
     find();
     return 'found';
   } catch (error) {
-    return (error as ApiError).code;
+    return (error as CallError).code;
   }
 }
 
@@ -89,7 +89,7 @@ describe('SessionTable', () => {
 
   it('names the call in what it says of one it does not know', () => {
     expect(() => table.find({ tenantId: undefined }, 'no-such-call')).toThrow(
-      'callId is "no-such-call", but no session has this callId',
+      expect.objectContaining({ details: { callId: 'no-such-call', why: 'no session has this callId' } }),
     );
   });
 });

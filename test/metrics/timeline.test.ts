@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waterfall } from '../../scripts/waterfall.ts';
+import type { CallEvents } from '../../src/call/call-info.ts';
+import { tokensByType } from '../../src/call/record/figures.ts';
 import { CallTimeline } from '../../src/call/record/timeline.ts';
 import { type Turn, turnsOf } from '../../src/call/record/turns.ts';
-import type { CallEvents } from '../../src/http/event-schemas.ts';
 import { http, TestCall } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import {
@@ -303,6 +304,14 @@ async function trace(args: string[]): Promise<{ code: number; stdout: string; st
 }
 
 describe('a waterfall', () => {
+  const NO_TOKENS = tokensByType({
+    inputText: 0,
+    inputAudio: 0,
+    cachedText: 0,
+    cachedAudio: 0,
+    outputText: 0,
+    outputAudio: 0,
+  });
   const call: CallEvents = {
     callId: 'long',
     tenantId: 't',
@@ -317,7 +326,7 @@ describe('a waterfall', () => {
       interruptions: 0,
       reconnects: 2,
       toolCalls: 0,
-      tokens: { input_audio: 12, output_audio: 0 },
+      tokens: { ...NO_TOKENS, input_audio: 12 },
       audioSeconds: { up: 61, down: 0 },
       droppedChunks: 1,
       droppedAudioMs: 400,
@@ -332,7 +341,7 @@ describe('a waterfall', () => {
       atMs: 61_000.4,
       type: 'response_done',
       status: 'failed',
-      tokens: { input_audio: 12, output_audio: 0 },
+      tokens: { ...NO_TOKENS, input_audio: 12 },
     };
     const failed: CallEvents = {
       ...call,

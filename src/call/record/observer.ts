@@ -1,21 +1,28 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
-import type { ApiError } from '../../http/errors.ts';
-import type { CallEvents } from '../../http/event-schemas.ts';
-import type { Summary } from '../../http/schemas.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
+import type { CallErrorCode } from '../errors.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
-import type { CallFigures } from './figures.ts';
+import type { CallFigures, FiguresSnapshot } from './figures.ts';
 import { CallNotes, tenths } from './notes.ts';
-import type { RecordedAction } from './record.ts';
-import type { CallTimeline } from './timeline.ts';
-import { turnsOf } from './turns.ts';
+import type { RecordedAction, Summary } from './record.ts';
+import type { CallTimeline, TimelineEvent } from './timeline.ts';
+import { type Turn, turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
 
 /** A gap that callers notice, and that is worth a line. */
 const LONG_GAP_MS = 1_000;
+
+/** Everything that was noted of a call. */
+export interface CallReport {
+  readonly figures: FiguresSnapshot;
+  readonly turns: Turn[];
+  readonly events: TimelineEvent[];
+  /** Left out of the middle of a very long call. */
+  readonly omittedEvents: number;
+}
 
 /**
  * Takes note of what happens on one call, each thing once: in the metrics of all calls, on the call's timeline, in its
@@ -47,11 +54,11 @@ export class CallObserver {
     this.#notes.log.info({ setupMs: Math.round(setupMs) }, 'ready');
   }
 
-  notStarted(error: ApiError): void {
-    this.#notes.metrics.sessions.inc({ outcome: error.code });
+  /** @param reason why, for people */
+  notStarted(code: CallErrorCode, reason: string, error: Error): void {
+    this.#notes.metrics.sessions.inc({ outcome: code });
     // The upstream's refusals are ordinary; what else goes wrong here is a defect, and its stack is needed.
-    const fields = { code: error.code, reason: error.message, ...(error.code === 'internal' ? { err: error } : {}) };
-    this.#notes.log.warn(fields, 'call could not be started');
+    this.#notes.log.warn({ code, reason, ...(code === 'internal' ? { err: error } : {}) }, 'call could not be started');
   }
 
   // What the client sends
@@ -251,7 +258,7 @@ export class CallObserver {
   }
 
   /** Everything noted so far, for whoever asks what happened on this call. */
-  get report(): Pick<CallEvents, 'figures' | 'turns' | 'events' | 'omittedEvents'> {
+  get report(): CallReport {
     const events = this.#notes.timeline.events;
     return {
       figures: this.#notes.figures.snapshot(),

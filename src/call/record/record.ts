@@ -1,6 +1,6 @@
 import { monotonicNowMs } from '../../clock.ts';
-import type { EndReason, Summary } from '../../http/schemas.ts';
 import { Conversation, UNINTELLIGIBLE, userLine } from '../../upstream/conversation.ts';
+import type { EndReason } from '../end-reason.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
 import { Replies } from '../reply/replies.ts';
 import { TranscriptLines } from './lines.ts';
@@ -14,6 +14,17 @@ export interface RecordedAction {
   readonly arguments: unknown;
   outcome: 'running' | 'ok' | 'failed' | 'refused' | 'cancelled';
   durationMs: number;
+}
+
+/** What is left of a call. Plain data. */
+export interface Summary {
+  readonly callId: string;
+  /** Milliseconds from creation to end. */
+  readonly duration: number;
+  /** `[User]: …` and `[AI]: …`, in the order of the conversation. */
+  readonly transcript: string[];
+  readonly actions: RecordedAction[];
+  readonly endReason: EndReason;
 }
 
 /** What is kept of a call: who said what, and what was done. */

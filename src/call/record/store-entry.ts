@@ -1,9 +1,9 @@
 import type { CallSummary } from '../../backend/summaries/call-summary.ts';
-import type { Summary } from '../../http/schemas.ts';
 import type { CallDetails, HistoryCall, StoreEntry } from '../../store/records.ts';
 import { wordsOf } from '../../store/words.ts';
 import type { Session } from '../session.ts';
 import { isFault } from './faults.ts';
+import type { Summary } from './record.ts';
 
 /** A call whose client sends nothing but noise has one a chunk. */
 const MAX_FAULTS = 100;
@@ -28,15 +28,15 @@ export function storeEntry(session: Session, summary: Summary, { isForBackend, h
 
 /** What the W3 backend is told of a call. */
 function callSummary(session: Session, summary: Summary): CallSummary {
-  const { aiAgentRef, body } = session.setup;
+  const { aiAgentRef, request } = session.setup;
   const { transferred } = session;
   return {
-    callId: body.callId,
+    callId: request.callId,
     sessionId: session.id,
     aiAgentRef,
-    storeId: body.storeId ?? null,
-    callerNumber: body.callerNumber ?? null,
-    didNumber: body.did ?? null,
+    storeId: request.storeId ?? null,
+    callerNumber: request.callerNumber ?? null,
+    didNumber: request.did ?? null,
     startTs: session.createdAt.toISOString(),
     endTs: (session.endedAt ?? new Date()).toISOString(),
     durationSeconds: Math.round(summary.duration / 1000),

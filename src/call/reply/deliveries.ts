@@ -1,9 +1,46 @@
 import { monotonicNowMs } from '../../clock.ts';
-import type { Delivery, DeliveryKind, Departure } from '../../http/gateway.ts';
-import type { DeliveryQuery, EndReason, PollAnswer } from '../../http/schemas.ts';
+import type { EndReason } from '../end-reason.ts';
 import type { CallGuard } from '../guard.ts';
-import type { AudioEntry, Outbox, OutboxBatch, OutboxEntry } from './outbox.ts';
-import { PollWait } from './poll-wait.ts';
+import type { AudioEntry, CallAction, Outbox, OutboxBatch, TakeOptions } from './outbox.ts';
+import { type Departure, PollWait } from './poll-wait.ts';
+
+/** Which kind of request reads: an interruption is told once to each. */
+export type DeliveryKind = 'poll' | 'stream';
+
+/** What a client says of its end: what has arrived, and what of it the caller has heard. */
+export interface ClientReport {
+  readonly ack?: number | undefined;
+  /** Milliseconds of `generation`'s audio. */
+  readonly playedMs?: number | undefined;
+  /** Without the present one `playedMs` is ignored. */
+  readonly generation?: number | undefined;
+}
+
+/** What is told with one answer. */
+interface Content {
+  readonly audio: readonly AudioEntry[];
+  /** Lines of the transcript. */
+  readonly lines: readonly string[];
+  readonly actions: readonly CallAction[];
+  /** Of the last entry in it, or what rests. */
+  readonly seq: number;
+  readonly generation: number;
+  /** It is the first of its kind since the generation rose. */
+  readonly isInterruption: boolean;
+  /** Nothing more comes. */
+  readonly isLast: boolean;
+  readonly endReason?: EndReason | undefined;
+  readonly error?: string | undefined;
+}
+
+/**
+ * What one answer carries of a call's outbox. Exactly one of `written` and `aborted` is to be called, once the answer
+ * has been written whole or the client is gone.
+ */
+export interface Delivery extends Content {
+  written(): void;
+  aborted(): void;
+}
 
 /** How a call stands, as its answers tell it. */
 export interface CallStanding {
@@ -23,37 +60,6 @@ export interface DeliveriesOptions {
   readonly onAudio: (entries: readonly AudioEntry[]) => void;
   /** The client was told that nothing more comes. */
   readonly onLastAnswer: () => void;
-}
-
-/** An answer with what was taken out of the outbox for it. */
-class OutboxDelivery implements Delivery {
-  readonly answer: PollAnswer;
-  readonly batch: OutboxBatch;
-  readonly kind: DeliveryKind;
-  readonly isLast: boolean;
-  readonly #onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void;
-
-  constructor(
-    answer: PollAnswer,
-    batch: OutboxBatch,
-    kind: DeliveryKind,
-    isLast: boolean,
-    onSettled: (delivery: OutboxDelivery, isWritten: boolean) => void,
-  ) {
-    this.answer = answer;
-    this.batch = batch;
-    this.kind = kind;
-    this.isLast = isLast;
-    this.#onSettled = onSettled;
-  }
-
-  written(): void {
-    this.#onSettled(this, true);
-  }
-
-  aborted(): void {
-    this.#onSettled(this, false);
-  }
 }
 
 /** Builds the answers that carry a call's outbox to its client. */
@@ -93,7 +99,7 @@ export class Deliveries {
   }
 
   /** What is queued now. */
-  now(kind: DeliveryKind, { ack, maxMs }: DeliveryQuery): Delivery {
+  now(kind: DeliveryKind, { ack, maxMs }: TakeOptions): Delivery {
     const { outbox, guard, standing, isStreamed, onAudio } = this.#options;
     if (isStreamed()) return this.#nothing(ack);
     const batch = outbox.take({ ack, maxMs });
@@ -101,23 +107,25 @@ export class Deliveries {
     if (audio.length > 0) onAudio(audio);
     const { isOver, endReason, error } = standing();
     const isLast = isOver && batch.entries.length === 0 && outbox.isEmpty;
-    const interrupted = this.takeInterrupted(kind);
-    const answer: PollAnswer = {
-      ...contentOf(batch.entries, audio),
+    const isInterruption = this.takeInterrupted(kind);
+    const settle = (isWritten: boolean) =>
+      guard.run(() => this.#settle(batch, kind, { isInterruption, isLast }, isWritten));
+    return {
+      audio,
+      lines: batch.entries.filter((entry) => entry.kind === 'transcript').map(({ line }) => line),
+      actions: batch.entries.filter((entry) => entry.kind === 'action').map(({ action }) => action),
       seq: batch.entries.at(-1)?.seq ?? outbox.restingSeq(ack),
       generation: outbox.generation,
-      ...(interrupted ? { interrupted: true as const } : {}),
-      hasMore: !isLast,
-      ...(isLast && endReason ? { endReason } : {}),
-      ...(isLast && error ? { error } : {}),
+      isInterruption,
+      isLast,
+      ...(isLast ? { endReason, error } : {}),
+      written: () => settle(true),
+      aborted: () => settle(false),
     };
-    return new OutboxDelivery(answer, batch, kind, isLast, (settled, isWritten) => {
-      guard.run(() => this.#onSettled(settled, isWritten));
-    });
   }
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
-  async poll(query: DeliveryQuery, timeoutMs: number, client: Departure): Promise<Delivery> {
+  async poll(query: TakeOptions, timeoutMs: number, client: Departure): Promise<Delivery> {
     this.#waiting.supersede();
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
@@ -132,13 +140,18 @@ export class Deliveries {
     return this.now('poll', query);
   }
 
-  #onSettled(delivery: OutboxDelivery, isWritten: boolean): void {
+  #settle(
+    batch: OutboxBatch,
+    kind: DeliveryKind,
+    { isInterruption, isLast }: Pick<Content, 'isInterruption' | 'isLast'>,
+    isWritten: boolean,
+  ): void {
     if (isWritten) {
-      delivery.batch.written();
-      if (delivery.isLast) this.#options.onLastAnswer();
+      batch.written();
+      if (isLast) this.#options.onLastAnswer();
     } else {
-      if (delivery.answer.interrupted) this.giveBackInterrupted(delivery.kind);
-      delivery.batch.aborted();
+      if (isInterruption) this.giveBackInterrupted(kind);
+      batch.aborted();
     }
   }
 
@@ -150,21 +163,16 @@ export class Deliveries {
 
   #nothing(ack: number | undefined): Delivery {
     const { outbox } = this.#options;
-    const answer = { seq: outbox.restingSeq(ack), generation: outbox.generation, hasMore: true };
-    return { answer, written() {}, aborted() {} };
+    return {
+      audio: [],
+      lines: [],
+      actions: [],
+      seq: outbox.restingSeq(ack),
+      generation: outbox.generation,
+      isInterruption: false,
+      isLast: false,
+      written() {},
+      aborted() {},
+    };
   }
-}
-
-/** Fields without content are absent: an empty string is true in Lua. */
-function contentOf(
-  entries: readonly OutboxEntry[],
-  audio: readonly AudioEntry[],
-): Pick<PollAnswer, 'audio' | 'transcript' | 'actions'> {
-  const lines = entries.filter((entry) => entry.kind === 'transcript').map(({ line }) => line);
-  const actions = entries.filter((entry) => entry.kind === 'action').map(({ action }) => ({ ...action }));
-  return {
-    ...(audio.length > 0 ? { audio: audio.map(({ base64 }) => base64).join('') } : {}),
-    ...(lines.length > 0 ? { transcript: lines.join('\n') } : {}),
-    ...(actions.length > 0 ? { actions } : {}),
-  };
 }

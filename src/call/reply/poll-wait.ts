@@ -1,4 +1,9 @@
-import type { Departure } from '../../http/gateway.ts';
+/** Whether a client that waits for an answer has gone. Lighter than an `AbortSignal`, of which ten a second and call count. */
+export interface Departure {
+  readonly isGone: boolean;
+  /** Set by whoever wants to be told. */
+  onGone: (() => void) | undefined;
+}
 
 /** Why a poll's wait ended. */
 export type WaitEnd = 'woken' | 'timeout' | 'superseded' | 'gone';

@@ -1,14 +1,14 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
 import type { Sink } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
-import { ApiError, invalidAudio } from '../../http/errors.ts';
-import type { IncomingChunk } from '../../http/gateway.ts';
 import type { CallerAudio } from '../../upstream/ai-conversation.ts';
 import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
+import { CallError } from '../errors.ts';
 import type { CallGuard } from '../guard.ts';
+import type { IncomingChunk } from './chunk.ts';
 import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
 /** Chunks of one call that may wait on this side of the upstream. */
@@ -83,7 +83,7 @@ export class Uplink {
 
   /**
    * Takes a chunk in; resolves when it was accepted.
-   * @throws {ApiError} `invalid_field`, `invalid_audio`, `upstream_busy`
+   * @throws {CallError} `invalid_field`, `invalid_audio`, `upstream_busy`
    */
   accept(chunk: IncomingChunk): Promise<void> {
     const { chunkSeq } = chunk;
@@ -156,33 +156,27 @@ export class Uplink {
   #checkNumbering(chunkSeq: number | undefined): void {
     if (chunkSeq !== undefined && this.#sequencer.isOutOfReach(chunkSeq)) {
       const { next } = this.#sequencer;
-      throw new ApiError(
-        'invalid_field',
-        `chunkSeq is ${chunkSeq}, but the next chunk of this call is ${next}: it may be ahead by ${MAX_JUMP_CHUNKS} at most`,
-      );
+      throw new CallError('invalid_field', {
+        field: 'chunkSeq',
+        value: chunkSeq,
+        rule: `the next chunk of this call is ${next}: it may be ahead by ${MAX_JUMP_CHUNKS} at most`,
+      });
     }
     const numbered = chunkSeq !== undefined;
     this.#numbered ??= numbered;
     if (this.#numbered === numbered) return;
-    throw new ApiError(
-      'invalid_field',
-      numbered
-        ? `chunkSeq is ${chunkSeq}, but this call began without it: number all chunks or none`
-        : 'chunkSeq is missing, but this call began with it: number all chunks or none',
-    );
+    throw new CallError('invalid_field', {
+      field: 'chunkSeq',
+      value: chunkSeq,
+      rule: `this call began ${numbered ? 'without' : 'with'} it: number all chunks or none`,
+    });
   }
 
   #checkRoom(): void {
     const queued = this.#lane.pending + (this.#sink?.queued ?? 0);
     if (queued < MAX_QUEUED_CHUNKS && this.#queuedBytes < MAX_QUEUED_BYTES) return;
     this.#options.onRejected('upstream_busy');
-    throw new ApiError(
-      'upstream_busy',
-      `${queued} chunks of this call wait for the upstream: send this one again later`,
-      {
-        retryAfterSeconds: 1,
-      },
-    );
+    throw new CallError('upstream_busy', { chunkCount: queued });
   }
 
   #offer(chunkSeq: number, placed: Placed): void {
@@ -224,12 +218,12 @@ export class Uplink {
       .catch((error: Error) => done(error));
   }
 
-  /** @throws {ApiError} `invalid_audio` */
+  /** @throws {CallError} `invalid_audio` */
   #forward(output: UplinkOutput, { receivedAtMs, dtmf }: IncomingChunk): void {
     if (!output.ok) {
       if (output.reason === INTERNAL_FAILURE) throw new Error(output.message);
       this.#options.onRejected(output.reason);
-      throw invalidAudio(output.message);
+      throw new CallError('invalid_audio', { why: output.message });
     }
     this.#options.onAudio(output.audioMs);
     if (dtmf !== undefined) this.#options.onDtmf(dtmf);

@@ -16,7 +16,7 @@ import {
   UpAnswer,
 } from '../duplex-schemas.ts';
 import { ApiError } from '../errors.ts';
-import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failures.ts';
+import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failure-schemas.ts';
 import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio } from '../media-types.ts';
 import { BARE_AUDIO_TYPES, CallParams, type CreateBody } from '../schemas.ts';
@@ -34,7 +34,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   app.post(
     '/api/voice/stream/:callId/duplex',
     {
-      config: { takesAudio: true },
+      config: { takesAudio: true, needsCalls: true },
       schema: {
         operationId: 'duplex',
         tags: ['Audio'],
@@ -86,6 +86,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     '/api/voice/stream/:callId/audio',
     {
       exposeHeadRoute: false,
+      config: { needsCalls: true },
       schema: {
         operationId: 'streamDown',
         tags: ['Audio'],

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { NOT_READY_EXAMPLES, READY_EXAMPLES } from '../examples.ts';
-import { failures } from '../failures.ts';
+import { failures } from '../failure-schemas.ts';
 import type { CallGateway } from '../gateway.ts';
 import { Health, Readiness } from '../schemas.ts';
 

@@ -1,12 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Delivery } from '../../call/reply/deliveries.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { ClientWatch } from '../client-watch.ts';
-import { invalidAudio } from '../errors.ts';
-import { CALL_FAILURES, failures } from '../failures.ts';
-import type { CallGateway, CallSession, Delivery } from '../gateway.ts';
+import { pollAnswer } from '../delivery-answer.ts';
+import { ApiError } from '../errors.ts';
+import { CALL_FAILURES, failures } from '../failure-schemas.ts';
+import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio, installAudioParsers } from '../media-types.ts';
+import { may } from '../permissions.ts';
 import {
   CallParams,
   ChunkHeaders,
@@ -31,7 +34,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   app.post(
     '/api/voice/stream/:callId',
     {
-      config: { takesAudio: true },
+      config: { takesAudio: true, needsCalls: true },
       bodyLimit: MAX_AUDIO_BODY_BYTES,
       // What is wrong is told by the handler: a refused chunk uses up its number.
       attachValidation: true,
@@ -88,7 +91,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       });
       if (poll === 1) {
         const delivery = session.deliver(request.query);
-        return send(reply, { status: 'streamed' as const, ...delivery.answer }, delivery);
+        const answer = pollAnswer(delivery, { hasWords: may(request.scope, 'transcripts') });
+        return send(reply, { status: 'streamed' as const, ...answer }, delivery);
       }
       const { generation: now } = session;
       if (!session.takeInterrupted()) return { status: 'streamed' as const, generation: now };
@@ -104,6 +108,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     {
       // A HEAD request would take the audio away and send none of it.
       exposeHeadRoute: false,
+      config: { needsCalls: true },
       schema: {
         operationId: 'pollResponse',
         tags: ['Audio'],
@@ -122,7 +127,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const client = new ClientWatch(reply.raw);
       const delivery = await session.poll(request.query, timeout, client);
       client.end();
-      return send(reply, delivery.answer, delivery);
+      return send(reply, pollAnswer(delivery, { hasWords: may(request.scope, 'transcripts') }), delivery);
     },
   );
 };
@@ -132,10 +137,10 @@ function refusalOf(request: FastifyRequest, raw: Buffer | undefined, body: Strea
   const { validationError } = request;
   if (validationError) {
     const isAudio = validationError instanceof ValidationError && validationError.field === 'audio';
-    return isAudio ? invalidAudio(validationError.message) : validationError;
+    return isAudio ? new ApiError('invalid_audio', validationError.message) : validationError;
   }
   const isEmpty = !raw && body.audio === undefined && body.dtmf === undefined;
-  return isEmpty ? invalidAudio('audio is missing from the body') : undefined;
+  return isEmpty ? new ApiError('invalid_audio', 'audio is missing from the body') : undefined;
 }
 
 /** Uses up the number of a refused chunk, where it has one. */

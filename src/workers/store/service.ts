@@ -1,5 +1,15 @@
 import { defineService, unary } from '../../bus/index.ts';
-import type { CallPage, CallSearch, KeptCall, NumberStyle, StoreEntry, StoreMark } from '../../store/records.ts';
+import type {
+  CallPage,
+  CallSearch,
+  KeptCall,
+  Look,
+  LookPage,
+  LookSearch,
+  NumberStyle,
+  StoreEntry,
+  StoreMark,
+} from '../../store/records.ts';
 import type { StoreNote, WriteResult } from '../../store/store.ts';
 
 export interface OpenStoreRequest {
@@ -26,13 +36,21 @@ export const StoreService = defineService('store', {
   readSummary: unary<{ readonly id: string }, { readonly tenantId: string; readonly body: string } | undefined>(),
   search: unary<SearchRequest, CallPage>(),
   find: unary<
-    { readonly tenantId: string | undefined; readonly name: string; readonly numbers: NumberStyle },
+    {
+      readonly tenantId: string | undefined;
+      readonly name: string;
+      readonly numbers: NumberStyle;
+      readonly who: string | undefined;
+    },
     readonly KeptCall[]
   >(),
   export: unary<
-    SearchRequest & { readonly format: 'csv' | 'jsonl' },
+    SearchRequest & { readonly format: 'csv' | 'jsonl'; readonly who: string },
     { readonly text: string; readonly nextCursor?: number | undefined }
   >(),
+  /** Answers when they are on the disk. */
+  noteLooks: unary<{ readonly looks: readonly Look[] }, void>(),
+  looks: unary<LookSearch, LookPage>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
   close: unary<void, void>(),

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { EndReason } from '../../../src/call/end-reason.ts';
 import { CallGuard } from '../../../src/call/guard.ts';
-import { Deliveries } from '../../../src/call/reply/deliveries.ts';
-import { Outbox } from '../../../src/call/reply/outbox.ts';
-import type { Departure } from '../../../src/http/gateway.ts';
-import type { EndReason } from '../../../src/http/schemas.ts';
+import { Deliveries, type Delivery, type DeliveryKind } from '../../../src/call/reply/deliveries.ts';
+import { Outbox, type TakeOptions } from '../../../src/call/reply/outbox.ts';
+import type { Departure } from '../../../src/call/reply/poll-wait.ts';
+import { pollAnswer } from '../../../src/http/delivery-answer.ts';
 
 const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
 
@@ -12,6 +13,9 @@ const present = (): Departure => ({ isGone: false, onGone: undefined });
 const failing = new CallGuard((error) => {
   throw error;
 });
+
+/** With the answer that is made of it. */
+const told = (delivery: Delivery) => ({ ...delivery, answer: pollAnswer(delivery, { hasWords: true }) });
 
 function call() {
   const delivered: number[] = [];
@@ -40,6 +44,7 @@ function call() {
     stream,
     outbox,
     deliveries,
+    now: (kind: DeliveryKind, query: TakeOptions) => told(deliveries.now(kind, query)),
     delivered,
     handedOver,
     standing,
@@ -52,8 +57,8 @@ function call() {
         FORMAT,
       );
     },
-    poll: (query: { ack?: number; maxMs?: number } = {}, timeoutMs = 10_000, client: Departure = present()) =>
-      deliveries.poll(query, timeoutMs, client),
+    poll: async (query: TakeOptions = {}, timeoutMs = 10_000, client: Departure = present()) =>
+      told(await deliveries.poll(query, timeoutMs, client)),
   };
 }
 
@@ -133,29 +138,29 @@ describe('Deliveries', () => {
   });
 
   it('holds back what is behind an answer that is being written, for a client without acknowledgements', async () => {
-    const { say, poll, deliveries } = call();
+    const { say, poll, now } = call();
     say('AAAA');
     const slow = await poll();
     say('BBBB');
-    expect(deliveries.now('stream', {}).answer.audio).toBeUndefined();
+    expect(now('stream', {}).answer.audio).toBeUndefined();
     const waiting = poll();
     slow.written();
     expect((await waiting).answer.audio).toBe('BBBB');
   });
 
   it('lets no reply of a new generation overtake an answer without acknowledgement', async () => {
-    const { say, poll, deliveries, outbox } = call();
+    const { say, poll, deliveries, outbox, now } = call();
     say('AAAA');
     const slow = await poll();
     outbox.interrupt();
     deliveries.interrupted();
     say('BBBB');
     // That it was interrupted is told at once.
-    const told = deliveries.now('stream', {}).answer;
+    const told = now('stream', {}).answer;
     expect(told).toMatchObject({ generation: 1, interrupted: true });
     expect(told.audio).toBeUndefined();
     slow.written();
-    expect(deliveries.now('stream', {}).answer.audio).toBe('BBBB');
+    expect(now('stream', {}).answer.audio).toBe('BBBB');
   });
 
   it('begins again with an answer whose connection is gone', async () => {
@@ -168,14 +173,14 @@ describe('Deliveries', () => {
   });
 
   it('sends nothing twice to requests that were under way before its answer was acknowledged', async () => {
-    const { say, poll, deliveries } = call();
+    const { say, poll, now } = call();
     say('AAAA', 'BBBB');
     const slow = await poll({ ack: -1 });
-    expect(deliveries.now('stream', { ack: -1 }).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+    expect(now('stream', { ack: -1 }).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
     slow.written();
     say('CCCC');
-    expect(deliveries.now('stream', { ack: -1 }).answer.audio).toBeUndefined();
-    expect(deliveries.now('stream', { ack: 1 }).answer.audio).toBe('CCCC');
+    expect(now('stream', { ack: -1 }).answer.audio).toBeUndefined();
+    expect(now('stream', { ack: 1 }).answer.audio).toBe('CCCC');
   });
 
   it('sends again what is not acknowledged in time, from there on', async () => {
@@ -209,10 +214,10 @@ describe('Deliveries', () => {
   });
 
   it('carries nothing while a stream plays the call', async () => {
-    const { say, poll, deliveries, stream } = call();
+    const { say, poll, deliveries, stream, now } = call();
     say('AAAA');
     stream.isOpen = true;
-    expect(deliveries.now('stream', {}).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
+    expect(now('stream', {}).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
     expect((await poll({}, 5)).answer.audio).toBeUndefined();
     const waiting = poll();
     stream.isOpen = false;
@@ -232,14 +237,14 @@ describe('Deliveries', () => {
   });
 
   it('tells of an interruption again when the answer that did was lost', async () => {
-    const { outbox, deliveries, poll } = call();
+    const { outbox, deliveries, poll, now } = call();
     outbox.interrupt();
     deliveries.interrupted();
     (await poll({}, 0)).aborted();
     expect((await poll({}, 0)).answer.interrupted).toBe(true);
     expect(deliveries.takeInterrupted('stream')).toBe(true);
     deliveries.giveBackInterrupted('stream');
-    expect(deliveries.now('stream', {}).answer.interrupted).toBe(true);
+    expect(now('stream', {}).answer.interrupted).toBe(true);
   });
 
   it('may bring audio of the new generation along with the interruption', async () => {
