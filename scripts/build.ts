@@ -1,6 +1,6 @@
 /**
- * Compiles `src/` to `dist/`. With `--if-needed` it does nothing when the last build is newer than every source, so
- * that `npm start` on an unchanged tree starts at once.
+ * Compiles `src/` to `dist/`, and makes the console's files of `console/` in `dist/console/`. With `--if-needed` it does
+ * nothing when the last build is newer than every source, so that `npm start` on an unchanged tree starts at once.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -25,6 +25,7 @@ function isFresh(): boolean {
   const inputs = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.ts'];
   const newestInput = Math.max(
     newestMtimeMs(join(root, 'src')),
+    newestMtimeMs(join(root, 'console')),
     ...inputs.map((file) => statSync(join(root, file)).mtimeMs),
   );
   return builtAt > newestInput;
@@ -59,5 +60,6 @@ if (!process.argv.includes('--if-needed') || !isFresh()) {
   rmSync(dist, { recursive: true, force: true });
   run('tsc', ['-p', 'tsconfig.build.json']);
   await bundleSessionWorker();
+  run('vite', ['build', '--config', join('console', 'vite.config.ts')]);
   writeFileSync(stamp, `${new Date().toISOString()}\n`);
 }

@@ -2,11 +2,11 @@
  * Checks the dashboards against a real Prometheus: starts a gateway, a simulator and callers, scrapes for a while, and
  * asks Prometheus what each panel and each rule asks. Needs `prometheus` (Debian: `apt-get install prometheus`).
  *
- *     npx node scripts/check-dashboards.ts --calls 50 --seconds 180 --draw docs/images
+ *     npx node scripts/check-dashboards.ts --calls 50 --seconds 180
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,6 @@ import { startGatewayProcess } from '../demo/gateway-process.ts';
 import { RealtimeSimulator } from '../src/simulator/server.ts';
 import { Callers, startBackend } from './dashboards/callers.ts';
 import { type Dashboard, type Panel, panelsWithQueries } from './dashboards/dashboard.ts';
-import { drawDashboard } from './dashboards/draw.ts';
 import { Prometheus, type Series } from './dashboards/prometheus.ts';
 import { DASHBOARDS, dashboardOf } from './make-dashboards.ts';
 
@@ -36,9 +35,8 @@ const program = new Command('check-dashboards')
   .option('--calls <number>', 'calls at once', atLeastOne, 50)
   .option('--seconds <number>', 'how long, once all lines are busy', atLeastOne, 180)
   .option('--session-workers <mode>', 'SESSION_WORKERS of the gateway', 'dedicated')
-  .option('--draw <folder>', 'draw each dashboard there, as SVG')
   .parse();
-const options = program.opts<{ calls: number; seconds: number; sessionWorkers: string; draw?: string }>();
+const options = program.opts<{ calls: number; seconds: number; sessionWorkers: string }>();
 
 interface Answered {
   readonly panel: Panel;
@@ -58,11 +56,6 @@ function filled(expr: string, { templating }: Dashboard): string {
     if (type === 'textbox') text = text.replaceAll(`$${name}`, String(query));
   }
   return text;
-}
-
-/** How a picture came about. */
-function captionOf(lengthMs: number): string {
-  return `Drawn by scripts/check-dashboards.ts from what a Prometheus answered that scraped a gateway every ${SCRAPE_SECONDS} s for ${Math.round(lengthMs / 1000)} s; no screenshot of Grafana. ${options.calls} simulated calls at once (SESSION_WORKERS=${options.sessionWorkers}) on ${availableParallelism()} CPUs, which callers, simulator and Prometheus shared. On purpose one call in eight loses its upstream, and one client garbles its chunks. Beside names: last values.`;
 }
 
 function report(name: string, answered: readonly Answered[]): number {
@@ -121,18 +114,6 @@ async function main(): Promise<number> {
         answered.push({ panel, answers: await Promise.all(queries) });
       }
       failed += report(name, answered);
-      if (options.draw === undefined) continue;
-      mkdirSync(options.draw, { recursive: true });
-      const series = new Map(
-        answered.map(({ panel, answers }) => [
-          panel.id,
-          answers.map((answer) => (typeof answer === 'string' ? [] : answer)),
-        ]),
-      );
-      writeFileSync(
-        join(options.draw, `dashboard-${name.replace('.json', '.svg')}`),
-        drawDashboard(dashboard, series, captionOf(toMs - fromMs), [fromMs, toMs]),
-      );
     }
     const rules = await prometheus.rules();
     for (const { name, type } of rules) {

@@ -11,7 +11,7 @@ import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
 import { ApiError } from './errors.ts';
 import { Followers } from './followers.ts';
-import type { CallGateway } from './gateway.ts';
+import type { CallGateway, RequestRouter } from './gateway.ts';
 import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
@@ -47,6 +47,8 @@ export interface AppOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Where the built console is; default: where the build puts it. */
   readonly consoleFolder?: string | undefined;
+  /** Absent: there is one node. */
+  readonly router?: RequestRouter | undefined;
   /** Default: some of its own, without a limit. */
   readonly connections?: Connections;
   /** Told about each finished request; `route` is the pattern, never the URL. */
@@ -107,8 +109,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       done();
     });
   }
-  const access = { keys, signIns: new SignIns(monotonicNowMs) };
+  const access = { keys, signIns: new SignIns(monotonicNowMs), router: options.router };
   await app.register(authPlugin, access);
+  if (options.router) installRouter(app, options.router);
   await app.register(docsPlugin, { version: options.version });
   await app.register(operationsRoutes, { gateway, openMetrics });
   await app.register(sessionRoutes, { gateway, history: options.history });
@@ -125,6 +128,23 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     check: (request) => void scopeOf(request, access),
   });
   return app;
+}
+
+const CALL_ROUTE = /^\/api\/voice\/(?:stream|session)\/:callId/;
+
+/** Before anything of its body is read, each request that names a call goes to where the call is. */
+function installRouter(app: FastifyInstance, router: RequestRouter): void {
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    // A request whose key was refused has no scope, and its error is on its way.
+    const place = CALL_ROUTE.test(request.routeOptions.url ?? '') ? router.route(request, reply) : undefined;
+    if (place === undefined) return done(null, payload);
+    place.then(
+      (body) => {
+        if (body !== 'answered') done(null, body ?? payload);
+      },
+      (error: Error) => done(error),
+    );
+  });
 }
 
 /** Why a request is turned away before anything of its body is read. */

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { signInToken } from './cookies.ts';
 import { ApiError } from './errors.ts';
-import type { Scope } from './gateway.ts';
+import type { RequestRouter, Scope } from './gateway.ts';
 import { KEYLESS, type KeyHolder, type KeyRing } from './key-ring.ts';
 import { forgeryRefusal } from './origin.ts';
 import { may } from './permissions.ts';
@@ -31,6 +31,8 @@ declare module 'fastify' {
 export interface AccessOptions {
   readonly keys: KeyRing;
   readonly signIns: SignIns;
+  /** Absent: there is one node. */
+  readonly router?: RequestRouter | undefined;
 }
 
 /**
@@ -58,8 +60,10 @@ export const authPlugin = fastifyPlugin<AccessOptions>(async (app, access) => {
 const TENANT_ID = new RegExp(TENANT_ID_PATTERN);
 const BEARER = /^bearer[ \t]+/i;
 
-/** Whose sessions a request may see, and who asks. @throws {ApiError} */
+/** Whose sessions a request may see, and who asks: a client, or for it another node. @throws {ApiError} */
 export function scopeOf(request: FastifyRequest, access: AccessOptions): Scope {
+  const passedOn = access.router?.scopeOf(request);
+  if (passedOn) return passedOn;
   const by = access.keys.isOpen ? KEYLESS : holderOf(request, access);
   const wanted = wantedTenant(request);
   if (by.tenantId === undefined) return { tenantId: wanted, by };
@@ -72,7 +76,7 @@ export function scopeOf(request: FastifyRequest, access: AccessOptions): Scope {
 function holderOf(request: FastifyRequest, { keys, signIns }: AccessOptions): KeyHolder {
   const key = presentedKey(request);
   if (key !== undefined) {
-    const holder = keys.find(key);
+    const holder = keys.find(key, request.raw.socket);
     if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
     return holder;
   }

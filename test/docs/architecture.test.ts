@@ -87,3 +87,16 @@ it('has no circle of files that need each other to run', () => {
   for (const file of imports.keys()) visit(file, []);
   expect(circles).toEqual([]);
 });
+
+it('has a console that takes nothing of the daemon but types', () => {
+  const taken = readdirSync(join(ROOT, 'console'), { recursive: true, withFileTypes: true })
+    .filter((entry) => /\.tsx?$/.test(entry.name))
+    .flatMap(({ parentPath, name }) =>
+      [
+        ...readFileSync(join(parentPath, name), 'utf8').matchAll(
+          /^(?:import|export)(?! type)[^;]*? from '[./]+(src\/[^']+)';/gm,
+        ),
+      ].map(([, file]) => file!),
+    );
+  expect([...new Set(taken)]).toEqual([]);
+});

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+import { readWav, writeWav } from '../../src/audio/wav.ts';
+
+const SAMPLE_RATE_HZ = 16_000;
+/** One question, without the silence around it. */
+const QUESTION_SECONDS = [4, 6.9] as const;
+/** A caller asks, listens, thinks: another question a little later. */
+const EVERY_MS = 10_000;
+const POLL_MS = 5_000;
+
+/**
+ * Callers who cost little: a question is one request, the answer is polled. What happens on their calls, turn by turn, is
+ * what happens on any call, and that is what a console has to show.
+ */
+export class LightCallers {
+  readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #agent = new Agent({ connections: 1_024 });
+  readonly #stopped = new AbortController();
+  readonly #question: Buffer;
+  #lines: Promise<void>[] = [];
+
+  constructor(url: string, apiKey: string) {
+    this.#url = url;
+    this.#headers = { 'x-api-key': apiKey };
+    const { samples } = readWav(readFileSync(new URL('../../fixtures/calls/order-status-16k.wav', import.meta.url)));
+    const [from, to] = QUESTION_SECONDS;
+    this.#question = Buffer.from(writeWav(samples.slice(from * SAMPLE_RATE_HZ, to * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ));
+  }
+
+  /** Begins `count` calls, so many a second, each with turns of its own rhythm. */
+  async start(count: number, perSecond: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const callId = `light-${i}`;
+      await this.create(callId, { callerNumber: `3932976${String(i).padStart(5, '0')}` });
+      this.#lines.push(this.#listen(callId), this.#talk(callId, (i * 997) % EVERY_MS));
+      await sleep(1_000 / perSecond);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.allSettled(this.#lines);
+    this.#lines = [];
+    await this.#agent.destroy();
+  }
+
+  async create(callId: string, fields: object = {}): Promise<void> {
+    await this.#ask('POST', '/api/voice/session/create', JSON.stringify({ callId, ...fields }), 'application/json');
+  }
+
+  async end(callId: string): Promise<void> {
+    await this.#ask('POST', `/api/voice/session/${callId}/end`);
+  }
+
+  async #talk(callId: string, firstAfterMs: number): Promise<void> {
+    const { signal } = this.#stopped;
+    await sleep(firstAfterMs, undefined, { signal });
+    while (!signal.aborted) {
+      await this.#ask('POST', `/api/voice/stream/${callId}`, this.#question, 'audio/wav');
+      await sleep(EVERY_MS, undefined, { signal });
+    }
+  }
+
+  async #listen(callId: string): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      await this.#ask('GET', `/api/voice/stream/${callId}/response?timeout=${POLL_MS}`);
+    }
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, body?: string | Buffer, type?: string): Promise<void> {
+    const answer = await request(`${this.#url}${path}`, {
+      method,
+      dispatcher: this.#agent,
+      signal: this.#stopped.signal,
+      headers: { ...this.#headers, ...(type === undefined ? {} : { 'content-type': type }) },
+      body: body ?? null,
+    });
+    await answer.body.dump();
+    if (answer.statusCode !== 200) throw new Error(`${method} ${path}: HTTP ${answer.statusCode}`);
+  }
+}

@@ -1,0 +1,20 @@
+import { useEffect } from 'preact/hooks';
+import { messageOf } from '../api/failure.ts';
+import { status, statusProblem, watchStatus } from './status.ts';
+
+/** What is wrong, in words, above everything else on every page. Nothing is wrong: nothing is there. */
+export function Problems() {
+  useEffect(() => watchStatus(), []);
+  const problems = status.value?.problems ?? [];
+  const error = statusProblem.value;
+  return (
+    <div role="alert" class="problems">
+      {error !== undefined && <p class="critical">{messageOf(error)} What is shown may be old.</p>}
+      {problems.map(({ severity, text }) => (
+        <p key={text} class={severity}>
+          {text}
+        </p>
+      ))}
+    </div>
+  );
+}
