@@ -33,7 +33,7 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleOptions> = async (a
         body: SignInBody,
         response: {
           204: NOTHING,
-          ...failures('invalid_json', 'invalid_field', 'forbidden', 'foreign_origin', 'too_many_attempts'),
+          ...failures('invalid_json', 'forbidden', 'foreign_origin', 'too_many_attempts'),
         },
       },
     },
