@@ -37,10 +37,12 @@ const app = await buildApp({
   history: {
     search: async () => ({ calls: [] }),
     find: async () => [],
+    usage: async () => [],
     exportPage: async () => ({ text: '' }),
     noteLooks: async () => {},
     looks: async () => ({ looks: [] }),
   },
+  currency: 'USD',
   version: 'benchmark',
   openMetrics: true,
   onRequestEnd: (method, route, status, seconds) =>

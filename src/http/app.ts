@@ -25,6 +25,7 @@ import { looksRoutes } from './routes/looks.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
+import { usageRoutes } from './routes/usage.ts';
 import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
 import { SignIns } from './sign-ins.ts';
@@ -38,6 +39,8 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 export interface AppOptions {
   readonly gateway: CallGateway;
   readonly history: CallHistory;
+  /** What costs are in. */
+  readonly currency: string;
   readonly keys: KeyRing;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
@@ -127,6 +130,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     followers: new Followers(monotonicNowMs),
     check: (request) => void scopeOf(request, access),
   });
+  await app.register(usageRoutes, { history: options.history, currency: options.currency });
   return app;
 }
 

@@ -1,4 +1,14 @@
-import type { CallPage, CallSearch, KeptCall, Look, LookPage, LookSearch, NumberStyle } from '../store/records.ts';
+import type {
+  CallPage,
+  CallSearch,
+  KeptCall,
+  Look,
+  LookPage,
+  LookSearch,
+  NumberStyle,
+  UsageQuery,
+  UsageRow,
+} from '../store/records.ts';
 import type { CallSession, Scope } from './gateway.ts';
 import { nameOf } from './permissions.ts';
 
@@ -15,6 +25,8 @@ export interface CallHistory {
     numbers: NumberStyle,
     who: string | undefined,
   ): Promise<readonly KeptCall[]>;
+  /** Sums of what calls used, a row a group. */
+  usage(query: UsageQuery): Promise<readonly UsageRow[]>;
   /** A page of a search as lines. @param who sees what was said, which is recorded */
   exportPage(
     search: CallSearch,

@@ -22,9 +22,12 @@ import type {
   OutgoingSummary,
   StoreEntry,
   StoreMark,
+  UsageQuery,
+  UsageRow,
 } from './records.ts';
 import { Statements } from './statements.ts';
 import { Undelivered } from './undelivered.ts';
+import { UsageSums } from './usage.ts';
 
 /** The one database, in `DATA_DIR`. */
 export const STORE_FILE = 'calls.sqlite';
@@ -71,6 +74,7 @@ export class Store {
   #history: History;
   #undelivered: Undelivered;
   #looks: Looks;
+  #usage: UsageSums;
   /** What was in a file that is gone, until there is another one for it. */
   #saved: Salvage | undefined;
 
@@ -82,6 +86,7 @@ export class Store {
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
     this.#looks = new Looks(file.database);
+    this.#usage = new UsageSums(file.database);
   }
 
   /**
@@ -168,6 +173,11 @@ export class Store {
     return found;
   }
 
+  /** Sums of what calls used. */
+  usage(query: UsageQuery): UsageRow[] {
+    return this.#usage.read(query);
+  }
+
   /** A page of a search as text to be sent on, see {@link exportPage}. @param who sees what was said */
   export(
     search: CallSearch,
@@ -195,14 +205,11 @@ export class Store {
   /** Removes a few calls, and looks at them, whose time is up; returns whether there may be more. Empties the log beside the file. */
   sweep(): boolean {
     this.#usable();
+    const removed = this.#file.transaction(() => this.#history.removeBefore(this.#keepFromMs, REMOVED_AT_ONCE));
     const looksFromMs = this.#now - LOOKS_KEPT_DAYS * DAY_MS;
-    const removed = this.#file.transaction(() =>
-      Math.max(
-        this.#history.removeBefore(this.#keepFromMs, REMOVED_AT_ONCE),
-        this.#looks.removeBefore(looksFromMs, REMOVED_AT_ONCE),
-      ),
-    );
-    if (removed === REMOVED_AT_ONCE) return true;
+    const forgotten = this.#file.transaction(() => this.#looks.removeBefore(looksFromMs, REMOVED_AT_ONCE));
+    const isMore = this.#file.transaction(() => this.#usage.sweep(this.#now));
+    if (isMore || Math.max(removed, forgotten) === REMOVED_AT_ONCE) return true;
     this.#file.checkpoint();
     this.#removeSetAside();
     return false;
@@ -230,6 +237,7 @@ export class Store {
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
     this.#looks = new Looks(file.database);
+    this.#usage = new UsageSums(file.database);
     this.#noteHolder(now);
     if (this.#saved) this.#takeIn(this.#saved, { why: error.message });
     this.#saved = undefined;
@@ -267,7 +275,8 @@ export class Store {
 
   #writeAll(entries: readonly StoreEntry[], marks: readonly StoreMark[]): void {
     this.#file.transaction(() => {
-      for (const { id, call, summary, summaryState } of entries) {
+      for (const { id, call, usage, summary, summaryState } of entries) {
+        if (usage) this.#usage.add(id, usage, this.#now);
         if (call) this.#history.add(id, call, summaryState);
         if (summary) this.#undelivered.add(id, summary);
       }

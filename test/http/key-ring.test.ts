@@ -65,7 +65,10 @@ describe('KeyRing', () => {
 
   it.each([
     ['not json', /cannot be read as JSON/],
-    [{ acme: 'x' }, /its content must be array: it must be a list of \{name, sha256, tenantId, may\?\}/],
+    [
+      { acme: 'x' },
+      /its content must be array: it must be a list of \{name, sha256, tenantId, may\?, budgetPerDay\?\}/,
+    ],
     [[{ name: 'acme', tenantId: 't' }], /entry 0 must have required properties sha256/],
     [[entry('acme', 'x', 't1'), { name: 'b', sha256: 'abc', tenantId: 't' }], /entry 1\.sha256/],
     [[entry('acme', 'x', 'a tenant')], /entry 0\.tenantId/],

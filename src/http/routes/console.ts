@@ -43,11 +43,8 @@ export const consoleRoutes: FastifyPluginAsyncTypebox<ConsoleOptions> = async (a
       const waitMs = throttle.attempt(request.ip);
       if (waitMs > 0) {
         const seconds = Math.ceil(waitMs / 1000);
-        reply.header('retry-after', seconds);
-        throw new ApiError(
-          'too_many_attempts',
-          `too many wrong keys came from this address: try again in ${seconds} s`,
-        );
+        const why = `too many wrong keys came from this address: try again in ${seconds} s`;
+        throw new ApiError('too_many_attempts', why, { retryAfterSeconds: seconds });
       }
       const digest = digestOf(request.body.key);
       if (!keys.holderOf(digest)) throw new ApiError('forbidden', 'the API key is not known here');

@@ -9,6 +9,8 @@ import type {
   NumberStyle,
   StoreEntry,
   StoreMark,
+  UsageQuery,
+  UsageRow,
 } from '../../store/records.ts';
 import type { StoreNote, WriteResult } from '../../store/store.ts';
 
@@ -51,6 +53,7 @@ export const StoreService = defineService('store', {
   /** Answers when they are on the disk. */
   noteLooks: unary<{ readonly looks: readonly Look[] }, void>(),
   looks: unary<LookSearch, LookPage>(),
+  usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
   close: unary<void, void>(),

@@ -89,6 +89,7 @@ peer.serve(StoreService, {
   export: ({ search, numbers, format, who }) => withStore((opened) => opened.export(search, numbers, format, who)),
   noteLooks: ({ looks }) => withStore((opened) => opened.noteLooks(looks)),
   looks: (search) => withStore((opened) => opened.looks(search)),
+  usage: (query) => withStore((opened) => opened.usage(query)),
   size: () => withStore((opened) => ({ byteCount: opened.byteCount })),
   close: () => {
     store?.close();
