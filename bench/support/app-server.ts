@@ -37,8 +37,11 @@ const app = await buildApp({
   history: {
     search: async () => ({ calls: [] }),
     find: async () => [],
+    findRecording: async () => [],
     usage: async () => [],
     exportPage: async () => ({ text: '' }),
+    noteLooks: async () => {},
+    looks: async () => ({ looks: [] }),
   },
   currency: 'USD',
   version: 'benchmark',

@@ -58,6 +58,12 @@ export const FAILURES = {
     advice: 'its time is up, it goes on still, or it belongs to another tenant',
     example: `callId is "${EXAMPLE_CALL_ID}", but no call of this name is in the history`,
   },
+  recording_not_found: {
+    status: 404,
+    what: 'there is no recording of this call',
+    advice: 'its agent records none, its time is up, it goes on still, or it belongs to another tenant',
+    example: `callId is "${EXAMPLE_CALL_ID}", but there is no recording of this call`,
+  },
   not_found: { status: 404, what: 'no such address', advice: 'check the URL', example: 'there is no "/x"; see /docs' },
   method_not_allowed: {
     status: 405,
@@ -100,7 +106,7 @@ export const FAILURES = {
   },
   forbidden: {
     status: 403,
-    what: 'the key is wrong, or belongs to another tenant',
+    what: 'the key is wrong, belongs to another tenant, or may not do this',
     sentence: ({ tenantId }) => `tenantId is ${quote(tenantId)}, but the request speaks for another tenant`,
     example: 'the API key is not known here',
   },
@@ -152,6 +158,19 @@ export const FAILURES = {
     retryAfterSeconds: 5,
     sentence: ({ maxSessions }) => `this tenant has ${maxSessions} calls already, its limit`,
     example: { maxSessions: 20 },
+  },
+  too_many_listeners: {
+    status: 429,
+    what: 'the key, or the gateway, has all the streams of events that it may have',
+    advice: 'close one',
+    retryAfterSeconds: 5,
+    example: 'this key has 20 streams of events open already, its limit',
+  },
+  too_many_attempts: {
+    status: 429,
+    what: 'too many wrong keys came from this address',
+    advice: 'sign in after `Retry-After`',
+    example: 'too many wrong keys came from this address: try again in 8 s',
   },
   budget_exhausted: {
     status: 429,

@@ -6,10 +6,10 @@ import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { CallErrorCode } from '../errors.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
-import type { FiguresSnapshot } from './figures.ts';
+import type { CallFigures, FiguresSnapshot } from './figures.ts';
 import { CallNotes, tenths } from './notes.ts';
 import type { CallUsage, RecordedAction, Summary } from './record.ts';
-import type { TimelineEvent } from './timeline.ts';
+import type { CallTimeline, TimelineEvent } from './timeline.ts';
 import { type Turn, turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
 
@@ -40,6 +40,11 @@ export class CallObserver {
     this.#notes = new CallNotes(metrics, log, costs);
     this.#answers = new AnswerWatch(this.#notes);
     this.#upstream = new UpstreamNotes(this.#notes, this.#answers);
+  }
+
+  /** The zero of the call's timeline, on the monotonic clock. */
+  get startedAtMs(): number {
+    return this.#notes.timeline.startedAtMs;
   }
 
   // From create to ready
@@ -233,6 +238,17 @@ export class CallObserver {
     this.#notes.note('no_input', { prompt });
   }
 
+  recordingKept(): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'kept' });
+  }
+
+  /** The disk did not take all of the recording, which ends there; the call does not. */
+  recordingLost(error: Error): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'lost' });
+    this.#notes.note('recording_lost');
+    this.#notes.log.error({ why: error.message }, 'recording lost: the call goes on');
+  }
+
   /** The session is over; what is queued is still delivered. */
   ending(reason: string, why: string | undefined): void {
     this.#notes.note('ending', { reason, ...(why === undefined ? {} : { why }) });
@@ -248,6 +264,15 @@ export class CallObserver {
       { endReason, why, aiAgentRef, durationMs: duration, lines: transcript.length, ...this.#notes.snapshot },
       'call ended',
     );
+  }
+
+  /** What has been noted, for whoever follows the call. */
+  get timeline(): Pick<CallTimeline, 'revision' | 'since' | 'last' | 'faultCount' | 'lastFault'> {
+    return this.#notes.timeline;
+  }
+
+  get figures(): Pick<CallFigures, 'turns' | 'lastTurnMs' | 'interruptions' | 'reconnects'> {
+    return this.#notes.figures;
   }
 
   /** What it used and cost, so far. */
