@@ -1,6 +1,7 @@
 import type { CallSummary } from '../../backend/summaries/call-summary.ts';
 import type { CallDetails, Fault, HistoryCall, StoreEntry, UsageEntry } from '../../store/records.ts';
 import { wordsOf } from '../../store/words.ts';
+import { traceHeaders } from '../../traces/context.ts';
 import type { Session } from '../session.ts';
 import type { Summary } from './record.ts';
 import type { TimelineEvent } from './timeline.ts';
@@ -58,6 +59,7 @@ function callSummary(session: Session, summary: Summary): CallSummary {
     transferredTo: transferred?.extension ?? null,
     transferReason: transferred?.reason ?? null,
     usage: summary.usage,
+    ...(session.trace ? { trace: traceHeaders(session.trace) } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ import { CallEvents } from '../event-schemas.ts';
 import { CALL_FAILURES, CREATE_FAILURES, failures, KEY_FAILURES } from '../failure-schemas.ts';
 import type { CallGateway } from '../gateway.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
+import { withTrace } from '../trace-fields.ts';
 
 /** Creating, looking at and ending calls. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {
@@ -24,7 +25,8 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
       },
     },
     async (request, reply) => {
-      const answer = await gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw));
+      const body = withTrace(request.body, request.headers);
+      const answer = await gateway.createSession(request.scope, body, request.id, new ClientWatch(reply.raw));
       if (answer.streamUrl !== undefined) reply.header('x-call-node', new URL(answer.streamUrl).host);
       return answer;
     },
