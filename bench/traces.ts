@@ -50,7 +50,7 @@ async function measure(): Promise<void> {
     let exported = 0;
     const spans = new OtlpSpans({
       endpoint: `http://127.0.0.1:${port}`,
-      headers: {},
+      headers: '',
       serviceName: 'bench',
       version: '0',
       onSpans: (outcome, count) => {

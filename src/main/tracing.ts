@@ -11,7 +11,7 @@ export async function openTraces({ env }: Config, log: Logger, metrics: Metrics)
   const { OtlpSpans } = await import('../traces/otlp.ts');
   const sink = new OtlpSpans({
     endpoint,
-    headers: headersOf(env.OTEL_EXPORTER_OTLP_HEADERS ?? ''),
+    headers: env.OTEL_EXPORTER_OTLP_HEADERS ?? '',
     serviceName: env.OTEL_SERVICE_NAME,
     version,
     onSpans: (outcome, count) => metrics.traceSpans.inc({ outcome }, count),
@@ -21,21 +21,4 @@ export async function openTraces({ env }: Config, log: Logger, metrics: Metrics)
     },
   });
   return new Traces(sink);
-}
-
-/** `name=value,name=value`, as OpenTelemetry has it. */
-function headersOf(text: string): Record<string, string> {
-  const pairs = text.split(',').flatMap((pair) => {
-    const at = pair.indexOf('=');
-    return at < 1 ? [] : [[pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())]];
-  });
-  return Object.fromEntries(pairs);
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
 }

@@ -31,8 +31,8 @@ const FLUSH_TIMEOUT_MS = 3_000;
 export interface OtlpOptions {
   /** `OTEL_EXPORTER_OTLP_ENDPOINT`: `/v1/traces` comes behind it. */
   readonly endpoint: string;
-  /** Sent with each batch. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Sent with each batch: `name=value`, with commas between them, percent-encoded. */
+  readonly headers: string;
   readonly serviceName: string;
   readonly version: string;
   /** Spans were taken by the receiver, or are lost. */
@@ -150,7 +150,7 @@ export class OtlpSpans implements SpanSink {
   #exporter(): SpanExporter {
     const { endpoint, headers } = this.#options;
     const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
-    const inner = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS });
+    const inner = new OTLPTraceExporter({ url, headers: headersOf(headers), timeoutMillis: EXPORT_TIMEOUT_MS });
     return {
       export: (spans, done) =>
         inner.export(spans, (result) => {
@@ -195,4 +195,20 @@ function plain(details: Readonly<Record<string, unknown>>): Attributes {
     return [[name, JSON.stringify(value)]];
   });
   return Object.fromEntries(entries);
+}
+
+function headersOf(text: string): Record<string, string> {
+  const pairs = text.split(',').flatMap((pair) => {
+    const at = pair.indexOf('=');
+    return at < 1 ? [] : [[pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())]];
+  });
+  return Object.fromEntries(pairs);
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
 }
