@@ -6,16 +6,13 @@ import type { CallGateway } from '../gateway.ts';
 import { isFromPage } from '../origin.ts';
 import { may } from '../permissions.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
-<<<<<<< HEAD
 import { withTrace } from '../trace-fields.ts';
-=======
 import { withoutWords } from '../without-words.ts';
 
 export interface SessionOptions {
   readonly gateway: CallGateway;
   readonly history: CallHistory;
 }
->>>>>>> main
 
 /** Creating, looking at and ending calls. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<SessionOptions> = async (app, { gateway, history }) => {
