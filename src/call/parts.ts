@@ -1,4 +1,5 @@
 import { monotonicNowMs } from '../clock.ts';
+import { type TraceContext, traceHeaders } from '../traces/context.ts';
 import { CallStreams } from './duplex/streams.ts';
 import { CallGuard } from './guard.ts';
 import { CallLanes } from './lanes.ts';
@@ -28,6 +29,8 @@ export interface CallListener extends UpstreamEventsListener, ReplyPathListener,
 /** The parts of one call, each made of those that it calls: what is made later is known to nothing before it. */
 export class CallParts {
   readonly standing = new CallStanding();
+  /** Its place in a trace, for what is asked in its name; undefined: it has none. */
+  readonly trace: TraceContext | undefined;
   readonly guard: CallGuard;
   readonly observer: CallObserver;
   readonly clock: SessionClock;
@@ -43,6 +46,7 @@ export class CallParts {
 
   constructor(id: string, setup: SessionSetup, deps: SessionDeps, createdAt: Date, listener: CallListener) {
     const { formats, log, profile } = setup;
+    this.trace = deps.traces.begin(setup.request);
     const guard = new CallGuard((error) => listener.onDefect(error));
     const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, createdAt));
     const { writeRecording } = deps;
@@ -82,7 +86,16 @@ export class CallParts {
     });
     const { outbox, downlink, transcript } = replyPath;
     const record = new CallRecord(transcript);
-    const tools = new CallTools({ profile, values: callValues(setup), record, log, downlink, outbox, observer });
+    const tools = new CallTools({
+      profile,
+      values: callValues(setup),
+      headers: traceHeaders(this.trace),
+      record,
+      log,
+      downlink,
+      outbox,
+      observer,
+    });
     const { standing } = this;
     const streams = new CallStreams({ uplink, replyPath, observer, metronome: deps.metronome, standing });
     const deliveries = new Deliveries({ outbox, polls, streams, standing, observer, guard, listener });

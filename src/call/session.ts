@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AudioFormat } from '../audio/codec.ts';
 import { monotonicNowMs } from '../clock.ts';
+import type { TraceContext } from '../traces/context.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
 import type { CallEvents, CallInfo, SessionState } from './call-info.ts';
@@ -13,6 +14,7 @@ import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } fr
 import type { CallParts } from './parts.ts';
 import type { CallObserver } from './record/observer.ts';
 import type { Summary } from './record/record.ts';
+import { tracedCall } from './record/traced.ts';
 import type { ClientReport, Delivery } from './reply/deliveries.ts';
 import type { CallAction, TakeOptions } from './reply/outbox.ts';
 import type { Departure } from './reply/poll-wait.ts';
@@ -36,12 +38,21 @@ export class Session {
 
   constructor(setup: SessionSetup, deps: SessionDeps, listener: SessionListener) {
     this.setup = setup;
-    this.#life = new CallLife(this.id, setup, deps, { onConcluded: () => listener.onConcluded(this) });
+    this.#life = new CallLife(this.id, setup, deps, {
+      onOver: (durationMs, error) =>
+        deps.traces.ended(this.trace, (context) => tracedCall(this, context, durationMs, error)),
+      onConcluded: () => listener.onConcluded(this),
+    });
     this.#parts = this.#life.parts;
   }
 
   get observer(): CallObserver {
     return this.#parts.observer;
+  }
+
+  /** Its place in a trace, for what is asked in its name; undefined: it has none. */
+  get trace(): TraceContext | undefined {
+    return this.#parts.trace;
   }
 
   get state(): SessionState {
