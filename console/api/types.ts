@@ -44,7 +44,12 @@ export interface Who {
   readonly name: string;
   readonly tenantId?: string;
   readonly isKeyless: boolean;
-  readonly may: { readonly transcripts: boolean; readonly end: boolean; readonly talk: boolean };
+  readonly may: {
+    readonly transcripts: boolean;
+    readonly numbers: boolean;
+    readonly end: boolean;
+    readonly talk: boolean;
+  };
 }
 export interface Status {
   readonly problems: readonly { readonly severity: 'warning' | 'critical'; readonly text: string }[];

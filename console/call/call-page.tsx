@@ -9,6 +9,7 @@ import { PageTitle } from '../parts/page-title.tsx';
 import { nowMs } from '../parts/ticker.ts';
 import { clock, duration, moment, OUTCOMES, plural } from '../parts/words.ts';
 import { place } from '../place.ts';
+import { numbersQuery } from '../sign-in/numbers.ts';
 import { who } from '../sign-in/who.ts';
 import { Conversation } from './conversation.tsx';
 import { Entries } from './entries.tsx';
@@ -26,12 +27,13 @@ type Found =
 /** One call, while it goes on and afterwards: the same link shows both. */
 export function CallPage({ name }: { name: string }) {
   const { session: sessionId, tenant: tenantId } = place.value.query;
+  const numbers = numbersQuery();
   const found = useSignal<Found>({ kind: 'asking' });
   useEffect(() => {
     let isGone = false;
     let followed: FollowedCall | undefined;
     const look = async () => {
-      const result = await find(name, sessionId, tenantId);
+      const result = await find(name, sessionId, tenantId, numbers);
       if (isGone) return;
       if (result.kind === 'live') followed = result.followed;
       found.value = result;
@@ -41,7 +43,7 @@ export function CallPage({ name }: { name: string }) {
       isGone = true;
       followed?.close();
     };
-  }, [name, sessionId, tenantId]);
+  }, [name, sessionId, tenantId, numbers['numbers']]);
   const { value } = found;
   if (value.kind === 'asking') return <PageTitle title={`Call ${name}`} />;
   if (value.kind === 'failed') {
@@ -56,14 +58,22 @@ export function CallPage({ name }: { name: string }) {
   return <LiveCallView followed={value.followed} callId={name} tenantId={tenantId} />;
 }
 
-async function find(callId: string, sessionId: string | undefined, tenantId: string | undefined): Promise<Found> {
+async function find(
+  callId: string,
+  sessionId: string | undefined,
+  tenantId: string | undefined,
+  numbers: Readonly<Record<string, string>>,
+): Promise<Found> {
   const timeline = await timelineOf(callId, tenantId).catch(() => undefined);
   const isThisCall = timeline !== undefined && (sessionId === undefined || timeline.sessionId === sessionId);
   if (isThisCall && timeline.status !== 'ended') {
-    return { kind: 'live', followed: new FollowedCall({ callId, tenantId }) };
+    return { kind: 'live', followed: new FollowedCall({ callId, tenantId }, numbers) };
   }
   try {
-    const kept = await ask<KeptCall>(`/api/voice/calls/${encodeURIComponent(sessionId ?? callId)}`, { tenantId });
+    const kept = await ask<KeptCall>(
+      `/api/voice/calls/${encodeURIComponent(sessionId ?? callId)}?${new URLSearchParams(numbers)}`,
+      { tenantId },
+    );
     return { kind: 'over', kept, timeline: isThisCall ? timeline : undefined };
   } catch (error) {
     return { kind: 'failed', error };
