@@ -132,6 +132,7 @@ function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId:
       )}
       <Parts
         lines={followed.lines.value}
+        withheld={timeline?.withheld}
         turns={followed.turns.value}
         entries={entries}
         omitted={timeline?.omittedEvents ?? 0}
@@ -205,6 +206,8 @@ function Actions({ actions }: { actions: KeptCall['actions'] }) {
 
 function Parts(props: {
   readonly lines: readonly Line[];
+  /** Why there are none, where that is not the key. */
+  readonly withheld?: string | undefined;
   readonly turns: readonly CallTurn[];
   readonly entries: readonly TimelineEntry[];
   readonly omitted: number;
@@ -215,10 +218,12 @@ function Parts(props: {
     <div class="columns">
       <section aria-labelledby="words">
         <h2 id="words">Conversation</h2>
-        {mayRead ? (
-          <Conversation lines={props.lines} isLive={props.isLive} />
-        ) : (
+        {!mayRead ? (
           <p class="quiet">Your key may not read what was said.</p>
+        ) : props.withheld !== undefined ? (
+          <p class="quiet">What is said is not shown: {props.withheld}.</p>
+        ) : (
+          <Conversation lines={props.lines} isLive={props.isLive} />
         )}
       </section>
       <section aria-labelledby="turns">
