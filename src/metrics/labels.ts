@@ -114,3 +114,10 @@ export function methodLabel(method: string): string {
 
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
+
+/** What became of a request that another node was to answer. */
+export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
+/** Why a call went on at another node. */
+export const TAKEOVER_REASONS = ['node_died', 'handed_over'] as const;
+/** Why a node let go of a call that goes on elsewhere: it was taken for dead, or meant to stop. */
+export const LET_GO_REASONS = ['taken', 'handed_over'] as const;
