@@ -13,13 +13,17 @@ import type {
 import type {
   CreateAnswer as CreateAnswerSchema,
   ErrorAnswer,
+  Health as HealthSchema,
   PollAnswer as PollAnswerSchema,
+  Readiness as ReadinessSchema,
 } from '../../src/http/schemas.ts';
 
 /** What the gateway answers. The schemas that it validates with, and that the OpenAPI document is made of, are the source. */
 export type Failure = Static<typeof ErrorAnswer>;
 export type CreateAnswer = Static<typeof CreateAnswerSchema>;
 export type PollAnswer = Static<typeof PollAnswerSchema>;
+export type Health = Static<typeof HealthSchema>;
+export type Readiness = Static<typeof ReadinessSchema>;
 
 export type Timeline = Static<typeof CallEvents>;
 /** Details depend on its type. */
@@ -50,7 +54,4 @@ export interface Who {
     readonly end: boolean;
     readonly talk: boolean;
   };
-}
-export interface Status {
-  readonly problems: readonly { readonly severity: 'warning' | 'critical'; readonly text: string }[];
 }
