@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import type { AudioFormat } from '../audio/codec.ts';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
+import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { monotonicNowMs } from '../clock.ts';
+import { CallCosts, type Costs } from '../costs/call-costs.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
@@ -53,6 +55,7 @@ export interface SessionDeps {
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
+  readonly costs: Costs;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
 }
@@ -109,7 +112,18 @@ export class Session {
     this.#deps = deps;
     const { pool } = deps;
     const { formats, log, profile } = setup;
-    this.observer = new CallObserver(deps.metrics, log);
+    const costs = new CallCosts(
+      {
+        tenantId: setup.tenantId,
+        aiAgentRef: setup.aiAgentRef,
+        model: profile.model ?? deps.defaultModel,
+        transcriptionModel: transcriptionOf(profile)?.model,
+        startedAtMs: this.createdAt.getTime(),
+      },
+      deps.costs,
+      deps.metrics,
+    );
+    this.observer = new CallObserver(deps.metrics, log, costs);
     this.#replies = new ReplyPath({
       newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
       format: formats.call,
@@ -512,13 +526,14 @@ export class Session {
     const durationMs = Math.round(this.#durationMs);
     const { callId } = this.setup.request;
     const endReason = this.#endReason ?? 'completed';
-    const summary = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
+    const told = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
       callId,
       duration: durationMs,
       transcript: [],
       actions: [],
       endReason,
     };
+    const summary = { ...told, aiAgentRef: this.setup.aiAgentRef, usage: this.observer.usage };
     this.#summary = summary;
     this.#guard.run(() => this.#streams.close());
     this.#guard.run(() => this.#replies.outbox.close());

@@ -11,6 +11,7 @@ import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { LocalGateway } from '../cluster/cluster-gateway.ts';
 import type { CallName } from '../cluster/directory.ts';
+import type { Costs } from '../costs/call-costs.ts';
 import { sentenceOf } from '../http/errors.ts';
 import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
@@ -59,6 +60,7 @@ export interface VoiceGatewayOptions {
   /** Silence before a caller who waits for a lost answer is played the filler; default 1500 ms. */
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
+  readonly costs: Costs;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -94,9 +96,9 @@ export class VoiceGateway implements LocalGateway {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
-    const { maxSessions, maxSessionsPerTenant, overload } = options;
+    const { maxSessions, maxSessionsPerTenant, costs, overload } = options;
     const sessions = this.#sessions;
-    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, overload, metrics, log });
+    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, costs, overload, metrics, log });
     this.#governor = new ConnectGovernor({
       perSecond: options.connectsPerSecond,
       permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
@@ -138,6 +140,7 @@ export class VoiceGateway implements LocalGateway {
         }
         return counts;
       },
+      budgets: () => options.costs.budgets.states,
       summariesPending: options.summariesPending ?? (() => 0),
       store: options.store ?? (() => ({ isUp: true, unwritten: 0, byteCount: 0 })),
       info: {
@@ -205,6 +208,7 @@ export class VoiceGateway implements LocalGateway {
         fillerAfterMs: this.#options.fillerAfterMs,
         reorderWaitMs: this.#options.reorderWaitMs,
         defaultModel: this.#options.defaultModel,
+        costs: this.#options.costs,
         survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
         limits: {
           idleTimeoutMs: this.#options.idleTimeoutMs,
