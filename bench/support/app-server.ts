@@ -39,6 +39,8 @@ const app = await buildApp({
     find: async () => [],
     usage: async () => [],
     exportPage: async () => ({ text: '' }),
+    noteLooks: async () => {},
+    looks: async () => ({ looks: [] }),
   },
   currency: 'USD',
   version: 'benchmark',

@@ -81,6 +81,20 @@ const STEPS: readonly string[] = [
   CREATE TABLE counted (session_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX counted_by_time ON counted (at_ms);
   `,
+  `
+  CREATE TABLE looks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX looks_at_call ON looks (call_id);
+  CREATE INDEX looks_at_session ON looks (session_id);
+  CREATE INDEX looks_by_time ON looks (at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

@@ -85,8 +85,10 @@ peer.serve(StoreService, {
   write: ({ entries, marks }) => withStore((opened) => opened.write(entries, marks)),
   readSummary: ({ id }) => withStore((opened) => opened.readSummary(id)),
   search: ({ search, numbers }) => withStore((opened) => opened.search(search, numbers)),
-  find: ({ tenantId, name, numbers }) => withStore((opened) => opened.find(tenantId, name, numbers)),
-  export: ({ search, numbers, format }) => withStore((opened) => opened.export(search, numbers, format)),
+  find: ({ tenantId, name, numbers, who }) => withStore((opened) => opened.find(tenantId, name, numbers, who)),
+  export: ({ search, numbers, format, who }) => withStore((opened) => opened.export(search, numbers, format, who)),
+  noteLooks: ({ looks }) => withStore((opened) => opened.noteLooks(looks)),
+  looks: (search) => withStore((opened) => opened.looks(search)),
   usage: (query) => withStore((opened) => opened.usage(query)),
   size: () => withStore((opened) => ({ byteCount: opened.byteCount })),
   close: () => {
