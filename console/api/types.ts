@@ -1,4 +1,5 @@
 import type { Static } from 'typebox';
+import type { Who as WhoSchema } from '../../src/http/console-schemas.ts';
 import type { CallEvents, Figures, Turn } from '../../src/http/event-schemas.ts';
 import type { CallPageAnswer, KeptCallAnswer } from '../../src/http/history-schemas.ts';
 import type {
@@ -44,14 +45,5 @@ export type ToldCall = Static<typeof FollowedCall>;
 export type ToldEntry = Static<typeof Entry> & Readonly<Record<string, unknown>>;
 export type ToldLine = Static<typeof Line>;
 export type ToldEnd = Static<typeof FollowedEnd>;
-export interface Who {
-  readonly name: string;
-  readonly tenantId?: string;
-  readonly isKeyless: boolean;
-  readonly may: {
-    readonly transcripts: boolean;
-    readonly numbers: boolean;
-    readonly end: boolean;
-    readonly talk: boolean;
-  };
-}
+
+export type Who = Static<typeof WhoSchema>;
