@@ -23,8 +23,10 @@ import type { EndReason } from './end-reason.ts';
 import { type CallError, sessionNotFound } from './errors.ts';
 import { CallGuard } from './guard.ts';
 import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
+import { recorderOf, type WriteRecording } from './record/call-recording.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord, type Summary } from './record/record.ts';
+import type { CallRecorder } from './record/recorder.ts';
 import { type ClientReport, Deliveries, type Delivery } from './reply/deliveries.ts';
 import type { Fillers } from './reply/fillers.ts';
 import { Interruptions } from './reply/interruptions.ts';
@@ -45,6 +47,8 @@ export interface SessionDeps {
   readonly pool: AudioPool;
   readonly metronome: Metronome;
   readonly fillers: Fillers;
+  /** Absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
   readonly reconnect: ReconnectPolicy;
@@ -84,6 +88,8 @@ export class Session {
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
+  /** Absent: the call is not recorded. */
+  readonly #recorder: CallRecorder | undefined;
   readonly #replies: ReplyPath;
   readonly #uplink: Uplink;
   readonly #upstream: UpstreamCall;
@@ -125,10 +131,12 @@ export class Session {
       deps.metrics,
     );
     this.observer = new CallObserver(deps.metrics, log, costs);
+    this.#recorder = this.#newRecorder();
     this.#replies = new ReplyPath({
       newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
       format: formats.call,
       observer: this.observer,
+      recorder: this.#recorder,
       guard: this.#guard,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
@@ -152,6 +160,7 @@ export class Session {
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      onPiece: this.#recorder && ((piece) => this.#recorder?.callerSaid(piece, formats.upstream)),
       guard: this.#guard,
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
@@ -194,6 +203,7 @@ export class Session {
       outbox,
       downlink,
       replies: this.record.replies,
+      recorder: this.#recorder,
       tools: this.#tools,
       player: this.#streams,
       onInterrupted: (startedAtMs, heardMs) => {
@@ -280,6 +290,16 @@ export class Session {
       throw this.#endedWhileCreated();
     }
     this.#state = 'active';
+    if (this.#recorder && this.setup.profile.recording?.notice === 'beep') this.#guard.watch(this.#beep());
+  }
+
+  /** Tells the caller that the call is recorded. */
+  async #beep(): Promise<void> {
+    try {
+      this.#replies.play('beep', await this.#deps.fillers.beep(this.format));
+    } catch (error) {
+      this.observer.fillerFailed(error as Error);
+    }
   }
 
   #endedWhileCreated(): CallError {
@@ -310,8 +330,11 @@ export class Session {
 
   report({ ack, playedMs, generation }: ClientReport): void {
     if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation)
-      this.#replies.ledger.report(playedMs, monotonicNowMs());
+    if (playedMs === undefined || generation !== this.generation) return;
+    const nowMs = monotonicNowMs();
+    const { ledger } = this.#replies;
+    ledger.report(playedMs, nowMs);
+    this.#recorder?.playheadMoved(ledger.playheadMs(nowMs), nowMs);
   }
 
   deliver(query: TakeOptions): Delivery {
@@ -506,6 +529,7 @@ export class Session {
   }
 
   #tick(nowMs: number): void {
+    if (this.#state === 'active' || this.#state === 'ending') this.#recorder?.tick(nowMs);
     const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
     if (this.#state === 'ending' && isOutboxOver) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
@@ -570,6 +594,7 @@ export class Session {
     const summary = { ...told, aiAgentRef: this.setup.aiAgentRef, usage: this.observer.usage };
     this.#summary = summary;
     this.#guard.run(() => this.#streams.close());
+    this.#guard.run(() => this.#recorder?.close(nowMs, this.#replies.ledger.playheadMs(nowMs)));
     this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
     this.#guard.run(() => this.observer.ended(summary, this.#error));
@@ -655,6 +680,12 @@ export class Session {
     this.observer.dtmf(digits.length);
     this.#clock.onCallerActive(monotonicNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
+  }
+
+  #newRecorder(): CallRecorder | undefined {
+    const { writeRecording } = this.#deps;
+    if (!this.setup.profile.recording || !writeRecording) return undefined;
+    return recorderOf({ ...this.setup, id: this.id, createdAt: this.createdAt }, writeRecording, this.observer);
   }
 
   get #filler(): ReplyPathOptions['filler'] {

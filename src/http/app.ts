@@ -23,6 +23,7 @@ import { historyRoutes } from './routes/history.ts';
 import { liveRoutes } from './routes/live.ts';
 import { looksRoutes } from './routes/looks.ts';
 import { operationsRoutes } from './routes/operations.ts';
+import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -130,6 +131,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     followers: new Followers(monotonicNowMs),
     check: (request) => void scopeOf(request, access),
   });
+  await app.register(recordingRoutes, { history: options.history });
   await app.register(usageRoutes, { history: options.history, currency: options.currency });
   return app;
 }

@@ -1,6 +1,7 @@
 import type {
   CallPage,
   CallSearch,
+  FoundRecording,
   KeptCall,
   Look,
   LookPage,
@@ -25,6 +26,8 @@ export interface CallHistory {
     numbers: NumberStyle,
     who: string | undefined,
   ): Promise<readonly KeptCall[]>;
+  /** Finished recordings of calls; `name` as for {@link find}. */
+  findRecording(tenantId: string | undefined, name: string): Promise<readonly FoundRecording[]>;
   /** Sums of what calls used, a row a group. */
   usage(query: UsageQuery): Promise<readonly UsageRow[]>;
   /** A page of a search as lines. @param who sees what was said, which is recorded */

@@ -84,9 +84,9 @@ export const LooksAnswer = Type.Object(
         {
           at: Type.String({ format: 'date-time', description: 'When' }),
           who: Type.String({ description: 'Name of the key' }),
-          what: oneOf(['call', 'export', 'live', 'end'], {
+          what: oneOf(['call', 'export', 'recording', 'live', 'end'], {
             description:
-              '`call`: in the history; `export`: in a file; `live`: while the call went on; `end`: by ending it from the console',
+              '`call`: in the history; `export`: in a file; `recording`: heard; `live`: while the call went on; `end`: by ending it from the console',
           }),
           tenantId: Type.String({ description: "The call's tenant" }),
           sessionId: Type.String({ description: 'The call' }),

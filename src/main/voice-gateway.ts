@@ -3,6 +3,7 @@ import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
 import { CallError } from '../call/errors.ts';
+import type { WriteRecording } from '../call/record/call-recording.ts';
 import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import type { Departure } from '../call/reply/poll-wait.ts';
@@ -70,6 +71,8 @@ export interface VoiceGatewayOptions {
   readonly store?: () => StoreState;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
+  /** Puts recordings on the disk; absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   /** Why new calls are to be refused at the moment, if they are. */
@@ -204,6 +207,7 @@ export class VoiceGateway implements LocalGateway {
         metrics: this.#options.metrics,
         reconnect: this.#reconnect,
         fillers: this.#fillers,
+        writeRecording: this.#options.writeRecording,
         maxOutboxMs: this.#options.maxOutboxMs ?? MAX_OUTBOX_MS,
         fillerAfterMs: this.#options.fillerAfterMs,
         reorderWaitMs: this.#options.reorderWaitMs,

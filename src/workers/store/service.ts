@@ -1,7 +1,9 @@
 import { defineService, unary } from '../../bus/index.ts';
+import type { RecordingBatch } from '../../recordings/batch.ts';
 import type {
   CallPage,
   CallSearch,
+  FoundRecording,
   KeptCall,
   Look,
   LookPage,
@@ -18,6 +20,10 @@ export interface OpenStoreRequest {
   /** `DATA_DIR`. */
   readonly directory: string;
   readonly retentionDays: number;
+  /** Absent: the store's default. */
+  readonly recordingRetentionDays?: number | undefined;
+  /** What recordings leave free on the disk; default 0. */
+  readonly recordingMinFreeBytes?: number | undefined;
 }
 
 /** What a search is asked with. */
@@ -53,6 +59,9 @@ export const StoreService = defineService('store', {
   /** Answers when they are on the disk. */
   noteLooks: unary<{ readonly looks: readonly Look[] }, void>(),
   looks: unary<LookSearch, LookPage>(),
+  /** Answers when what has gathered of a recording is written; fails where it ends because the disk did not take it. */
+  record: unary<RecordingBatch, void>(),
+  findRecording: unary<{ readonly tenantId: string | undefined; readonly name: string }, readonly FoundRecording[]>(),
   usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
