@@ -110,6 +110,7 @@ function sweep(): void {
   if (store) {
     try {
       isMore = withStore((opened) => opened.sweep());
+      recorder?.settle();
     } catch (error) {
       const fields = { why: (error as Error).message };
       note({ level: 'warn', message: 'the store of calls cannot be cleaned up', fields });
