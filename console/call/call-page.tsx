@@ -144,7 +144,8 @@ function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId:
 
 function KeptCallView({ kept, timeline }: { kept: KeptCall; timeline: Timeline | undefined }) {
   const { figures } = kept;
-  const lines = useMemo(() => linesOf(kept.transcript), [kept]);
+  const lines = useMemo(() => linesOf(kept.transcript ?? []), [kept]);
+  const mayHear = typeof who.value === 'object' && who.value.may.transcripts;
   return (
     <>
       <PageTitle title={`Call ${kept.callId}`}>
@@ -175,6 +176,16 @@ function KeptCallView({ kept, timeline }: { kept: KeptCall; timeline: Timeline |
         {kept.cost !== undefined && <span>cost {kept.cost.toFixed(4)}</span>}
         {kept.summary !== 'none' && <span>summary {kept.summary}</span>}
       </p>
+      {mayHear && kept.recording !== undefined && (
+        // biome-ignore lint/a11y/useMediaCaption: the words of the call stand below
+        <audio
+          controls
+          preload="none"
+          aria-label="What was said on the call"
+          src={`/api/voice/calls/${encodeURIComponent(kept.sessionId)}/recording`}
+        />
+      )}
+      {kept.recording?.isWhole === false && <p class="quiet">The recording is not whole.</p>}
       <Actions actions={kept.actions} />
       <Parts
         lines={lines}

@@ -176,6 +176,7 @@ function Table({ calls }: { calls: readonly ListedCall[] }) {
               </a>{' '}
               {call.did === undefined ? null : <span class="quiet">to {call.did}</span>}
               {call.callerNumber === undefined ? null : <span class="quiet id">{call.callId}</span>}
+              {call.recording !== undefined && <span class="quiet">recorded</span>}
               {call.faultCount > 0 && <span class="trouble">{plural(call.faultCount, 'fault')}</span>}
             </th>
             <td data-label="Began">{moment(call.startedAt)}</td>
