@@ -6,19 +6,21 @@ import type { CallValues } from '../backend/profiles/instructions.ts';
 import { runWebhook } from '../backend/webhooks/webhook.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { ToolCall, ToolResult } from '../upstream/host.ts';
+import type { CallObserver } from './record/observer.ts';
 import type { CallRecord, RecordedAction } from './record/record.ts';
-import type { CallAction } from './reply/outbox.ts';
+import type { Downlink } from './reply/downlink.ts';
+import type { CallAction, Outbox } from './reply/outbox.ts';
 
 export interface CallToolsOptions {
   readonly profile: AgentProfile;
   readonly values: CallValues;
   readonly record: CallRecord;
   readonly log: Logger;
-  /** Resolves when everything that was said before the tool was called is queued for the client. */
-  readonly said: (toolCallId: string) => Promise<void>;
-  /** Queues an action for the client. */
-  readonly queueAction: (action: CallAction) => void;
-  readonly onFinished: (name: string, outcome: RecordedAction['outcome'], durationMs: number) => void;
+  /** Knows what was said before a tool was called. */
+  readonly downlink: Pick<Downlink, 'said'>;
+  /** Takes the actions for the client. */
+  readonly outbox: Pick<Outbox, 'pushAction'>;
+  readonly observer: Pick<CallObserver, 'toolFinished'>;
 }
 
 type Outcome = Pick<ToolResult, 'output' | 'respond'> & { readonly outcome: RecordedAction['outcome'] };
@@ -72,7 +74,10 @@ export class CallTools {
   }
 
   async #run(call: ToolCall): Promise<ToolResult> {
-    const { record, onFinished } = this.#options;
+    const { record, downlink, observer } = this.#options;
+    const { conversation } = record.transcript;
+    // What was said before it is waited for in any case, so that nothing waits to be asked about it.
+    const said = downlink.said(call.toolCallId);
     const startedAtMs = monotonicNowMs();
     const args = parseArguments(call.arguments);
     const action: RecordedAction = {
@@ -85,20 +90,21 @@ export class CallTools {
     const finish = (settled: RecordedAction['outcome']) => {
       action.outcome = settled;
       action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
-      onFinished(call.name, settled, action.durationMs);
+      observer.toolFinished(call.name, settled, action.durationMs);
     };
-    record.conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
-    const { outcome, output, respond } = await this.#outcome(call, args, (settled) => finish(settled)).catch(
+    conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
+    const { outcome, output, respond } = await this.#outcome(call, args, said, (settled) => finish(settled)).catch(
       (error: Error): Outcome => ({ outcome: 'failed', output: told({ error: error.message }), respond: true }),
     );
     if (action.outcome === 'running') finish(outcome);
-    record.conversation.setToolOutput(call.toolCallId, output);
+    conversation.setToolOutput(call.toolCallId, output);
     return { output, respond };
   }
 
   async #outcome(
-    { name, toolCallId }: ToolCall,
+    { name }: ToolCall,
     args: Record<string, unknown> | undefined,
+    said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
   ): Promise<Outcome> {
     const { profile, values, log } = this.#options;
@@ -122,20 +128,21 @@ export class CallTools {
         if (!profile.transferExtensions?.includes(extension)) {
           return refused(`calls cannot be transferred to extension ${JSON.stringify(wanted)}`);
         }
-        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, toolCallId, onSettled);
+        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, said, onSettled);
       }
       case 'end_call':
-        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId, onSettled);
+        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, said, onSettled);
     }
   }
 
   /**
    * Queues an action and waits until the client has it, or the caller prevents it.
+   * @param said resolves when everything that was said before it is queued
    * @param onSettled told at once which, because the call's summary may be made in the same turn
    */
   async #act(
     action: CallAction,
-    toolCallId: string,
+    said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
   ): Promise<Outcome> {
     const settled = new Promise<boolean>((resolve) => {
@@ -144,11 +151,10 @@ export class CallTools {
         resolve(delivered);
       });
     });
-    const { said, queueAction } = this.#options;
     this.#unqueued.add(action.id);
-    void said(toolCallId).then(() => {
+    void said.then(() => {
       // It may have been cancelled before its turn came.
-      if (this.#unqueued.delete(action.id)) queueAction(action);
+      if (this.#unqueued.delete(action.id)) this.#options.outbox.pushAction(action);
     });
     if (await settled) return { outcome: 'ok', output: told({ ok: true }), respond: false };
     return {

@@ -195,7 +195,6 @@ export class VoiceGateway implements CallGateway {
           ...this.#options.upstreamCredentials,
           safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
         },
-        onConcluded: (concluded) => this.#onConcluded(concluded),
       },
       {
         pool: this.#pool,
@@ -216,6 +215,7 @@ export class VoiceGateway implements CallGateway {
           summaryKeptMs: SUMMARY_KEPT_MS,
         },
       },
+      { onConcluded: (concluded) => this.#onConcluded(concluded) },
     );
     session.observer.started({
       requestId,

@@ -31,6 +31,8 @@ interface Item {
   readonly role: 'user' | 'assistant' | 'tool';
   /** undefined: not known yet; null: it could not be transcribed. */
   text: string | null | undefined;
+  /** Its words are certain. */
+  isSettled?: true;
   tool?: { toolCallId: string; name: string; arguments: string; output?: string };
 }
 
@@ -63,6 +65,16 @@ export class Conversation {
   setText(itemId: string, role: 'user' | 'assistant', text: string | null): void {
     this.add(itemId, null, role);
     this.#byId.get(itemId)!.text = text;
+  }
+
+  /** What was said in an item is certain. */
+  settle(itemId: string): void {
+    const item = this.#byId.get(itemId);
+    if (item) item.isSettled = true;
+  }
+
+  isSettled(itemId: string): boolean {
+    return this.#byId.get(itemId)?.isSettled ?? false;
   }
 
   /** Turns of the caller whose words are not known yet. */

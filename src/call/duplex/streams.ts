@@ -1,5 +1,6 @@
 import type { CallObserver } from '../record/observer.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
+import type { CallStanding } from '../standing.ts';
 import type { Uplink } from '../up/uplink.ts';
 import { type AudioReceiver, DownStream, type DownStreamRequest } from './down-stream.ts';
 import type { Metronome } from './metronome.ts';
@@ -7,11 +8,10 @@ import { type AudioSender, UpStream, type UpStreamRequest } from './up-stream.ts
 
 export interface CallStreamsOptions {
   readonly uplink: Uplink;
-  readonly replies: ReplyPath;
+  readonly replyPath: ReplyPath;
   readonly observer: CallObserver;
   readonly metronome: Metronome;
-  /** Nothing more is said on this call but what is queued. */
-  readonly isCallOver: () => boolean;
+  readonly standing: Pick<CallStanding, 'isSaidOut'>;
 }
 
 /** The streamed connections of one call: at most one each way. A new one takes the place of the one before. */
@@ -46,7 +46,7 @@ export class CallStreams {
 
   openDown(request: DownStreamRequest, receiver: AudioReceiver): DownStream {
     this.#down?.replace();
-    this.#down = new DownStream(request, receiver, this.#options, this.#options.isCallOver);
+    this.#down = new DownStream(request, receiver, this.#options);
     return this.#down;
   }
 
