@@ -232,6 +232,12 @@ export class ClusterGateway implements CallGateway, LocalCalls, SnapshotStore {
     return (await this.#asked(() => this.#directory.save(name, epoch, snapshot, this.#keptMs, isReleased))) ?? true;
   }
 
+  async holds({ name, epoch }: HeldCall): Promise<boolean> {
+    if (epoch === 0) return true;
+    const outdone = await this.#asked(() => this.#directory.touch([{ ...name, epoch }], this.#keptMs));
+    return outdone === undefined || outdone.length === 0;
+  }
+
   onOutdone(held: HeldCall): void {
     this.#letGo(held, 'taken');
   }
@@ -298,7 +304,7 @@ export class ClusterGateway implements CallGateway, LocalCalls, SnapshotStore {
     const endsAtMs = monotonicNowMs() + graceMs;
     for (;;) {
       const { membership } = this.#links ?? {};
-      const calls = this.#held.all().filter(({ name }) => this.#local.hasOpen(name));
+      const calls = this.#held.all().filter(({ name }) => this.#local.snapshotOf(name) !== undefined);
       if (!membership || membership.isAway || membership.others.length === 0 || calls.length === 0) return;
       const isOver = monotonicNowMs() >= endsAtMs;
       const ready = calls.filter(({ name }) => isOver || this.#local.isQuiet(name));

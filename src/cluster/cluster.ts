@@ -37,14 +37,13 @@ export class Cluster implements MembershipListener {
   readonly #sweeping: NodeJS.Timeout | undefined;
 
   private constructor(options: ClusterOptions, directory: Directory) {
-    const { local, shared, log, metrics } = options;
+    const { shared, log, metrics } = options;
     this.#directory = directory;
     this.#log = log;
     this.#membership = shared && new Membership({ directory, keyPrint: keyPrint(shared.key), log, listener: this });
     const membership = this.#membership;
     this.gateway = new ClusterGateway({
       ...options,
-      local,
       directory,
       instance: membership?.instance ?? randomUUID(),
     });

@@ -9,6 +9,8 @@ export interface SnapshotStore {
   snapshotOf(held: HeldCall): string | undefined;
   /** @returns whether the call is still this node's; it counts as such while nobody can be asked */
   save(held: HeldCall, snapshot: string, isReleased: boolean): Promise<boolean>;
+  /** Whether the call is still this node's, as `save` says it. */
+  holds(held: HeldCall): Promise<boolean>;
   /** The call is another node's by now. */
   onOutdone(held: HeldCall): void;
 }
@@ -56,8 +58,8 @@ export class Snapshots {
 
   async #writeOnce(held: HeldCall, isReleased: boolean): Promise<boolean> {
     const snapshot = this.#store.snapshotOf(held);
-    if (snapshot === undefined) return true;
-    const isOurs = await this.#store.save(held, snapshot, isReleased);
+    const isOurs =
+      snapshot === undefined ? await this.#store.holds(held) : await this.#store.save(held, snapshot, isReleased);
     if (!isOurs) this.#store.onOutdone(held);
     return isOurs;
   }

@@ -33,6 +33,9 @@ import { VoiceGateway } from './voice-gateway.ts';
 /** Upstream connections opened a second, over all calls. */
 const CONNECTS_PER_SECOND = 50;
 
+/** How much of its grace a stopping node waits for quiet moments to pass its calls on. */
+const HAND_OVER_SHARE = 0.7;
+
 /** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the store. */
 const SUMMARY_FLUSH_MS = 3_000;
 
@@ -143,6 +146,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       store: () => store.state,
+      onChanged: (call) => cluster.gateway.changed(call),
+      mayAct: (call) => cluster.gateway.mayAct(call),
       onConcluded: async (session, summary) => {
         if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
         const { tenantId, request } = session.setup;
@@ -195,7 +200,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       store,
       stop: (graceMs = 0) => {
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
-        stopping ??= gateway.drain(graceMs).then(stopAll);
+        // What no other node takes by then ends here.
+        const handedOver = graceMs > 0 ? cluster.handOver(graceMs * HAND_OVER_SHARE) : Promise.resolve();
+        stopping ??= Promise.all([gateway.drain(graceMs), handedOver]).then(stopAll);
         return stopping;
       },
     };

@@ -143,7 +143,7 @@ describe('the log at info', () => {
   it('says once that an upstream sends no audio, however many pieces of it come', () => {
     const lines = new Lines();
     const metrics = new Metrics();
-    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }));
+    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }), { onNoted() {} });
     for (let i = 0; i < 50; i++) observer.replyRejected('odd_length', 'half a sample');
     expect(lines.all).toMatchObject([{ level: 50, msg: 'reply audio dropped', reason: 'odd_length' }]);
     expect(observer.report.events).toMatchObject([{ type: 'reply_rejected', reason: 'odd_length', count: 50 }]);

@@ -4,6 +4,11 @@ import type { Metrics } from '../../metrics/metrics.ts';
 import { CallFigures } from './figures.ts';
 import { CallTimeline } from './timeline.ts';
 
+export interface NotesListener {
+  /** Something new is on the timeline. */
+  onNoted(type: string): void;
+}
+
 /** Where what happens on one call is noted: the metrics of all calls, and the call's timeline, figures and log. */
 export class CallNotes {
   readonly metrics: Metrics;
@@ -11,16 +16,20 @@ export class CallNotes {
   readonly timeline = new CallTimeline(monotonicNowMs);
   readonly figures = new CallFigures();
 
+  readonly #listener: NotesListener;
+
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger) {
+  constructor(metrics: Metrics, log: Logger, listener: NotesListener) {
     this.metrics = metrics;
     this.log = log;
+    this.#listener = listener;
   }
 
   /** Puts something on the timeline and, at `debug`, into the log. */
   note(type: string, details: Readonly<Record<string, unknown>> = {}, atMs?: number): void {
     this.timeline.add(type, details, atMs);
     this.log.debug(details, type);
+    this.#listener.onNoted(type);
   }
 
   reconnected(reason: 'lost' | 'rotated' | 'worker_lost'): void {

@@ -1,8 +1,6 @@
 import { monotonicNowMs } from '../../clock.ts';
-import { Conversation, userLine } from '../../upstream/conversation.ts';
 import type { EndReason } from '../end-reason.ts';
-import type { PlaybackLedger } from '../reply/playback-ledger.ts';
-import { Replies } from '../reply/replies.ts';
+import type { Transcript } from './transcript.ts';
 
 /** A function the model called, or what the gateway did in its place, as the summary lists it. */
 export interface RecordedAction {
@@ -28,39 +26,11 @@ export interface Summary {
 
 /** What is kept of a call: who said what, and what was done. */
 export class CallRecord {
-  readonly conversation = new Conversation();
-  readonly replies: Replies;
+  readonly transcript: Transcript;
   readonly actions: RecordedAction[] = [];
-  #lineCount = 0;
-  #onLine: (line: string) => void;
-  #removed = new Set<string>();
 
-  /** @param onLine given each transcript line when it is certain */
-  constructor(ledger: PlaybackLedger, onLine: (line: string) => void) {
-    this.#onLine = onLine;
-    this.replies = new Replies(this.conversation, ledger, (line) => this.#line(line));
-  }
-
-  /** Transcript lines so far. */
-  get lineCount(): number {
-    return this.#lineCount;
-  }
-
-  /** The caller's words; null: they could not be transcribed. */
-  userText(itemId: string, text: string | null): void {
-    if (this.#removed.has(itemId)) return;
-    this.conversation.setText(itemId, 'user', text);
-    if (text !== '') this.#line(userLine(text));
-  }
-
-  /** Turns whose words will not come any more, because the connection that would have told them is gone. */
-  giveUpTranscripts(): void {
-    for (const itemId of this.conversation.untranscribed()) this.userText(itemId, null);
-  }
-
-  removeItem(itemId: string): void {
-    this.#removed.add(itemId);
-    this.conversation.remove(itemId);
+  constructor(transcript: Transcript) {
+    this.transcript = transcript;
   }
 
   /** Whether a function that the model called has no result yet. */
@@ -86,7 +56,7 @@ export class CallRecord {
     return {
       callId,
       duration: Math.round(durationMs),
-      transcript: this.conversation.lines(),
+      transcript: this.transcript.conversation.lines(),
       // What still ran when the call ended was given up with it.
       actions: this.actions.map((action) => ({
         ...action,
@@ -94,10 +64,5 @@ export class CallRecord {
       })),
       endReason,
     };
-  }
-
-  #line(line: string): void {
-    this.#lineCount += 1;
-    this.#onLine(line);
   }
 }

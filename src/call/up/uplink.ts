@@ -1,13 +1,15 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
-import type { Sink } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
-import type { CallerAudio } from '../../upstream/ai-conversation.ts';
-import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
 import { CallError } from '../errors.ts';
 import type { CallGuard } from '../guard.ts';
+import type { CallLanes } from '../lanes.ts';
+import type { CallObserver } from '../record/observer.ts';
+import type { SessionClock } from '../session-clock.ts';
+import type { UpstreamCall } from '../upstream-call.ts';
+import type { CallerAudioFeed } from './caller-audio-feed.ts';
 import type { IncomingChunk } from './chunk.ts';
 import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
@@ -17,18 +19,14 @@ const MAX_QUEUED_CHUNKS = 100;
 const MAX_QUEUED_BYTES = 20_000_000;
 
 export interface UplinkOptions {
-  /** A way through the audio pool, for audio in this format where it is another than the call's. */
-  readonly newLane: (format?: AudioFormat) => AudioLane<UplinkInput, UplinkOutput>;
-  /** Audio kept while there is no worker to take it. */
-  readonly keepAudioMs: number;
+  readonly lanes: Pick<CallLanes, 'up'>;
+  /** Takes the audio. */
+  readonly feed: CallerAudioFeed;
+  /** Takes the keys. */
+  readonly upstream: Pick<UpstreamCall, 'command'>;
+  readonly observer: Pick<CallObserver, 'dtmf' | 'callerAudio' | 'chunkRejected' | 'chunksMissing'>;
+  readonly clock: Pick<SessionClock, 'onCallerActive' | 'onCallerAudio'>;
   readonly guard: CallGuard;
-  readonly onDtmf: (digits: string) => void;
-  /** Audio of the caller was accepted. */
-  readonly onAudio: (audioMs: number) => void;
-  /** A chunk was refused, or dropped because it is `late` or a `repeat`. */
-  readonly onRejected: (reason: string) => void;
-  /** Numbers that never came. */
-  readonly onSkipped: (count: number) => void;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
 }
@@ -52,8 +50,6 @@ export class Uplink {
   readonly #options: UplinkOptions;
   readonly #lane: AudioLane<UplinkInput, UplinkOutput>;
   readonly #sequencer: ChunkSequencer<Placed>;
-  readonly #ring: AudioRing;
-  #sink: Sink<CallerAudio> | undefined;
   /** Whether this call numbers its chunks; known from the first. */
   #numbered: boolean | undefined;
   #holeTimer: NodeJS.Timeout | undefined;
@@ -62,11 +58,10 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#lane = options.newLane();
-    this.#ring = new AudioRing(options.keepAudioMs);
+    this.#lane = options.lanes.up();
     this.#sequencer = new ChunkSequencer(
       (placed) => this.#process(placed),
-      (count) => options.onSkipped(count),
+      (count) => options.observer.chunksMissing(count),
       options.reorderWaitMs,
     );
   }
@@ -75,10 +70,9 @@ export class Uplink {
     return this.#sequencer.next;
   }
 
-  /** Audio goes to this sink from now on, beginning with what was kept; undefined: it is kept. */
-  attach(sink: Sink<CallerAudio> | undefined): void {
-    this.#sink = sink;
-    if (sink) for (const piece of this.#ring.take().pieces) sink.write(piece);
+  /** Takes up a call whose chunks up to somewhere behind `next` another process had. */
+  goOnFrom(next: number): void {
+    this.#sequencer.goOnFrom(next);
   }
 
   /**
@@ -90,7 +84,7 @@ export class Uplink {
     // Keys alone are no audio, which has an order to keep: they need no number, and settle nothing about numbers.
     if (chunk.audio !== undefined || chunkSeq !== undefined) this.#checkNumbering(chunkSeq);
     if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) {
-      this.#options.onRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
+      this.#options.observer.chunkRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
       return Promise.resolve();
     }
     this.#checkRoom();
@@ -112,8 +106,8 @@ export class Uplink {
    * @param declared what its bytes are
    */
   stream(format: AudioFormat, declared: DeclaredAudio): UplinkStream {
-    const lane = this.#options.newLane(format);
-    const hasRoom = () => lane.pending + (this.#sink?.queued ?? 0) < MAX_QUEUED_CHUNKS;
+    const lane = this.#options.lanes.up(format);
+    const hasRoom = () => lane.pending + this.#options.feed.queued < MAX_QUEUED_CHUNKS;
     return {
       get hasRoom() {
         return hasRoom();
@@ -130,7 +124,7 @@ export class Uplink {
           .push(input)
           .then(
             (output) => this.#forward(output, { receivedAtMs }),
-            () => this.#options.onRejected('internal'),
+            () => this.#options.observer.chunkRejected('internal'),
           )
           .catch(() => {});
       },
@@ -149,8 +143,7 @@ export class Uplink {
     this.#closed = true;
     clearTimeout(this.#holeTimer);
     this.#sequencer.flush();
-    this.#sink?.end();
-    this.#sink = undefined;
+    this.#options.feed.close();
   }
 
   #checkNumbering(chunkSeq: number | undefined): void {
@@ -173,9 +166,9 @@ export class Uplink {
   }
 
   #checkRoom(): void {
-    const queued = this.#lane.pending + (this.#sink?.queued ?? 0);
+    const queued = this.#lane.pending + this.#options.feed.queued;
     if (queued < MAX_QUEUED_CHUNKS && this.#queuedBytes < MAX_QUEUED_BYTES) return;
-    this.#options.onRejected('upstream_busy');
+    this.#options.observer.chunkRejected('upstream_busy');
     throw new CallError('upstream_busy', { chunkCount: queued });
   }
 
@@ -205,7 +198,7 @@ export class Uplink {
       return;
     }
     if (audio === undefined) {
-      if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+      if (dtmf !== undefined) this.#press(dtmf);
       done();
       return;
     }
@@ -222,13 +215,15 @@ export class Uplink {
   #forward(output: UplinkOutput, { receivedAtMs, dtmf }: IncomingChunk): void {
     if (!output.ok) {
       if (output.reason === INTERNAL_FAILURE) throw new Error(output.message);
-      this.#options.onRejected(output.reason);
+      this.#options.observer.chunkRejected(output.reason);
       throw new CallError('invalid_audio', { why: output.message });
     }
-    this.#options.onAudio(output.audioMs);
-    if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+    const { clock, observer, feed } = this.#options;
+    clock.onCallerAudio();
+    observer.callerAudio(output.audioMs);
+    if (dtmf !== undefined) this.#press(dtmf);
     for (const { base64, audioMs } of output.pieces) {
-      this.#send({
+      feed.send({
         base64,
         audioMs,
         receivedAtMs,
@@ -237,8 +232,10 @@ export class Uplink {
     }
   }
 
-  #send(piece: CallerAudio): void {
-    if (this.#sink) this.#sink.write(piece);
-    else if (!this.#closed) this.#ring.push(piece);
+  #press(digits: string): void {
+    const { observer, clock, upstream } = this.#options;
+    observer.dtmf(digits.length);
+    clock.onCallerActive(monotonicNowMs());
+    upstream.command({ type: 'dtmf', digits });
   }
 }
