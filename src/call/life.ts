@@ -72,7 +72,7 @@ export class CallLife implements CallListener {
     this.#setup = setup;
     this.#deps = deps;
     this.#listener = listener;
-    this.parts = new CallParts(id, setup, deps, this, this.#createdAtMs);
+    this.parts = new CallParts(id, setup, deps, { at: this.createdAt, atMs: this.#createdAtMs }, this);
   }
 
   /** When the call ended; undefined while it goes on. */
@@ -339,13 +339,14 @@ export class CallLife implements CallListener {
     const durationMs = Math.round(this.#durationMs);
     const { callId } = this.#setup.request;
     const endReason = standing.endReason ?? 'completed';
-    const summary = guard.run(() => record.summary(callId, durationMs, endReason)) ?? {
+    const told = guard.run(() => record.summary(callId, durationMs, endReason)) ?? {
       callId,
       duration: durationMs,
       transcript: [],
       actions: [],
       endReason,
     };
+    const summary = { ...told, aiAgentRef: this.#setup.aiAgentRef, usage: observer.usage };
     this.#summary = summary;
     guard.run(() => streams.close());
     guard.run(() => replyPath.close());

@@ -11,7 +11,7 @@ import { Interruptions } from './reply/interruptions.ts';
 import { PollWait } from './reply/poll-wait.ts';
 import { ReplyPath, type ReplyPathListener } from './reply/reply-path.ts';
 import { SessionClock } from './session-clock.ts';
-import { callValues, type SessionDeps, type SessionSetup } from './setup.ts';
+import { callCosts, callValues, type SessionDeps, type SessionSetup } from './setup.ts';
 import { CallStanding } from './standing.ts';
 import { CallTools } from './tools.ts';
 import { CallerAudioFeed } from './up/caller-audio-feed.ts';
@@ -43,12 +43,18 @@ export class CallParts {
   readonly interruptions: Interruptions;
   readonly events: UpstreamEvents;
 
-  /** @param createdAtMs when the call began, here or elsewhere */
-  constructor(id: string, setup: SessionSetup, deps: SessionDeps, listener: CallListener, createdAtMs: number) {
+  /** @param created when the call began, here or in another process */
+  constructor(
+    id: string,
+    setup: SessionSetup,
+    deps: SessionDeps,
+    created: { readonly at: Date; readonly atMs: number },
+    listener: CallListener,
+  ) {
     const { formats, log, profile } = setup;
     const guard = new CallGuard((error) => listener.onDefect(error));
-    const observer = new CallObserver(deps.metrics, log, listener);
-    const clock = new SessionClock(deps.limits, profile, monotonicNowMs(), createdAtMs);
+    const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, created.at), listener);
+    const clock = new SessionClock(deps.limits, profile, monotonicNowMs(), created.atMs);
     const lanes = new CallLanes(deps.pool, formats, (profile.minInterruptionMs ?? 0) > 0);
     const feed = new CallerAudioFeed(deps.reconnect.keepAudioMs);
     const upstream = new UpstreamCall(id, deps.workers, feed);

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { CallValues } from '../backend/profiles/instructions.ts';
+import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
+import { CallCosts, type Costs } from '../costs/call-costs.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
@@ -32,6 +34,7 @@ export interface SessionDeps {
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
+  readonly costs: Costs;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
 }
@@ -51,6 +54,26 @@ export interface SessionSetup {
 export function callValues({ request, tenantId, aiAgentRef }: SessionSetup): CallValues {
   const { callId, storeId, callerNumber, did } = request;
   return { callId, tenantId, aiAgentRef, storeId, callerNumber, did };
+}
+
+/** What the call costs, from its beginning. */
+export function callCosts(
+  setup: SessionSetup,
+  { costs, metrics, defaultModel }: SessionDeps,
+  startedAt: Date,
+): CallCosts {
+  const { tenantId, aiAgentRef, profile } = setup;
+  return new CallCosts(
+    {
+      tenantId,
+      aiAgentRef,
+      model: profile.model ?? defaultModel,
+      transcriptionModel: transcriptionOf(profile)?.model,
+      startedAtMs: startedAt.getTime(),
+    },
+    costs,
+    metrics,
+  );
 }
 
 /** What a session worker is asked to open for a call, or to take up where another left it. */

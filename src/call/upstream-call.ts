@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { BusError, Status } from '../bus/index.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { ReplyAudio } from '../upstream/host.ts';
@@ -168,8 +167,15 @@ export class UpstreamCall {
 function ignore(): void {}
 
 /** A worker whose port is gone is known to be lost a moment later. */
-async function orSoon(lost: Promise<void>): Promise<void> {
-  await Promise.race([lost, setTimeout(LOSS_TOLD_WITHIN_MS, undefined, { ref: false })]);
+function orSoon(lost: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LOSS_TOLD_WITHIN_MS);
+    timer.unref();
+    void lost.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** Whether an error is the bus's own and not the worker's. */

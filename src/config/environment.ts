@@ -4,13 +4,24 @@ import { access } from './subjects/access.ts';
 import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
 import { cluster } from './subjects/cluster.ts';
+import { costs } from './subjects/costs.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
 import { records } from './subjects/records.ts';
 import { upstream } from './subjects/upstream.ts';
 
 /** Every subject, in the order of `docs/configuration.md`. */
-export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, cluster, process];
+export const SUBJECTS: readonly AnySubject[] = [
+  access,
+  upstream,
+  agents,
+  calls,
+  load,
+  records,
+  costs,
+  cluster,
+  process,
+];
 
 /** Every environment variable that the daemon reads. */
 export const EnvironmentSchema = Type.Object({
@@ -20,6 +31,7 @@ export const EnvironmentSchema = Type.Object({
   ...calls.variables,
   ...load.variables,
   ...records.variables,
+  ...costs.variables,
   ...cluster.variables,
   ...process.variables,
 });

@@ -25,6 +25,7 @@ import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
+import { openCosts } from './costs.ts';
 import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { version } from './version.ts';
@@ -92,6 +93,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const kept = { isForBackend: env.W3_API_URL !== undefined, hasHistory: env.JOURNAL_RETENTION_DAYS > 0 };
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
+    const costs = await openCosts(config, keys, store, log);
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
     const credentials = credentialsOf(config);
@@ -121,6 +123,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const gateway = new VoiceGateway({
       version,
       metrics,
+      costs,
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
@@ -149,7 +152,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       onChanged: (call) => cluster.gateway.changed(call),
       mayAct: (call) => cluster.gateway.mayAct(call),
       onConcluded: async (session, summary) => {
-        if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
+        await summaries.record(storeEntry(session, summary, kept));
         const { tenantId, request } = session.setup;
         await cluster.gateway.concluded({ tenantId, callId: request.callId }, summary);
       },
@@ -163,6 +166,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       router: cluster.router,
       connections,
       history: store,
+      currency: costs.prices.currency,
       keys,
       logger: log,
       version,

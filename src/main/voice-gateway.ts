@@ -14,6 +14,7 @@ import type { CallSnapshot } from '../call/snapshot.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { LocalGateway, Origin } from '../cluster/cluster-gateway.ts';
 import type { CallName } from '../cluster/directory.ts';
+import type { Costs } from '../costs/call-costs.ts';
 import { sentenceOf } from '../http/errors.ts';
 import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
@@ -62,6 +63,7 @@ export interface VoiceGatewayOptions {
   /** Silence before a caller who waits for a lost answer is played the filler; default 1500 ms. */
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
+  readonly costs: Costs;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -101,9 +103,9 @@ export class VoiceGateway implements LocalGateway, SessionListener {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
-    const { maxSessions, maxSessionsPerTenant, overload } = options;
+    const { maxSessions, maxSessionsPerTenant, costs, overload } = options;
     const sessions = this.#sessions;
-    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, overload, metrics, log });
+    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, costs, overload, metrics, log });
     this.#governor = new ConnectGovernor({
       perSecond: options.connectsPerSecond,
       permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
@@ -145,6 +147,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
         }
         return counts;
       },
+      budgets: () => options.costs.budgets.states,
       summariesPending: options.summariesPending ?? (() => 0),
       store: options.store ?? (() => ({ isUp: true, unwritten: 0, byteCount: 0 })),
       info: {
@@ -224,7 +227,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
   }
 
   get #sessionDeps(): SessionDeps {
-    const { metrics, defaultModel, maxOutboxMs, fillerAfterMs, reorderWaitMs } = this.#options;
+    const { metrics, defaultModel, costs, maxOutboxMs, fillerAfterMs, reorderWaitMs } = this.#options;
     const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers } = this.#options;
     return {
       pool: this.#pool,
@@ -237,6 +240,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
       fillerAfterMs,
       reorderWaitMs,
       defaultModel,
+      costs,
       survivesWorkerLoss: sessionWorkers !== 'dedicated',
       limits: { idleTimeoutMs, firstAudioTimeoutMs, outboxKeptMs: OUTBOX_KEPT_MS, summaryKeptMs: SUMMARY_KEPT_MS },
     };

@@ -16,6 +16,7 @@ export const SESSION_OUTCOMES = [
   'shutdown',
   'agent_not_found',
   'tenant_full',
+  'budget_exhausted',
   'gateway_full',
   'draining',
   'overloaded',
@@ -64,16 +65,6 @@ export const REPAIR_KINDS = [
   'answer_empty',
   'turn_assumed',
 ] as const satisfies readonly RepairKind[];
-
-/** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */
-export const TOKEN_TYPES = [
-  'input_text',
-  'input_audio',
-  'cached_text',
-  'cached_audio',
-  'output_text',
-  'output_audio',
-] as const;
 
 export const DIRECTIONS = ['up', 'down'] as const;
 

@@ -34,6 +34,7 @@ const COLUMNS = [
   'reconnects',
   'tool_calls',
   'faults',
+  'model',
   'cost',
   'summary',
 ];
@@ -59,6 +60,7 @@ interface Row {
   readonly reconnects: number;
   readonly tool_calls: number;
   readonly faults: number;
+  readonly model: string | null;
   readonly cost: number | null;
   readonly summary: SummaryState;
 }
@@ -98,6 +100,7 @@ export class History {
       call.reconnectCount,
       call.toolCallCount,
       call.faultCount,
+      call.model,
       call.cost,
       summary,
     );
@@ -270,6 +273,7 @@ function listed(row: Row, numbers: NumberStyle): ListedCall {
     reconnects: row.reconnects,
     toolCalls: row.tool_calls,
     faultCount: row.faults,
+    ...(row.model === null ? {} : { model: row.model }),
     ...(row.cost === null ? {} : { cost: row.cost }),
     summary: row.summary,
   };

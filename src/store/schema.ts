@@ -54,6 +54,33 @@ const STEPS: readonly string[] = [
   CREATE TABLE taken_over (file TEXT PRIMARY KEY) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE calls ADD COLUMN model TEXT;
+  CREATE TABLE usage (
+    slot INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    model TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    audio_up_ms INTEGER NOT NULL,
+    audio_down_ms INTEGER NOT NULL,
+    input_text INTEGER NOT NULL,
+    input_audio INTEGER NOT NULL,
+    input_image INTEGER NOT NULL,
+    cached_text INTEGER NOT NULL,
+    cached_audio INTEGER NOT NULL,
+    cached_image INTEGER NOT NULL,
+    output_text INTEGER NOT NULL,
+    output_audio INTEGER NOT NULL,
+    billed_ms INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (slot, tenant_id, agent, model)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE counted (session_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX counted_by_time ON counted (at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

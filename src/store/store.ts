@@ -9,9 +9,20 @@ import { History } from './history.ts';
 import { StoreLock } from './lock.ts';
 import { takeOverJournal } from './old-journal.ts';
 import { moveAside, oddFiles, prepareDirectory } from './place.ts';
-import type { CallPage, CallSearch, KeptCall, NumberStyle, OutgoingSummary, StoreEntry, StoreMark } from './records.ts';
+import type {
+  CallPage,
+  CallSearch,
+  KeptCall,
+  NumberStyle,
+  OutgoingSummary,
+  StoreEntry,
+  StoreMark,
+  UsageQuery,
+  UsageRow,
+} from './records.ts';
 import { Statements } from './statements.ts';
 import { Undelivered } from './undelivered.ts';
+import { UsageSums } from './usage.ts';
 
 /** The one database, in `DATA_DIR`. */
 export const STORE_FILE = 'calls.sqlite';
@@ -54,6 +65,7 @@ export class Store {
   #file: StoreFile;
   #history: History;
   #undelivered: Undelivered;
+  #usage: UsageSums;
   /** What was in a file that is gone, until there is another one for it. */
   #saved: Salvage | undefined;
 
@@ -64,6 +76,7 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#usage = new UsageSums(file.database);
   }
 
   /**
@@ -147,6 +160,11 @@ export class Store {
     return this.#history.find(tenantId, name, numbers);
   }
 
+  /** Sums of what calls used. */
+  usage(query: UsageQuery): UsageRow[] {
+    return this.#usage.read(query);
+  }
+
   /** A page of a search as text to be sent on, see {@link exportPage}. */
   export(search: CallSearch, numbers: NumberStyle, format: 'csv' | 'jsonl'): ReturnType<typeof exportPage> {
     return exportPage(this.#history, search, numbers, format);
@@ -156,7 +174,8 @@ export class Store {
   sweep(): boolean {
     this.#usable();
     const removed = this.#file.transaction(() => this.#history.removeBefore(this.#keepFromMs, REMOVED_AT_ONCE));
-    if (removed === REMOVED_AT_ONCE) return true;
+    const isMore = this.#file.transaction(() => this.#usage.sweep(this.#now));
+    if (isMore || removed === REMOVED_AT_ONCE) return true;
     this.#file.checkpoint();
     this.#removeSetAside();
     return false;
@@ -183,6 +202,7 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#usage = new UsageSums(file.database);
     this.#noteHolder(now);
     if (this.#saved) this.#takeIn(this.#saved, { why: error.message });
     this.#saved = undefined;
@@ -220,7 +240,8 @@ export class Store {
 
   #writeAll(entries: readonly StoreEntry[], marks: readonly StoreMark[]): void {
     this.#file.transaction(() => {
-      for (const { id, call, summary, summaryState } of entries) {
+      for (const { id, call, usage, summary, summaryState } of entries) {
+        if (usage) this.#usage.add(id, usage, this.#now);
         if (call) this.#history.add(id, call, summaryState);
         if (summary) this.#undelivered.add(id, summary);
       }

@@ -54,6 +54,8 @@ const ANYONE = { 'x-api-key': 'the-operators-key' };
 const OPERATOR = { ...ANYONE, 'x-tenant-id': '00000000-0000-0000-0000-000000000001' };
 const ACME = { 'x-api-key': 'key-of-acme' };
 const BETA = { 'x-api-key': 'key-of-beta' };
+/** A tenant that may spend nothing. */
+const BARRED = { 'x-api-key': 'key-of-barred' };
 const EXAMPLE_CALL = 'unique-call-id';
 
 let folder: string;
@@ -63,10 +65,11 @@ const load = { eventLoopMs: 0, poolQueue: 0, rssMb: 100 };
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'openapi-'));
-  const entries = ['acme', 'beta'].map((tenantId) => ({
+  const entries = ['acme', 'beta', 'barred'].map((tenantId) => ({
     name: tenantId,
     sha256: createHash('sha256').update(`key-of-${tenantId}`).digest('hex'),
     tenantId,
+    ...(tenantId === 'barred' ? { budgetPerDay: 0 } : {}),
   }));
   writeFileSync(join(folder, 'keys.json'), JSON.stringify(entries));
   gateway = await startGateway({
@@ -381,6 +384,7 @@ const PROVOKERS: Record<string, Provoker> = {
     for (const callId of ['a', 'b']) await new TestCall(gateway.url, callId, ACME).create();
     return create(one, {}, ACME);
   },
+  budget_exhausted: (one) => create(one, {}, BARRED),
   async gateway_full(one) {
     for (const callId of ['a', 'b']) {
       await new TestCall(gateway.url, callId, ACME).create();
@@ -522,6 +526,10 @@ const PROVOKERS: Record<string, Provoker> = {
   async 'getCall call'(one) {
     const callId = await pastCall();
     return send(one, { callId });
+  },
+  async 'usage byModel'(one) {
+    await pastCall();
+    return send(one, { query: '?by=model' });
   },
   call_not_found: (one) => send(one, { callId: 'never-there' }),
   async 'getCall ambiguous_call_id'(one) {

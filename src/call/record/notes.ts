@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallCosts } from '../../costs/call-costs.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
-import { CallFigures } from './figures.ts';
+import { CallFigures, type FiguresSnapshot } from './figures.ts';
 import { CallTimeline } from './timeline.ts';
 
 export interface NotesListener {
@@ -13,16 +14,23 @@ export interface NotesListener {
 export class CallNotes {
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly costs: CallCosts;
   readonly timeline = new CallTimeline(monotonicNowMs);
   readonly figures = new CallFigures();
 
   readonly #listener: NotesListener;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger, listener: NotesListener) {
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts, listener: NotesListener) {
     this.metrics = metrics;
     this.log = log;
+    this.costs = costs;
     this.#listener = listener;
+  }
+
+  /** The call in numbers, so far. */
+  get snapshot(): FiguresSnapshot {
+    return this.figures.snapshot(this.costs.figures);
   }
 
   /** Puts something on the timeline and, at `debug`, into the log. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallCosts } from '../../costs/call-costs.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { CallErrorCode } from '../errors.ts';
@@ -7,7 +8,7 @@ import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { FiguresSnapshot } from './figures.ts';
 import { CallNotes, type NotesListener, tenths } from './notes.ts';
-import type { RecordedAction, Summary } from './record.ts';
+import type { CallUsage, RecordedAction, Summary } from './record.ts';
 import type { TimelineEvent } from './timeline.ts';
 import { type Turn, turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
@@ -35,8 +36,8 @@ export class CallObserver {
   #hasCallerAudio = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger, listener: NotesListener) {
-    this.#notes = new CallNotes(metrics, log, listener);
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts, listener: NotesListener) {
+    this.#notes = new CallNotes(metrics, log, costs, listener);
     this.#answers = new AnswerWatch(this.#notes);
     this.#upstream = new UpstreamNotes(this.#notes, this.#answers);
   }
@@ -252,21 +253,28 @@ export class CallObserver {
   }
 
   ended(summary: Summary, why: string | undefined): void {
-    const { endReason, duration, transcript } = summary;
+    const { endReason, duration, transcript, aiAgentRef } = summary;
+    this.#notes.costs.ended();
     this.#notes.metrics.sessions.inc({ outcome: endReason });
     this.#notes.metrics.sessionDuration.observe(duration / 1000);
     this.#notes.note('ended', { reason: endReason });
     this.#notes.log.info(
-      { endReason, why, durationMs: duration, lines: transcript.length, ...this.#notes.figures.snapshot() },
+      { endReason, why, aiAgentRef, durationMs: duration, lines: transcript.length, ...this.#notes.snapshot },
       'call ended',
     );
+  }
+
+  /** What it used and cost, so far. */
+  get usage(): CallUsage {
+    const { model, tokens, audioSeconds, models, cost, currency } = this.#notes.snapshot;
+    return { model, tokens, audioSeconds, models, ...(cost === undefined ? {} : { cost }), currency };
   }
 
   /** Everything noted so far, for whoever asks what happened on this call. */
   get report(): CallReport {
     const events = this.#notes.timeline.events;
     return {
-      figures: this.#notes.figures.snapshot(),
+      figures: this.#notes.snapshot,
       turns: turnsOf(events),
       events: [...events],
       omittedEvents: this.#notes.timeline.omitted,

@@ -12,6 +12,8 @@ import type {
   StoreEntry,
   StoreMark,
   SummaryMark,
+  UsageQuery,
+  UsageRow,
 } from '../../store/records.ts';
 import type { WriteResult } from '../../store/store.ts';
 import { Backlog, type BacklogLimits } from './backlog.ts';
@@ -182,6 +184,11 @@ export class CallStore {
     format: 'csv' | 'jsonl',
   ): Promise<{ readonly text: string; readonly nextCursor?: number | undefined }> {
     return this.#ask((client) => client.export({ search, numbers, format }, { timeoutMs: READ_TIMEOUT_MS }));
+  }
+
+  /** Sums of what calls used, a row a group. */
+  usage(query: UsageQuery): Promise<readonly UsageRow[]> {
+    return this.#ask((client) => client.usage(query, { timeoutMs: READ_TIMEOUT_MS }));
   }
 
   /** Ends the store's thread at once, as a crash would: for drills and tests. Another one takes its place. */

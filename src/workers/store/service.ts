@@ -1,5 +1,14 @@
 import { defineService, unary } from '../../bus/index.ts';
-import type { CallPage, CallSearch, KeptCall, NumberStyle, StoreEntry, StoreMark } from '../../store/records.ts';
+import type {
+  CallPage,
+  CallSearch,
+  KeptCall,
+  NumberStyle,
+  StoreEntry,
+  StoreMark,
+  UsageQuery,
+  UsageRow,
+} from '../../store/records.ts';
 import type { StoreNote, WriteResult } from '../../store/store.ts';
 
 export interface OpenStoreRequest {
@@ -33,6 +42,7 @@ export const StoreService = defineService('store', {
     SearchRequest & { readonly format: 'csv' | 'jsonl' },
     { readonly text: string; readonly nextCursor?: number | undefined }
   >(),
+  usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
   close: unary<void, void>(),

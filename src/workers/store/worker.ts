@@ -87,6 +87,7 @@ peer.serve(StoreService, {
   search: ({ search, numbers }) => withStore((opened) => opened.search(search, numbers)),
   find: ({ tenantId, name, numbers }) => withStore((opened) => opened.find(tenantId, name, numbers)),
   export: ({ search, numbers, format }) => withStore((opened) => opened.export(search, numbers, format)),
+  usage: (query) => withStore((opened) => opened.usage(query)),
   size: () => withStore((opened) => ({ byteCount: opened.byteCount })),
   close: () => {
     store?.close();
