@@ -37,6 +37,7 @@ const app = await buildApp({
   history: {
     search: async () => ({ calls: [] }),
     find: async () => [],
+    findRecording: async () => [],
     usage: async () => [],
     exportPage: async () => ({ text: '' }),
   },

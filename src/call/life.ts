@@ -119,6 +119,18 @@ export class CallLife implements CallListener {
       throw this.#endedWhileCreated();
     }
     standing.opened();
+    const { recorder } = this.parts.replyPath;
+    if (recorder && this.#setup.profile.recording?.notice === 'beep') this.parts.guard.watch(this.#beep());
+  }
+
+  /** Tells the caller that the call is recorded. */
+  async #beep(): Promise<void> {
+    const { replyPath, observer } = this.parts;
+    try {
+      replyPath.playSound('beep', await this.#deps.fillers.beep(this.#setup.formats.call));
+    } catch (error) {
+      observer.fillerFailed(error as Error);
+    }
   }
 
   #endedWhileCreated(): CallError {
@@ -171,6 +183,7 @@ export class CallLife implements CallListener {
     guard.run(() => uplink.close());
     guard.run(() => tools.close());
     replyPath.stopFiller();
+    guard.run(() => replyPath.close(monotonicNowMs()));
     guard.watch(upstream.close());
   }
 
@@ -190,6 +203,7 @@ export class CallLife implements CallListener {
 
   #tick(nowMs: number): void {
     const { standing, clock, deliveries, streams, replyPath, record, observer, upstream, guard } = this.parts;
+    if (standing.state === 'active' || standing.state === 'ending') replyPath.recorder?.tick(nowMs);
     const isOutboxOver = clock.isOutboxExpired(nowMs) || clock.isAbandoned(nowMs);
     if (standing.state === 'ending' && isOutboxOver) guard.watch(this.conclude());
     if (standing.state !== 'active') return;
@@ -349,7 +363,7 @@ export class CallLife implements CallListener {
     const summary = { ...told, aiAgentRef: this.#setup.aiAgentRef, usage: observer.usage };
     this.#summary = summary;
     guard.run(() => streams.close());
-    guard.run(() => replyPath.close());
+    guard.run(() => replyPath.close(nowMs));
     clock.onEnded(nowMs);
     guard.run(() => observer.ended(summary, standing.error));
     this.#concluded = this.#listener.onConcluded();

@@ -2,6 +2,7 @@ import { monotonicNowMs } from '../clock.ts';
 import { CallStreams } from './duplex/streams.ts';
 import { CallGuard } from './guard.ts';
 import { CallLanes } from './lanes.ts';
+import { recorderOf } from './record/call-recording.ts';
 import type { NotesListener } from './record/notes.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
@@ -54,12 +55,27 @@ export class CallParts {
     const { formats, log, profile } = setup;
     const guard = new CallGuard((error) => listener.onDefect(error));
     const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, created.at), listener);
+    const { writeRecording } = deps;
+    const recorder =
+      profile.recording && writeRecording
+        ? recorderOf({ ...setup, id, createdAt: created.at }, writeRecording, observer)
+        : undefined;
     const clock = new SessionClock(deps.limits, profile, monotonicNowMs(), created.atMs);
     const lanes = new CallLanes(deps.pool, formats, (profile.minInterruptionMs ?? 0) > 0);
     const feed = new CallerAudioFeed(deps.reconnect.keepAudioMs);
     const upstream = new UpstreamCall(id, deps.workers, feed);
     const { reorderWaitMs, maxOutboxMs } = deps;
-    const uplink = new Uplink({ lanes, feed, upstream, observer, clock, guard, reorderWaitMs });
+    const uplink = new Uplink({
+      lanes,
+      feed,
+      upstream,
+      observer,
+      clock,
+      guard,
+      recorder,
+      upstreamFormat: formats.upstream,
+      reorderWaitMs,
+    });
     const polls = new PollWait();
     const replyPath = new ReplyPath({
       lanes,
@@ -67,6 +83,7 @@ export class CallParts {
       upstream,
       observer,
       clock,
+      recorder,
       guard,
       reader: polls,
       listener,

@@ -13,6 +13,7 @@ import type { OpenRequest } from '../workers/session/service.ts';
 import { SILENCE_MS } from '../workers/session/silence.ts';
 import type { SessionWorkers } from '../workers/session/workers.ts';
 import type { Metronome } from './duplex/metronome.ts';
+import type { WriteRecording } from './record/call-recording.ts';
 import type { Fillers } from './reply/fillers.ts';
 import type { CallRequest } from './request.ts';
 import type { CallLimits } from './session-clock.ts';
@@ -23,6 +24,8 @@ export interface SessionDeps {
   readonly pool: AudioPool;
   readonly metronome: Metronome;
   readonly fillers: Fillers;
+  /** Absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
   readonly reconnect: ReconnectPolicy;

@@ -18,6 +18,7 @@ import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
+import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -111,6 +112,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
+  await app.register(recordingRoutes, { history: options.history });
   await app.register(usageRoutes, { history: options.history, currency: options.currency });
   return app;
 }

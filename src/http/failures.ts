@@ -58,6 +58,12 @@ export const FAILURES = {
     advice: 'its time is up, it goes on still, or it belongs to another tenant',
     example: `callId is "${EXAMPLE_CALL_ID}", but no call of this name is in the history`,
   },
+  recording_not_found: {
+    status: 404,
+    what: 'there is no recording of this call',
+    advice: 'its agent records none, its time is up, it goes on still, or it belongs to another tenant',
+    example: `callId is "${EXAMPLE_CALL_ID}", but there is no recording of this call`,
+  },
   not_found: { status: 404, what: 'no such address', advice: 'check the URL', example: 'there is no "/x"; see /docs' },
   method_not_allowed: {
     status: 405,

@@ -84,6 +84,16 @@ const callFields = {
   summary: oneOf(['none', 'waiting', 'delivered', 'refused'], {
     description: 'What became of its summary at the W3 backend; `none`: there is no backend',
   }),
+  recording: Type.Optional(
+    Type.Object(
+      {
+        durationMs: ms('How long it is'),
+        byteCount: Type.Integer({ description: 'Bytes of the file' }),
+        isWhole: Type.Boolean({ description: 'False: the disk did not take all of it, or the gateway died' }),
+      },
+      { description: 'There is a recording of it, see `/api/voice/calls/{callId}/recording`' },
+    ),
+  ),
 };
 
 export const CallPageAnswer = Type.Object(

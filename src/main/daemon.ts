@@ -151,6 +151,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       store: () => store.state,
       onChanged: (call) => cluster.gateway.changed(call),
       mayAct: (call) => cluster.gateway.mayAct(call),
+      writeRecording: (batch) => store.writeRecording(batch),
       onConcluded: async (session, summary) => {
         await summaries.record(storeEntry(session, summary, kept));
         const { tenantId, request } = session.setup;
@@ -232,6 +233,8 @@ async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promis
     return await CallStore.open({
       directory: env.DATA_DIR,
       retentionDays: env.JOURNAL_RETENTION_DAYS,
+      recordingRetentionDays: env.RECORDING_RETENTION_DAYS,
+      recordingMinFreeBytes: env.RECORDING_MIN_FREE_MB * 1024 * 1024,
       log,
       onFailure: () => metrics.storeFailures.inc(),
       onBusCall: (method, code, durationMs) => {

@@ -4,6 +4,7 @@ import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
 import { CallError } from '../call/errors.ts';
 import type { CallOrigin } from '../call/life.ts';
+import type { WriteRecording } from '../call/record/call-recording.ts';
 import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import type { Departure } from '../call/reply/poll-wait.ts';
@@ -77,6 +78,8 @@ export interface VoiceGatewayOptions {
   readonly onChanged?: (call: CallName) => void;
   /** Asked before something is done for a call that must not be done twice, in this process or another. */
   readonly mayAct?: (call: CallName) => Promise<boolean>;
+  /** Puts recordings on the disk; absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   /** Why new calls are to be refused at the moment, if they are. */
@@ -228,7 +231,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
 
   get #sessionDeps(): SessionDeps {
     const { metrics, defaultModel, costs, maxOutboxMs, fillerAfterMs, reorderWaitMs } = this.#options;
-    const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers } = this.#options;
+    const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers, writeRecording } = this.#options;
     return {
       pool: this.#pool,
       workers: this.#workers,
@@ -241,6 +244,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
       reorderWaitMs,
       defaultModel,
       costs,
+      writeRecording,
       survivesWorkerLoss: sessionWorkers !== 'dedicated',
       limits: { idleTimeoutMs, firstAudioTimeoutMs, outboxKeptMs: OUTBOX_KEPT_MS, summaryKeptMs: SUMMARY_KEPT_MS },
     };

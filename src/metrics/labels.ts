@@ -106,6 +106,9 @@ export function methodLabel(method: string): string {
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
 
+/** `lost`: the disk did not take all of it; what it took is kept. */
+export const RECORDING_OUTCOMES = ['kept', 'lost'] as const;
+
 /** What became of a request that another node was to answer. */
 export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
 /** Why a call went on at another node. */

@@ -16,6 +16,7 @@ import {
   FORWARD_OUTCOMES,
   LET_GO_REASONS,
   RECONNECT_REASONS,
+  RECORDING_OUTCOMES,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
@@ -192,6 +193,9 @@ export class Metrics {
   );
   readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', {
     outcome: SUMMARY_OUTCOMES,
+  });
+  readonly recordings = this.#counter('recordings_total', 'Recordings of calls, by what became of them', {
+    outcome: RECORDING_OUTCOMES,
   });
   readonly duplexLate = this.#merged(
     'duplex_late_seconds',

@@ -54,6 +54,33 @@ export interface HistoryCall {
   readonly words: string;
 }
 
+/** A recording that begins. */
+export interface NewRecording {
+  /** The session's. */
+  readonly id: string;
+  readonly tenantId: string;
+  readonly callId: string;
+  readonly callerNumber: string | null;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly sampleRateHz: number;
+}
+
+/** A finished recording and where it is. */
+export interface FoundRecording {
+  readonly id: string;
+  readonly path: string;
+  readonly byteCount: number;
+}
+
+/** What a list says of a call's recording. */
+export interface ListedRecording {
+  readonly durationMs: number;
+  readonly byteCount: number;
+  /** False: the disk did not take all of it, or the daemon died. */
+  readonly isWhole: boolean;
+}
+
 /** A summary that is to be delivered. */
 export interface OutgoingSummary {
   readonly tenantId: string;
@@ -189,6 +216,8 @@ export interface ListedCall {
   readonly model?: string;
   readonly cost?: number;
   readonly summary: SummaryState;
+  /** Absent: it was not recorded, or its recording is gone. */
+  readonly recording?: ListedRecording;
 }
 
 export interface CallPage {

@@ -81,6 +81,23 @@ const STEPS: readonly string[] = [
   CREATE TABLE counted (session_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX counted_by_time ON counted (at_ms);
   `,
+  `
+  CREATE TABLE recordings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    called TEXT NOT NULL,
+    caller_key TEXT,
+    begun_at_ms INTEGER NOT NULL,
+    rate INTEGER NOT NULL,
+    recorded_ms INTEGER,
+    recorded_bytes INTEGER,
+    is_whole INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX recordings_by_caller ON recordings (caller_key);
+  CREATE INDEX recordings_by_call_id ON recordings (called);
+  CREATE INDEX recordings_by_begin ON recordings (begun_at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

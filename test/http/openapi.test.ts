@@ -86,6 +86,7 @@ beforeAll(async () => {
     simulator: { mode: 'loopback' },
     profiles: {
       quiet: { ...QUIET_PROFILE, tools: [{ type: 'transfer_to_extension' }], transferExtensions: ['200'] },
+      recorded: { ...QUIET_PROFILE, recording: {} },
     },
     overrides: {
       load: { eventLoopMs: () => load.eventLoopMs, poolQueue: () => load.poolQueue, rssMb: () => load.rssMb },
@@ -532,6 +533,7 @@ const PROVOKERS: Record<string, Provoker> = {
     return send(one, { query: '?by=model' });
   },
   call_not_found: (one) => send(one, { callId: 'never-there' }),
+  recording_not_found: (one) => send(one, { callId: 'never-there' }),
   async 'getCall ambiguous_call_id'(one) {
     for (const headers of [ACME, BETA]) {
       const call = new TestCall(gateway.url, 'twice', headers);
@@ -539,6 +541,16 @@ const PROVOKERS: Record<string, Provoker> = {
       await call.end();
     }
     return send(one, { callId: 'twice', headers: ANYONE });
+  },
+  async 'getRecording ambiguous_call_id'(one) {
+    for (const headers of [ACME, BETA]) {
+      const call = new TestCall(gateway.url, 'twice-recorded', headers);
+      await call.create({ aiAgentRef: 'recorded' });
+      await call.end();
+      const url = `${gateway.url}/api/voice/calls/twice-recorded/recording`;
+      await expect.poll(async () => (await http('GET', url, undefined, headers)).status, isQuick).toBe(200);
+    }
+    return send(one, { callId: 'twice-recorded', headers: ANYONE });
   },
   async history_unavailable(one) {
     const { store } = gateway.daemon;

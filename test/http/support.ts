@@ -130,6 +130,7 @@ const NO_USAGE = {
 const emptyHistory: CallHistory = {
   search: async () => ({ calls: [] }),
   find: async () => [],
+  findRecording: async () => [],
   usage: async () => [NO_USAGE],
   exportPage: async () => ({ text: '' }),
 };

@@ -42,6 +42,11 @@ export class CallObserver {
     this.#upstream = new UpstreamNotes(this.#notes, this.#answers);
   }
 
+  /** The zero of the call's timeline, on the monotonic clock. */
+  get startedAtMs(): number {
+    return this.#notes.timeline.startedAtMs;
+  }
+
   // From create to ready
 
   started(fields: Readonly<Record<string, unknown>>): void {
@@ -245,6 +250,17 @@ export class CallObserver {
 
   noInput(prompt: number): void {
     this.#notes.note('no_input', { prompt });
+  }
+
+  recordingKept(): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'kept' });
+  }
+
+  /** The disk did not take all of the recording, which ends there; the call does not. */
+  recordingLost(error: Error): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'lost' });
+    this.#notes.note('recording_lost');
+    this.#notes.log.error({ why: error.message }, 'recording lost: the call goes on');
   }
 
   /** The session is over; what is queued is still delivered. */

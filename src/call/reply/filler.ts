@@ -20,7 +20,7 @@ export interface FillerStage {
   /** Milliseconds of audio that the caller has yet to hear. */
   readonly remainingMs: number;
   /** Queues frames for the client, as an item of their own. */
-  playFiller(itemId: string, frames: readonly ReplyFrame[]): void;
+  playSound(itemId: string, frames: readonly ReplyFrame[]): void;
 }
 
 /** Plays a recording, once an outage, to a caller who would otherwise wait in silence. */
@@ -81,7 +81,7 @@ export class CallFiller {
   #play(itemId: string, frames: readonly ReplyFrame[], from: number, durationMs: number): void {
     let to = from;
     for (let ms = 0; to < frames.length && ms < durationMs; to++) ms += frames[to]!.frameMs;
-    this.#stage.playFiller(itemId, frames.slice(from, to));
+    this.#stage.playSound(itemId, frames.slice(from, to));
     const next = () => this.#guard.run(() => this.#play(itemId, frames, to, PIECE_MS));
     this.#timer = to < frames.length ? setTimeout(next, PIECE_MS) : undefined;
   }

@@ -54,6 +54,11 @@ export class Playhead {
     return this.#deliveredMs - this.remainingMs(nowMs);
   }
 
+  /** When all that was delivered will have been heard. */
+  get playsUntilMs(): number {
+    return this.#playsUntilMs;
+  }
+
   /** How long what was delivered will still play. */
   remainingMs(nowMs: number): number {
     return Math.max(0, this.#playsUntilMs - nowMs);

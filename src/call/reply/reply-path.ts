@@ -3,6 +3,7 @@ import { monotonicNowMs } from '../../clock.ts';
 import type { CallGuard } from '../guard.ts';
 import type { CallLanes } from '../lanes.ts';
 import type { CallObserver } from '../record/observer.ts';
+import type { CallRecorder } from '../record/recorder.ts';
 import { Transcript } from '../record/transcript.ts';
 import type { SessionClock } from '../session-clock.ts';
 import type { UpstreamCall } from '../upstream-call.ts';
@@ -34,6 +35,8 @@ export interface ReplyPathOptions {
   readonly upstream: Pick<UpstreamCall, 'command'>;
   readonly observer: CallObserver;
   readonly clock: SessionClock;
+  /** Absent: the call is not recorded. */
+  readonly recorder?: CallRecorder | undefined;
   readonly guard: CallGuard;
   /** Whoever waits for something to come. */
   readonly reader: OutboxReader;
@@ -50,6 +53,7 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
   readonly transcript: Transcript;
   readonly replies: Replies;
   readonly downlink: Downlink;
+  readonly recorder: CallRecorder | undefined;
   readonly #playhead = new Playhead();
   /** Absent where the profile has none. */
   readonly #filler: CallFiller | undefined;
@@ -59,6 +63,7 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
   constructor(options: ReplyPathOptions) {
     this.#options = options;
     this.#format = options.format;
+    this.recorder = options.recorder;
     const { lanes, observer, guard, reader, filler, format } = options;
     this.outbox = new Outbox(reader, this);
     this.transcript = new Transcript(this.outbox);
@@ -83,7 +88,10 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
 
   /** The client says how much of a generation's audio the caller has heard. */
   reportPlayed(playedMs: number, generation: number | undefined): void {
-    if (generation === this.generation) this.#playhead.report(playedMs, monotonicNowMs());
+    if (generation !== this.generation) return;
+    const nowMs = monotonicNowMs();
+    this.#playhead.report(playedMs, nowMs);
+    this.recorder?.playheadMoved(this.#playhead.positionMs(nowMs), nowMs);
   }
 
   /**
@@ -92,6 +100,7 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
    */
   interrupt(nowMs: number, keepAction: (action: CallAction) => boolean): CallAction[] {
     this.#filler?.stop();
+    this.recorder?.interrupted(nowMs, this.#playhead.positionMs(nowMs));
     this.#playhead.interrupt(nowMs);
     return this.outbox.interrupt(keepAction);
   }
@@ -119,7 +128,9 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
   }
 
   /** The call is over, and what is left of it is forgotten. Idempotent. */
-  close(): void {
+  close(nowMs: number): void {
+    const { guard } = this.#options;
+    guard.run(() => this.recorder?.close(nowMs, this.#playhead.positionMs(nowMs)));
     this.outbox.close();
     this.replies.clear();
   }
@@ -158,7 +169,8 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
     if (reply) this.replies.settle(reply);
   }
 
-  playFiller(itemId: string, frames: readonly ReplyFrame[]): void {
+  /** Plays sounds that are none of the AI's, in the call's own format. */
+  playSound(itemId: string, frames: readonly ReplyFrame[]): void {
     this.#queue(this.replies.filler(itemId), frames, this.#options.format, monotonicNowMs());
   }
 
@@ -200,6 +212,7 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
         clock.onAgentSpoke();
         if (!reply) break;
         this.#playhead.delivered(reply, entry.frameMs, entry.audioMs, monotonicNowMs());
+        this.recorder?.handedOver(entry, this.#playhead.playsUntilMs - entry.frameMs);
         this.replies.settle(reply);
         break;
       }

@@ -7,6 +7,7 @@ import { CallError } from '../errors.ts';
 import type { CallGuard } from '../guard.ts';
 import type { CallLanes } from '../lanes.ts';
 import type { CallObserver } from '../record/observer.ts';
+import type { CallRecorder } from '../record/recorder.ts';
 import type { SessionClock } from '../session-clock.ts';
 import type { UpstreamCall } from '../upstream-call.ts';
 import type { CallerAudioFeed } from './caller-audio-feed.ts';
@@ -27,6 +28,10 @@ export interface UplinkOptions {
   readonly observer: Pick<CallObserver, 'dtmf' | 'callerAudio' | 'chunkRejected' | 'chunksMissing'>;
   readonly clock: Pick<SessionClock, 'onCallerActive' | 'onCallerAudio'>;
   readonly guard: CallGuard;
+  /** Given each piece as it goes to the AI; absent: the call is not recorded. */
+  readonly recorder?: Pick<CallRecorder, 'callerSaid'> | undefined;
+  /** What those pieces are in. */
+  readonly upstreamFormat: AudioFormat;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
 }
@@ -218,17 +223,19 @@ export class Uplink {
       this.#options.observer.chunkRejected(output.reason);
       throw new CallError('invalid_audio', { why: output.message });
     }
-    const { clock, observer, feed } = this.#options;
+    const { clock, observer, feed, recorder, upstreamFormat } = this.#options;
     clock.onCallerAudio();
     observer.callerAudio(output.audioMs);
     if (dtmf !== undefined) this.#press(dtmf);
     for (const { base64, audioMs } of output.pieces) {
-      feed.send({
+      const piece = {
         base64,
         audioMs,
         receivedAtMs,
         ...(output.voicedMs === undefined ? {} : { voicedMs: output.voicedMs / output.pieces.length }),
-      });
+      };
+      recorder?.callerSaid(piece, upstreamFormat);
+      feed.send(piece);
     }
   }
 

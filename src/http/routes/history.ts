@@ -158,6 +158,7 @@ async function* exported(
   }
 }
 
+/** What the store answers; what keeps it from answering is a failure that passes. */
 export async function asked<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

@@ -1,7 +1,9 @@
 import { defineService, unary } from '../../bus/index.ts';
+import type { RecordingBatch } from '../../recordings/batch.ts';
 import type {
   CallPage,
   CallSearch,
+  FoundRecording,
   KeptCall,
   NumberStyle,
   StoreEntry,
@@ -15,6 +17,10 @@ export interface OpenStoreRequest {
   /** `DATA_DIR`. */
   readonly directory: string;
   readonly retentionDays: number;
+  /** Absent: the store's default. */
+  readonly recordingRetentionDays?: number | undefined;
+  /** What recordings leave free on the disk; default 0. */
+  readonly recordingMinFreeBytes?: number | undefined;
 }
 
 /** What a search is asked with. */
@@ -42,6 +48,9 @@ export const StoreService = defineService('store', {
     SearchRequest & { readonly format: 'csv' | 'jsonl' },
     { readonly text: string; readonly nextCursor?: number | undefined }
   >(),
+  /** Answers when what has gathered of a recording is written; fails where it ends because the disk did not take it. */
+  record: unary<RecordingBatch, void>(),
+  findRecording: unary<{ readonly tenantId: string | undefined; readonly name: string }, readonly FoundRecording[]>(),
   usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */

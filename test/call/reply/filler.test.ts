@@ -26,7 +26,7 @@ beforeEach(() => {
       get remainingMs() {
         return remainingMs;
       },
-      playFiller: (itemId, frames) => {
+      playSound: (itemId, frames) => {
         for (const { base64 } of frames) played.push({ itemId, base64, atMs: Date.now() });
       },
     },

@@ -36,6 +36,7 @@ beforeEach(() => {
       chunksMissing: (count) => told.push(`${count} missing`),
     },
     clock: { onCallerActive: () => {}, onCallerAudio: () => {} },
+    upstreamFormat: MULAW,
     guard: new CallGuard((error) => {
       throw error;
     }),
