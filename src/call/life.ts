@@ -13,6 +13,8 @@ import { toOpenError } from './upstream-call.ts';
 
 /** Told of the end of a call. */
 export interface LifeListener {
+  /** Nothing more happens on it; `error`: why it could not go on, or not even begin. */
+  onOver(durationMs: number, error: string | undefined): void;
   /** It has its summary. Called once; resolves when the summary is safe. */
   onConcluded(): Promise<void>;
   /** Something has changed that a process that takes the call up would have to know. */
@@ -104,7 +106,7 @@ export class CallLife implements CallListener {
    * @throws {CallError} `upstream_refused`, `upstream_timeout`, `internal`; `session_not_found` when it was ended meanwhile
    */
   async open(timeoutMs: number): Promise<void> {
-    const { standing, uplink, deliveries, upstream } = this.parts;
+    const { standing, uplink, deliveries, upstream, guard } = this.parts;
     try {
       await this.#connect(timeoutMs);
     } catch (error) {
@@ -112,7 +114,9 @@ export class CallLife implements CallListener {
       standing.ended();
       uplink.close();
       deliveries.wake();
-      throw toOpenError(error, timeoutMs);
+      const failure = toOpenError(error, timeoutMs);
+      guard.run(() => this.#listener.onOver(this.#ageMs, failure.code));
+      throw failure;
     }
     if (standing.isOver) {
       await upstream.close();
@@ -120,7 +124,7 @@ export class CallLife implements CallListener {
     }
     standing.opened();
     const { recorder } = this.parts.replyPath;
-    if (recorder && this.#setup.profile.recording?.notice === 'beep') this.parts.guard.watch(this.#beep());
+    if (recorder && this.#setup.profile.recording?.notice === 'beep') guard.watch(this.#beep());
   }
 
   /** Tells the caller that the call is recorded. */
@@ -366,6 +370,7 @@ export class CallLife implements CallListener {
     guard.run(() => replyPath.close(nowMs));
     clock.onEnded(nowMs);
     guard.run(() => observer.ended(summary, standing.error));
+    guard.run(() => this.#listener.onOver(durationMs, standing.error));
     this.#concluded = this.#listener.onConcluded();
     return this.#concluded;
   }

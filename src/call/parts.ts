@@ -1,4 +1,5 @@
 import { monotonicNowMs } from '../clock.ts';
+import { type TraceContext, traceHeaders } from '../traces/context.ts';
 import { CallStreams } from './duplex/streams.ts';
 import { CallGuard } from './guard.ts';
 import { CallLanes } from './lanes.ts';
@@ -31,6 +32,8 @@ export interface CallListener extends UpstreamEventsListener, ReplyPathListener,
 /** The parts of one call, each made of those that it calls: what is made later is known to nothing before it. */
 export class CallParts {
   readonly standing = new CallStanding();
+  /** Its place in a trace, for what is asked in its name; undefined: it has none. */
+  readonly trace: TraceContext | undefined;
   readonly guard: CallGuard;
   readonly observer: CallObserver;
   readonly clock: SessionClock;
@@ -53,6 +56,7 @@ export class CallParts {
     listener: CallListener,
   ) {
     const { formats, log, profile } = setup;
+    this.trace = deps.traces.begin(setup.request);
     const guard = new CallGuard((error) => listener.onDefect(error));
     const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, created.at), listener);
     const { writeRecording } = deps;
@@ -95,6 +99,7 @@ export class CallParts {
     const tools = new CallTools({
       profile,
       values: callValues(setup),
+      headers: traceHeaders(this.trace),
       record,
       log,
       downlink,

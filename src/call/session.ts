@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AudioFormat } from '../audio/codec.ts';
 import { monotonicNowMs } from '../clock.ts';
+import type { TraceContext } from '../traces/context.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
 import type { CallEvents, CallInfo, SessionState } from './call-info.ts';
@@ -9,9 +10,11 @@ import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.
 import type { EndReason } from './end-reason.ts';
 import { sessionNotFound } from './errors.ts';
 import { CallLife, type CallOrigin, type LifeListener } from './life.ts';
+import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
 import type { CallParts } from './parts.ts';
 import type { CallObserver } from './record/observer.ts';
 import type { Summary } from './record/record.ts';
+import { tracedCall } from './record/traced.ts';
 import type { ClientReport, Delivery } from './reply/deliveries.ts';
 import type { CallAction, TakeOptions } from './reply/outbox.ts';
 import type { Departure } from './reply/poll-wait.ts';
@@ -43,6 +46,8 @@ export class Session {
     this.id = origin?.snapshot.sessionId ?? randomUUID();
     this.setup = setup;
     const told: LifeListener = {
+      onOver: (durationMs, error) =>
+        deps.traces.ended(this.trace, (context) => tracedCall(this, context, durationMs, error)),
       onConcluded: () => listener.onConcluded(this),
       onChanged: () => listener.onChanged(this),
       mayAct: () => listener.mayAct(this),
@@ -53,6 +58,11 @@ export class Session {
 
   get observer(): CallObserver {
     return this.#parts.observer;
+  }
+
+  /** Its place in a trace, for what is asked in its name; undefined: it has none. */
+  get trace(): TraceContext | undefined {
+    return this.#parts.trace;
   }
 
   get state(): SessionState {
@@ -280,6 +290,39 @@ export class Session {
       ...(endReason ? { endReason } : {}),
       ...this.observer.report,
     };
+  }
+
+  /** As {@link info}, with what is looked at while a call goes on. */
+  live(): LiveCall {
+    const { lastActivity: _, ...info } = this.info();
+    const { callerNumber, did } = this.setup.request;
+    const { figures, timeline } = this.observer;
+    const { lastTurnMs } = figures;
+    return {
+      sessionId: this.id,
+      ...info,
+      ...(callerNumber === undefined ? {} : { callerNumber }),
+      ...(did === undefined ? {} : { did }),
+      phase: phaseOf(timeline.last(PHASE_EVENTS)?.type, this.#parts.replyPath.isBusy(monotonicNowMs())),
+      turnCount: figures.turns,
+      ...(lastTurnMs === undefined ? {} : { lastTurnMs: Math.round(lastTurnMs) }),
+      interruptions: figures.interruptions,
+      reconnects: figures.reconnects,
+      faultCount: timeline.faultCount,
+      ...(timeline.lastFault === undefined ? {} : { lastFault: timeline.lastFault }),
+    };
+  }
+
+  /** Where it is now. */
+  get mark(): CallMark {
+    return { entries: this.observer.timeline.revision, lines: this.#parts.record.transcript.lines.revision };
+  }
+
+  /** What has happened since a mark; since undefined: everything that is kept. */
+  news(since: CallMark = { entries: 0, lines: 0 }): CallNews {
+    const { events, hasGap } = this.observer.timeline.since(since.entries);
+    const lines = this.#parts.record.transcript.lines.since(since.lines);
+    return { entries: events, hasGap, lines, mark: this.mark };
   }
 
   // What the session's worker asks for

@@ -4,6 +4,7 @@ import type { CallValues } from '../backend/profiles/instructions.ts';
 import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { CallCosts, type Costs } from '../costs/call-costs.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Traces } from '../traces/traces.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { HandedReply } from '../upstream/host.ts';
@@ -38,6 +39,7 @@ export interface SessionDeps {
   readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
   readonly costs: Costs;
+  readonly traces: Traces;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
 }

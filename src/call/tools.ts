@@ -15,6 +15,8 @@ import type { PendingAction } from './snapshot.ts';
 export interface CallToolsOptions {
   readonly profile: AgentProfile;
   readonly values: CallValues;
+  /** Of every webhook's request: the call's place in a trace. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly record: CallRecord;
   readonly log: Logger;
   /** Knows what was said before a tool was called. */
@@ -170,6 +172,7 @@ export class CallTools {
       case 'webhook': {
         const { ok, output } = await runWebhook(tool, args, values, {
           allowedHosts: profile.webhookHosts ?? [],
+          headers: this.#options.headers,
           signal: this.#ended.signal,
           log: webhookLog(log),
         });

@@ -57,13 +57,13 @@ export class UpstreamEvents implements UpstreamListener {
         clock.onSpeech(false, monotonicNowMs());
         break;
       case 'item_added':
-        transcript.conversation.add(event.itemId, event.previousItemId, event.role);
+        transcript.addItem(event.itemId, event.previousItemId, event.role, event.atMs);
         break;
       case 'item_removed':
         transcript.removeItem(event.itemId);
         break;
       case 'item_renamed':
-        transcript.conversation.rename(event.itemId, event.newItemId);
+        transcript.renameItem(event.itemId, event.newItemId);
         replies.find(event.itemId)?.settledUpstream();
         break;
       case 'truncated':

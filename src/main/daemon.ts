@@ -28,6 +28,7 @@ import { checkDefaultAgent } from './check.ts';
 import { openCosts } from './costs.ts';
 import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
+import { openTraces } from './tracing.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
@@ -94,6 +95,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
     const costs = await openCosts(config, keys, store, log);
+    const traces = await openTraces(config, log, metrics);
+    closers.push(() => traces.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
     const credentials = credentialsOf(config);
@@ -124,6 +127,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       version,
       metrics,
       costs,
+      traces,
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },

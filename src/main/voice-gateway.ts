@@ -20,6 +20,7 @@ import { sentenceOf } from '../http/errors.ts';
 import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Traces } from '../traces/traces.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { type Protocol, protocolOf } from '../upstream/protocol.ts';
@@ -65,6 +66,7 @@ export interface VoiceGatewayOptions {
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
   readonly costs: Costs;
+  readonly traces: Traces;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -231,7 +233,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
 
   get #sessionDeps(): SessionDeps {
     const { metrics, defaultModel, costs, maxOutboxMs, fillerAfterMs, reorderWaitMs } = this.#options;
-    const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers, writeRecording } = this.#options;
+    const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers, writeRecording, traces } = this.#options;
     return {
       pool: this.#pool,
       workers: this.#workers,
@@ -245,6 +247,7 @@ export class VoiceGateway implements LocalGateway, SessionListener {
       defaultModel,
       costs,
       writeRecording,
+      traces,
       survivesWorkerLoss: sessionWorkers !== 'dedicated',
       limits: { idleTimeoutMs, firstAudioTimeoutMs, outboxKeptMs: OUTBOX_KEPT_MS, summaryKeptMs: SUMMARY_KEPT_MS },
     };
@@ -305,6 +308,10 @@ export class VoiceGateway implements LocalGateway, SessionListener {
       .list(scope)
       .filter((session) => session.state !== 'ended')
       .map((session) => session.info());
+  }
+
+  *runningCalls(): Iterable<CallSession> {
+    for (const session of this.#sessions.all()) if (session.state !== 'ended') yield session;
   }
 
   /** Jobs that wait for the audio pool, or run. */

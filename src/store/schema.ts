@@ -9,7 +9,7 @@ import { StoreError } from './errors.ts';
  * the full text are then in the order of time, and a page of any search is a range of ids. `words` holds what was said
  * and, as words of its own, what a search may ask for beside it (`facets`): one intersection finds both.
  */
-const STEPS: readonly string[] = [
+export const STEPS: readonly string[] = [
   `
   CREATE TABLE calls (
     id INTEGER PRIMARY KEY,
@@ -98,10 +98,24 @@ const STEPS: readonly string[] = [
   CREATE INDEX recordings_by_call_id ON recordings (called);
   CREATE INDEX recordings_by_begin ON recordings (begun_at_ms);
   `,
+  `
+  CREATE TABLE looks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX looks_at_call ON looks (call_id);
+  CREATE INDEX looks_at_session ON looks (session_id);
+  CREATE INDEX looks_by_time ON looks (at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */
-const APPLICATION_ID = 0x77337667;
+export const APPLICATION_ID = 0x77337667;
 
 /**
  * Brings a database to the present schema.

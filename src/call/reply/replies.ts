@@ -53,8 +53,7 @@ export class Replies {
     const reply = this.of(itemId);
     if (reply.isFinal) return;
     reply.setWords(text, audioMs);
-    // Until it is known how much was heard, all of it stands.
-    this.#transcript.conversation.setText(itemId, 'assistant', text);
+    this.#transcript.agentSays(itemId, text);
     this.settle(reply);
   }
 
@@ -63,14 +62,14 @@ export class Replies {
     const reply = this.of(itemId);
     if (reply.isCut) return;
     reply.cut(heardMs);
-    if (reply.isFinal) this.#transcript.conversation.setText(itemId, 'assistant', reply.heardWords(heardMs));
+    if (reply.isFinal) this.#transcript.heard(itemId, reply.wordsSoFar.text, reply.heardWords(heardMs));
     else this.settle(reply);
   }
 
   /** More is known of a reply: its line goes out if nothing about it is open. */
   settle(reply: Reply): void {
     const words = reply.finalWords();
-    if (words !== undefined) this.#transcript.said(reply.itemId, words);
+    if (words !== undefined) this.#transcript.said(reply.itemId, reply.wordsSoFar.text, words);
   }
 
   /** What the caller has heard of an item by now. */
