@@ -48,8 +48,8 @@ export class Cluster implements MembershipListener {
       instance: membership?.instance ?? randomUUID(),
     });
     metrics.observeCluster({
-      nodes: () => (membership ? membership.others.length + (membership.isReplaced ? 0 : 1) : 1),
-      isDirectoryUp: () => !membership?.isAway,
+      nodes: () => this.state.nodes,
+      isDirectoryUp: () => this.state.isDirectoryUp,
       unregistered: () => this.gateway.held.all().filter(({ epoch }) => epoch === 0).length,
     });
     if (!membership || !shared) return;
@@ -66,6 +66,16 @@ export class Cluster implements MembershipListener {
     });
     this.gateway.connect({ membership, peers, router: this.router });
     this.#sweeping = setInterval(() => this.#watch(this.gateway.sweep()), SWEEP_EVERY_MS).unref();
+  }
+
+  /** How it stands, for operators. */
+  get state(): { readonly isShared: boolean; readonly isDirectoryUp: boolean; readonly nodes: number } {
+    const membership = this.#membership;
+    return {
+      isShared: membership !== undefined,
+      isDirectoryUp: !membership?.isAway,
+      nodes: membership ? membership.others.length + (membership.isReplaced ? 0 : 1) : 1,
+    };
   }
 
   /**
