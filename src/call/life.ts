@@ -8,6 +8,7 @@ import { type CallListener, CallParts } from './parts.ts';
 import type { Summary } from './record/record.ts';
 import type { CallAction } from './reply/outbox.ts';
 import { callValues, openRequest, type SessionDeps, type SessionSetup } from './setup.ts';
+import { type CallSnapshot, restore } from './snapshot.ts';
 import { toOpenError } from './upstream-call.ts';
 
 /** Told of the end of a call. */
@@ -16,13 +17,44 @@ export interface LifeListener {
   onOver(durationMs: number, error: string | undefined): void;
   /** It has its summary. Called once; resolves when the summary is safe. */
   onConcluded(): Promise<void>;
+  /** Something has changed that a process that takes the call up would have to know. */
+  onChanged(): void;
+  /** Something is about to be done that must not be done twice. @returns whether it is this process's to do */
+  mayAct(): Promise<boolean>;
+}
+
+/** What is on the timeline when a call has changed in a way that is worth keeping. */
+const CHANGES = new Set([
+  'ready',
+  'first_chunk',
+  'dtmf',
+  'transcribed',
+  'transcription_failed',
+  'speech_ignored',
+  'response_started',
+  'response_done',
+  'handed_over',
+  'interrupted',
+  'tool',
+  'action',
+  'taken_over',
+]);
+
+/** Where a call comes from that another process had. */
+export interface CallOrigin {
+  readonly snapshot: CallSnapshot;
+  readonly reason: 'node_died' | 'handed_over';
+  /** Since the snapshot was saved. */
+  readonly savedMsAgo: number;
+  /** Since the other process was last heard of. */
+  readonly silentMs: number;
 }
 
 /** One call's life: it is opened, goes on while it has an upstream and a client, and ends once, with a summary. */
 export class CallLife implements CallListener {
   readonly parts: CallParts;
-  readonly createdAt = new Date();
-  readonly #createdAtMs = monotonicNowMs();
+  readonly createdAt: Date;
+  readonly #createdAtMs: number;
   readonly #setup: SessionSetup;
   readonly #deps: SessionDeps;
   readonly #listener: LifeListener;
@@ -34,11 +66,15 @@ export class CallLife implements CallListener {
   #fallback: { readonly id: string; readonly onDelivered: () => void } | undefined;
   #concluded: Promise<void> = Promise.resolve();
 
-  constructor(id: string, setup: SessionSetup, deps: SessionDeps, listener: LifeListener) {
+  /** @param origin absent: the call begins */
+  constructor(id: string, setup: SessionSetup, deps: SessionDeps, listener: LifeListener, origin?: CallOrigin) {
+    const nowMs = monotonicNowMs();
+    this.createdAt = origin ? new Date(origin.snapshot.createdAt) : new Date();
+    this.#createdAtMs = origin ? nowMs - origin.snapshot.ageMs - origin.savedMsAgo : nowMs;
     this.#setup = setup;
     this.#deps = deps;
     this.#listener = listener;
-    this.parts = new CallParts(id, setup, deps, this.createdAt, this);
+    this.parts = new CallParts(id, setup, deps, { at: this.createdAt, atMs: this.#createdAtMs }, this);
   }
 
   /** When the call ended; undefined while it goes on. */
@@ -110,6 +146,60 @@ export class CallLife implements CallListener {
     return upstream.open(openRequest(this.#setup, this.#deps, replay, replyPath.replies.handed), timeoutMs, events);
   }
 
+  /** Goes on with a call that another process had. It takes requests at once, and is told the AI meanwhile. */
+  resume(origin: CallOrigin): void {
+    const { standing, upstream, clock, record, replyPath, guard, observer } = this.parts;
+    const { reason, silentMs } = origin;
+    const startedAtMs = monotonicNowMs();
+    const { isCutShort } = this.#restore(origin);
+    if (isCutShort) upstream.cutShort();
+    const history = this.history();
+    clock.onUpstream(false, startedAtMs);
+    if (isCutShort || isUnanswered(history) || record.isToolRunning) replyPath.awaitAnswer();
+    standing.opened();
+    guard.watch(this.#goOn(history, () => observer.takenOver(reason, silentMs + monotonicNowMs() - startedAtMs)));
+  }
+
+  /** Ends a call that another process had, and that nobody asked for any more; resolves when its summary is safe. */
+  async concludeOrphan(origin: CallOrigin): Promise<void> {
+    this.#restore(origin);
+    this.parts.standing.opened();
+    this.finish('idle', 'its node died, and its client sent no request since');
+    await this.conclude();
+  }
+
+  #restore({ snapshot, savedMsAgo, silentMs }: CallOrigin): { readonly isCutShort: boolean } {
+    return restore(snapshot, this.parts, savedMsAgo - silentMs);
+  }
+
+  get ageMs(): number {
+    return this.#ageMs;
+  }
+
+  /** The call goes on in another process: nothing more is done for it here, and there is no summary. Idempotent. */
+  letGo(): void {
+    const { standing, deliveries, guard, observer, uplink, tools, replyPath, upstream, streams } = this.parts;
+    if (standing.state === 'ended') return;
+    guard.run(() => observer.letGo());
+    guard.run(() => deliveries.releasePoll());
+    standing.ended();
+    guard.run(() => streams.breakOff());
+    guard.run(() => uplink.close());
+    guard.run(() => tools.close());
+    replyPath.stopFiller();
+    guard.run(() => replyPath.close(monotonicNowMs()));
+    guard.watch(upstream.close());
+  }
+
+  /** Whether nobody would hear it if the call went on elsewhere now. */
+  get isQuiet(): boolean {
+    const { standing, clock, replyPath, record, upstream } = this.parts;
+    if (standing.state !== 'active' || upstream.workerId === undefined || upstream.isCutShort) return false;
+    if (clock.isSpeaking || record.isToolRunning || replyPath.isBusy(monotonicNowMs())) return false;
+    const history = this.history();
+    return history.length > 0 && !isUnanswered(history);
+  }
+
   /** Looks at the clock: idle, silent, too long, over. Called about once a second. */
   tick(nowMs: number): void {
     this.parts.guard.run(() => this.#tick(nowMs));
@@ -163,6 +253,18 @@ export class CallLife implements CallListener {
     this.finish(action.type === 'transfer' ? 'transferred' : 'agent_hangup');
   }
 
+  onLineDelivered(): void {
+    this.#listener.onChanged();
+  }
+
+  onNoted(type: string): void {
+    if (CHANGES.has(type)) this.#listener.onChanged();
+  }
+
+  mayAct(): Promise<boolean> {
+    return this.#listener.mayAct();
+  }
+
   onLastAnswer(): void {
     this.parts.guard.watch(this.conclude());
   }
@@ -181,12 +283,18 @@ export class CallLife implements CallListener {
     const history = this.history();
     clock.onUpstream(false, lostAtMs);
     if (upstream.isCutShort || isUnanswered(history) || record.isToolRunning) replyPath.awaitAnswer();
+    await this.#goOn(history, () => observer.workerReplaced(monotonicNowMs() - lostAtMs));
+  }
+
+  /** Has the conversation so far taken up by another session of the AI. */
+  async #goOn(history: readonly ReplayItem[], onDone: () => void): Promise<void> {
+    const { clock, upstream } = this.parts;
     const { maxOutageMs } = this.#deps.reconnect;
     const { workersLost } = upstream;
     try {
       await this.#connect(maxOutageMs, history);
       clock.onUpstream(true, monotonicNowMs());
-      observer.workerReplaced(monotonicNowMs() - lostAtMs);
+      onDone();
     } catch (cause) {
       // A worker that died under this attempt has had the next one begun.
       if (upstream.workersLost > workersLost) return;

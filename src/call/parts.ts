@@ -4,6 +4,7 @@ import { CallStreams } from './duplex/streams.ts';
 import { CallGuard } from './guard.ts';
 import { CallLanes } from './lanes.ts';
 import { recorderOf } from './record/call-recording.ts';
+import type { NotesListener } from './record/notes.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord } from './record/record.ts';
 import { Deliveries, type DeliveriesListener } from './reply/deliveries.ts';
@@ -21,9 +22,11 @@ import { UpstreamCall } from './upstream-call.ts';
 import { UpstreamEvents, type UpstreamEventsListener } from './upstream-events.ts';
 
 /** Whoever lives the call's life: what its parts tell. */
-export interface CallListener extends UpstreamEventsListener, ReplyPathListener, DeliveriesListener {
+export interface CallListener extends UpstreamEventsListener, ReplyPathListener, DeliveriesListener, NotesListener {
   /** Something of this call threw where nothing may. */
   onDefect(error: Error): void;
+  /** Something is about to be done that must not be done twice. @returns whether it is this process's to do */
+  mayAct(): Promise<boolean>;
 }
 
 /** The parts of one call, each made of those that it calls: what is made later is known to nothing before it. */
@@ -44,17 +47,24 @@ export class CallParts {
   readonly interruptions: Interruptions;
   readonly events: UpstreamEvents;
 
-  constructor(id: string, setup: SessionSetup, deps: SessionDeps, createdAt: Date, listener: CallListener) {
+  /** @param created when the call began, here or in another process */
+  constructor(
+    id: string,
+    setup: SessionSetup,
+    deps: SessionDeps,
+    created: { readonly at: Date; readonly atMs: number },
+    listener: CallListener,
+  ) {
     const { formats, log, profile } = setup;
     this.trace = deps.traces.begin(setup.request);
     const guard = new CallGuard((error) => listener.onDefect(error));
-    const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, createdAt));
+    const observer = new CallObserver(deps.metrics, log, callCosts(setup, deps, created.at), listener);
     const { writeRecording } = deps;
     const recorder =
       profile.recording && writeRecording
-        ? recorderOf({ ...setup, id, createdAt }, writeRecording, observer)
+        ? recorderOf({ ...setup, id, createdAt: created.at }, writeRecording, observer)
         : undefined;
-    const clock = new SessionClock(deps.limits, profile, monotonicNowMs());
+    const clock = new SessionClock(deps.limits, profile, monotonicNowMs(), created.atMs);
     const lanes = new CallLanes(deps.pool, formats, (profile.minInterruptionMs ?? 0) > 0);
     const feed = new CallerAudioFeed(deps.reconnect.keepAudioMs);
     const upstream = new UpstreamCall(id, deps.workers, feed);
@@ -95,6 +105,7 @@ export class CallParts {
       downlink,
       outbox,
       observer,
+      mayAct: () => listener.mayAct(),
     });
     const { standing } = this;
     const streams = new CallStreams({ uplink, replyPath, observer, metronome: deps.metronome, standing });

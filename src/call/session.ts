@@ -9,7 +9,7 @@ import type { AudioReceiver, DownStream, DownStreamRequest } from './duplex/down
 import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.ts';
 import type { EndReason } from './end-reason.ts';
 import { sessionNotFound } from './errors.ts';
-import { CallLife } from './life.ts';
+import { CallLife, type CallOrigin, type LifeListener } from './life.ts';
 import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
 import type { CallParts } from './parts.ts';
 import type { CallObserver } from './record/observer.ts';
@@ -19,30 +19,40 @@ import type { ClientReport, Delivery } from './reply/deliveries.ts';
 import type { CallAction, TakeOptions } from './reply/outbox.ts';
 import type { Departure } from './reply/poll-wait.ts';
 import type { SessionDeps, SessionSetup } from './setup.ts';
+import { type CallSnapshot, takeSnapshot } from './snapshot.ts';
 import type { IncomingChunk } from './up/chunk.ts';
 
 /** Told of the end of a session. */
 export interface SessionListener {
   /** It has its summary. Called once; resolves when the summary is safe. */
   onConcluded(session: Session): Promise<void>;
+  /** Something has changed that a process that takes the call up would have to know. */
+  onChanged(session: Session): void;
+  /** Something is about to be done that must not be done twice. @returns whether it is this process's to do */
+  mayAct(session: Session): Promise<boolean>;
 }
 
 /** One call: what its client sends goes up, what the AI says comes down, until one of them ends it. */
 export class Session {
   /** Unique among all sessions ever; two calls with the same `callId` differ in it. */
-  readonly id = randomUUID();
+  readonly id: string;
   readonly setup: SessionSetup;
   readonly #life: CallLife;
   readonly #parts: CallParts;
   #endedByClient = false;
 
-  constructor(setup: SessionSetup, deps: SessionDeps, listener: SessionListener) {
+  /** @param origin absent: the call begins */
+  constructor(setup: SessionSetup, deps: SessionDeps, listener: SessionListener, origin?: CallOrigin) {
+    this.id = origin?.snapshot.sessionId ?? randomUUID();
     this.setup = setup;
-    this.#life = new CallLife(this.id, setup, deps, {
+    const told: LifeListener = {
       onOver: (durationMs, error) =>
         deps.traces.ended(this.trace, (context) => tracedCall(this, context, durationMs, error)),
       onConcluded: () => listener.onConcluded(this),
-    });
+      onChanged: () => listener.onChanged(this),
+      mayAct: () => listener.mayAct(this),
+    };
+    this.#life = new CallLife(this.id, setup, deps, told, origin);
     this.#parts = this.#life.parts;
   }
 
@@ -138,6 +148,36 @@ export class Session {
   /** Whether an ended session has been kept long enough. */
   isForgotten(nowMs: number): boolean {
     return this.state === 'ended' && this.#parts.clock.isSummaryExpired(nowMs);
+  }
+
+  // Between processes
+
+  /** What it needs to go on in another process. */
+  snapshot(): CallSnapshot {
+    return takeSnapshot(
+      { id: this.id, setup: this.setup, createdAt: this.createdAt, ageMs: this.#life.ageMs },
+      this.#parts,
+    );
+  }
+
+  /** Goes on with a call that another process had. It takes requests at once. */
+  resume(origin: CallOrigin): void {
+    this.#life.resume(origin);
+  }
+
+  /** Ends a call that another process had, and that nobody asked for any more; resolves when its summary is safe. */
+  concludeOrphan(origin: CallOrigin): Promise<void> {
+    return this.#life.concludeOrphan(origin);
+  }
+
+  /** The call goes on in another process: nothing more is done for it here, and there is no summary. Idempotent. */
+  letGo(): void {
+    this.#life.letGo();
+  }
+
+  /** Whether nobody would hear it if the call went on elsewhere now. */
+  get isQuiet(): boolean {
+    return this.#life.isQuiet;
   }
 
   // What the client asks for

@@ -10,6 +10,7 @@ import type { CallObserver } from './record/observer.ts';
 import type { CallRecord, RecordedAction } from './record/record.ts';
 import type { Downlink } from './reply/downlink.ts';
 import type { CallAction, Outbox } from './reply/outbox.ts';
+import type { PendingAction } from './snapshot.ts';
 
 export interface CallToolsOptions {
   readonly profile: AgentProfile;
@@ -23,6 +24,13 @@ export interface CallToolsOptions {
   /** Takes the actions for the client. */
   readonly outbox: Pick<Outbox, 'pushAction'>;
   readonly observer: Pick<CallObserver, 'toolFinished'>;
+  /** Asked before anything is done that must not be done twice; false: the call goes on elsewhere. */
+  readonly mayAct: () => Promise<boolean>;
+}
+
+/** An action on its way to the client. */
+interface UnderWay extends PendingAction {
+  readonly onSettled: (delivered: boolean) => void;
 }
 
 type Outcome = Pick<ToolResult, 'output' | 'respond'> & { readonly outcome: RecordedAction['outcome'] };
@@ -32,7 +40,7 @@ export class CallTools {
   readonly #options: CallToolsOptions;
   readonly #ended = new AbortController();
   /** Actions on their way to the client, by id. */
-  readonly #underWay = new Map<string, (delivered: boolean) => void>();
+  readonly #underWay = new Map<string, UnderWay>();
   /** Those that are not queued yet, because what was said before them is not. */
   readonly #unqueued = new Set<string>();
   /** Calls by id: a new worker asks again for what the lost one had begun. */
@@ -40,6 +48,48 @@ export class CallTools {
 
   constructor(options: CallToolsOptions) {
     this.#options = options;
+  }
+
+  /** Actions on their way to the client. */
+  get pending(): PendingAction[] {
+    return [...this.#underWay.values()].map(({ action, toolCallId }) => ({ action, toolCallId }));
+  }
+
+  /**
+   * Takes up what another process had begun: actions go on their way again; what else still ran there may have been done,
+   * or not, and is not done again.
+   */
+  restore(pending: readonly PendingAction[]): void {
+    const { record, outbox } = this.#options;
+    const { conversation } = record.transcript;
+    for (const { action, toolCallId } of pending) {
+      const recorded = record.actions.find(
+        ({ outcome, by, name }) => outcome === 'running' && !by && isOf(action, name),
+      );
+      const startedAtMs = monotonicNowMs();
+      const settled = new Promise<boolean>((resolve) => {
+        this.#underWay.set(action.id, {
+          action,
+          toolCallId,
+          onSettled: (delivered) => {
+            if (recorded) this.#finish(recorded, delivered ? 'ok' : 'cancelled', startedAtMs);
+            resolve(delivered);
+          },
+        });
+      });
+      if (toolCallId !== undefined) this.#calls.set(toolCallId, settled.then(toldOfAction));
+      outbox.pushAction(action);
+    }
+    const known = new Set(pending.map(({ toolCallId }) => toolCallId));
+    for (const { tool } of conversation.items()) {
+      if (!tool || tool.output !== undefined || known.has(tool.toolCallId)) continue;
+      conversation.setToolOutput(tool.toolCallId, UNCERTAIN);
+    }
+    const waiting = new Set(pending.map(({ action }) => action.type));
+    for (const action of record.actions) {
+      const isWaiting = [...waiting].some((type) => isOf({ type }, action.name));
+      if (action.outcome === 'running' && !isWaiting) action.outcome = 'failed';
+    }
   }
 
   /** Runs a function once; its failure is told to the model. */
@@ -54,7 +104,7 @@ export class CallTools {
 
   /** The client has an action, or it was withdrawn because the caller interrupted. */
   settleAction(actionId: string, delivered: boolean): void {
-    this.#underWay.get(actionId)?.(delivered);
+    this.#underWay.get(actionId)?.onSettled(delivered);
     this.#underWay.delete(actionId);
     this.#unqueued.delete(actionId);
   }
@@ -76,7 +126,7 @@ export class CallTools {
   }
 
   async #run(call: ToolCall): Promise<ToolResult> {
-    const { record, downlink, observer } = this.#options;
+    const { record, downlink, mayAct } = this.#options;
     const { conversation } = record.transcript;
     // What was said before it is waited for in any case, so that nothing waits to be asked about it.
     const said = downlink.said(call.toolCallId);
@@ -89,12 +139,9 @@ export class CallTools {
       durationMs: 0,
     };
     record.actions.push(action);
-    const finish = (settled: RecordedAction['outcome']) => {
-      action.outcome = settled;
-      action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
-      observer.toolFinished(call.name, settled, action.durationMs);
-    };
+    const finish = (settled: RecordedAction['outcome']) => this.#finish(action, settled, startedAtMs);
     conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
+    if (!(await mayAct())) return { output: told({ error: 'the call goes on elsewhere' }), respond: false };
     const { outcome, output, respond } = await this.#outcome(call, args, said, (settled) => finish(settled)).catch(
       (error: Error): Outcome => ({ outcome: 'failed', output: told({ error: error.message }), respond: true }),
     );
@@ -103,8 +150,14 @@ export class CallTools {
     return { output, respond };
   }
 
+  #finish(action: RecordedAction, outcome: RecordedAction['outcome'], startedAtMs: number): void {
+    action.outcome = outcome;
+    action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
+    this.#options.observer.toolFinished(action.name, outcome, action.durationMs);
+  }
+
   async #outcome(
-    { name }: ToolCall,
+    { name, toolCallId }: ToolCall,
     args: Record<string, unknown> | undefined,
     said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
@@ -131,10 +184,15 @@ export class CallTools {
         if (!profile.transferExtensions?.includes(extension)) {
           return refused(`calls cannot be transferred to extension ${JSON.stringify(wanted)}`);
         }
-        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, said, onSettled);
+        return this.#act(
+          { id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) },
+          toolCallId,
+          said,
+          onSettled,
+        );
       }
       case 'end_call':
-        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, said, onSettled);
+        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId, said, onSettled);
     }
   }
 
@@ -145,28 +203,40 @@ export class CallTools {
    */
   async #act(
     action: CallAction,
+    toolCallId: string,
     said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
   ): Promise<Outcome> {
     const settled = new Promise<boolean>((resolve) => {
-      this.#underWay.set(action.id, (delivered) => {
+      const settle = (delivered: boolean) => {
         onSettled(delivered ? 'ok' : 'cancelled');
         resolve(delivered);
-      });
+      };
+      this.#underWay.set(action.id, { action, toolCallId, onSettled: settle });
     });
     this.#unqueued.add(action.id);
     void said.then(() => {
       // It may have been cancelled before its turn came.
       if (this.#unqueued.delete(action.id)) this.#options.outbox.pushAction(action);
     });
-    if (await settled) return { outcome: 'ok', output: told({ ok: true }), respond: false };
-    return {
-      outcome: 'cancelled',
-      output: told({ ok: false, error: 'the caller spoke before it was carried out, so it was cancelled' }),
-      // The turn that prevented it is answered anyway.
-      respond: false,
-    };
+    const delivered = await settled;
+    return { outcome: delivered ? 'ok' : 'cancelled', ...toldOfAction(delivered) };
   }
+}
+
+/** What the model is told of what another process began, and did not see the end of. */
+const UNCERTAIN = told({ error: 'the connection was lost while this ran: it is not known whether it was carried out' });
+
+function isOf({ type }: Pick<CallAction, 'type'>, toolName: string): boolean {
+  return toolName === (type === 'transfer' ? 'transfer_to_extension' : 'end_call');
+}
+
+/** What the model is told of an action. It need not go on: the call is over, or the turn that prevented it is answered. */
+function toldOfAction(delivered: boolean): ToolResult {
+  const output = delivered
+    ? told({ ok: true })
+    : told({ ok: false, error: 'the caller spoke before it was carried out, so it was cancelled' });
+  return { output, respond: false };
 }
 
 /** A call's log as webhooks use it: the call is on every line already, and that one answered is told by its tool's. */

@@ -44,6 +44,11 @@ export class UpstreamCall {
     return this.#isResponding;
   }
 
+  /** The agent had more to say in another process. */
+  cutShort(): void {
+    this.#isResponding = true;
+  }
+
   /** Id of the worker that holds the session; undefined while none does. */
   get workerId(): number | undefined {
     return this.#lease?.workerId;

@@ -26,6 +26,9 @@ export function isAssistantMessage(item: ReplayItem): boolean {
   return item.kind === 'message' && item.role === 'assistant';
 }
 
+/** An item as it is kept elsewhere. Plain data. */
+export type ConversationItem = Readonly<Item>;
+
 interface Item {
   itemId: string;
   readonly role: 'user' | 'assistant' | 'tool';
@@ -55,6 +58,17 @@ export class Conversation {
     const at = previous ? this.#items.indexOf(previous) + 1 : this.#items.length;
     this.#items.splice(at, 0, item);
     this.#byId.set(itemId, item);
+  }
+
+  /** All of it, in order. */
+  items(): ConversationItem[] {
+    return this.#items.map((item) => ({ ...item }));
+  }
+
+  /** Takes up a conversation from its items. */
+  restore(items: readonly ConversationItem[]): void {
+    this.#items = items.map((item) => ({ ...item }));
+    this.#byId = new Map(this.#items.map((item) => [item.itemId, item]));
   }
 
   has(itemId: string): boolean {

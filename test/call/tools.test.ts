@@ -60,6 +60,7 @@ beforeEach(async () => {
     },
     outbox: { pushAction: (action) => actions.push(action) },
     observer: { toolFinished: (name, outcome) => finished.push({ name, outcome }) },
+    mayAct: async () => true,
   });
 });
 afterEach(async () => {

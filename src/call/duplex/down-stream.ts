@@ -107,6 +107,13 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     this.#observer.streamClosed('down');
   }
 
+  /** The call goes on elsewhere. */
+  breakOff(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#receiver.giveUp();
+  }
+
   /** Another stream takes its place. */
   replace(): void {
     if (this.#closed) return;

@@ -70,6 +70,14 @@ export class CallStreams {
     this.#down?.flush();
   }
 
+  /** The call goes on elsewhere: connections break, so that their clients make new ones. Idempotent. */
+  breakOff(): void {
+    this.#up?.breakOff();
+    this.#down?.breakOff();
+    this.#up = undefined;
+    this.#down = undefined;
+  }
+
   /** The call is over, its outbox too. Idempotent. */
   close(): void {
     this.#up?.replace();

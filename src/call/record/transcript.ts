@@ -25,6 +25,11 @@ export class Transcript {
     return this.#lineCount;
   }
 
+  /** Goes on counting where another process left it. */
+  resume(lineCount: number): void {
+    this.#lineCount = lineCount;
+  }
+
   addItem(itemId: string, previousItemId: string | null, role: 'user' | 'assistant', atMs: number): void {
     this.conversation.add(itemId, previousItemId, role);
     this.lines.begun(itemId, atMs);

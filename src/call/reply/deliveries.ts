@@ -77,6 +77,11 @@ export class Deliveries {
     this.#options.polls.wake();
   }
 
+  /** A poll that waits is answered without anything. */
+  releasePoll(): void {
+    this.#options.polls.supersede();
+  }
+
   /** The generation rose: the first answer of each kind says so. */
   interrupted(): void {
     this.#untold = new Set(['poll', 'stream']);

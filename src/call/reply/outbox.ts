@@ -107,6 +107,23 @@ export class Outbox {
     return this.#generation;
   }
 
+  /** The number of the next entry. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Transcript lines that are not known to have arrived. */
+  get undeliveredLines(): string[] {
+    return this.#slots.flatMap(({ entry }) => (entry.kind === 'transcript' ? [entry.line] : []));
+  }
+
+  /** Takes up the numbers of an outbox of another process: everything below `nextSeq` may have been sent. */
+  goOnFrom(nextSeq: number, generation: number): void {
+    this.#nextSeq = nextSeq;
+    this.#sentSeq = nextSeq - 1;
+    this.#generation = generation;
+  }
+
   /**
    * What an answer without entries says is its `seq`: the client's own `ack`, as far as there is anything to
    * acknowledge, or the newest entry sent to a client that acknowledges nothing; −1 before the first. Never the `seq` of

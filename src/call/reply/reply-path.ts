@@ -24,6 +24,8 @@ import type { Reply } from './reply.ts';
 export interface ReplyPathListener {
   /** The client has an action. */
   onActionDelivered(action: CallAction): void;
+  /** It has a line of the transcript. */
+  onLineDelivered(): void;
 }
 
 export interface ReplyPathOptions {
@@ -216,6 +218,9 @@ export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage 
       }
       case 'action':
         listener.onActionDelivered(entry.action);
+        break;
+      case 'transcript':
+        listener.onLineDelivered();
         break;
     }
   }

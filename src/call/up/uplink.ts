@@ -75,6 +75,11 @@ export class Uplink {
     return this.#sequencer.next;
   }
 
+  /** Takes up a call whose chunks up to somewhere behind `next` another process had. */
+  goOnFrom(next: number): void {
+    this.#sequencer.goOnFrom(next);
+  }
+
   /**
    * Takes a chunk in; resolves when it was accepted.
    * @throws {CallError} `invalid_field`, `invalid_audio`, `upstream_busy`
