@@ -10,9 +10,10 @@ import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.
 import type { EndReason } from './end-reason.ts';
 import { sessionNotFound } from './errors.ts';
 import { CallLife, type CallOrigin, type LifeListener } from './life.ts';
-import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
+import type { CallGlance, CallMark, CallNews, LiveCall } from './live-call.ts';
 import type { CallParts } from './parts.ts';
 import type { CallObserver } from './record/observer.ts';
+import { type Phase, phaseOf } from './record/phase.ts';
 import type { Summary } from './record/record.ts';
 import { tracedCall } from './record/traced.ts';
 import type { ClientReport, Delivery } from './reply/deliveries.ts';
@@ -303,7 +304,7 @@ export class Session {
       ...info,
       ...(callerNumber === undefined ? {} : { callerNumber }),
       ...(did === undefined ? {} : { did }),
-      phase: phaseOf(timeline.last(PHASE_EVENTS)?.type, this.#parts.replyPath.isBusy(monotonicNowMs())),
+      phase: this.#phase,
       turnCount: figures.turns,
       ...(lastTurnMs === undefined ? {} : { lastTurnMs: Math.round(lastTurnMs) }),
       interruptions: figures.interruptions,
@@ -311,6 +312,16 @@ export class Session {
       faultCount: timeline.faultCount,
       ...(timeline.lastFault === undefined ? {} : { lastFault: timeline.lastFault }),
     };
+  }
+
+  /** What may have changed of {@link live}. */
+  glance(): CallGlance {
+    const { entries, lines } = this.mark;
+    return { entries, lines, status: this.state, phase: this.#phase, queuedAudioMs: this.queuedAudioMs };
+  }
+
+  get #phase(): Phase {
+    return phaseOf(this.observer.timeline.lastPhaseEvent, this.#parts.replyPath.isBusy(monotonicNowMs()));
   }
 
   /** Where it is now. */

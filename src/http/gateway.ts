@@ -4,7 +4,7 @@ import type { AudioFormat } from '../audio/codec.ts';
 import type { CallEvents, CallInfo } from '../call/call-info.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from '../call/duplex/down-stream.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from '../call/duplex/up-stream.ts';
-import type { CallMark, CallNews, LiveCall } from '../call/live-call.ts';
+import type { CallGlance, CallMark, CallNews, LiveCall } from '../call/live-call.ts';
 import type { Summary } from '../call/record/record.ts';
 import type { ClientReport, Delivery } from '../call/reply/deliveries.ts';
 import type { TakeOptions } from '../call/reply/outbox.ts';
@@ -62,6 +62,8 @@ export interface CallSession {
   info(): CallInfo;
   /** What happened on the call so far; nothing personal is in it. */
   events(): CallEvents;
+  /** What may have changed of {@link live}: cheap, for whoever looks often. */
+  glance(): CallGlance;
   /** How it stands; the caller's number is whole. */
   live(): LiveCall;
   /** Rises whenever there is news. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { LiveCall } from '../call/live-call.ts';
+import type { CallGlance, LiveCall } from '../call/live-call.ts';
 import type { EventStream } from './event-stream.ts';
 import type { Follower } from './followers.ts';
 import type { CallGateway, CallSession, Scope } from './gateway.ts';
@@ -18,6 +18,7 @@ const MAX_ENDED = 2_000;
 interface Known {
   readonly session: CallSession;
   live: LiveCall;
+  glance: CallGlance;
   /** The list's revision when it was last told of, and when that was. */
   revision: number;
   toldAtMs: number;
@@ -112,14 +113,16 @@ export class LiveCalls {
       running.add(id);
       const known = this.#known.get(id);
       if (known && nowMs - known.toldAtMs < CALL_PAUSE_MS) continue;
-      const live = session.live();
-      if (known && !isNews(known.live, live)) continue;
+      const glance = session.glance();
+      if (known && !isNews(known.glance, glance)) continue;
       hasChanged = true;
+      const live = session.live();
       if (!known) {
-        this.#known.set(id, { session, live, revision, toldAtMs: nowMs, masked: undefined, full: undefined });
+        this.#known.set(id, { session, live, glance, revision, toldAtMs: nowMs, masked: undefined, full: undefined });
         continue;
       }
       known.live = live;
+      known.glance = glance;
       known.revision = revision;
       known.toldAtMs = nowMs;
       known.masked = undefined;
@@ -151,12 +154,13 @@ function gap(stream: EventStream, why: string): void {
   stream.send('gap', JSON.stringify({ why }));
 }
 
-function isNews(before: LiveCall, after: LiveCall): boolean {
-  for (const name of Object.keys(after) as (keyof LiveCall)[]) {
-    if (name !== 'queuedAudioMs' && before[name] !== after[name]) return true;
-  }
+function isNews(before: CallGlance, after: CallGlance): boolean {
   const { queuedAudioMs } = after;
   return (
+    before.entries !== after.entries ||
+    before.lines !== after.lines ||
+    before.status !== after.status ||
+    before.phase !== after.phase ||
     Math.abs(queuedAudioMs - before.queuedAudioMs) >= QUEUE_STEP_MS ||
     (queuedAudioMs === 0) !== (before.queuedAudioMs === 0)
   );

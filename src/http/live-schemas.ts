@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { PHASES } from '../call/live-call.ts';
+import { PHASES } from '../call/record/phase.ts';
 import { CallEvents, Turn } from './event-schemas.ts';
 import { EndReason, oneOf, SessionInfo, TENANT_ID_PATTERN } from './schemas.ts';
 

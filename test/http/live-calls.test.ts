@@ -40,7 +40,9 @@ beforeEach(() => {
     *runningCalls() {
       looks += 1;
       for (const id of running.keys()) {
-        yield { id, live: () => running.get(id) ?? { ...CALL, sessionId: id, endReason: 'completed' } } as CallSession;
+        const live = () => running.get(id) ?? { ...CALL, sessionId: id, endReason: 'completed' };
+        const glance = () => ({ entries: live().turnCount, lines: 0, ...live() });
+        yield { id, live, glance } as unknown as CallSession;
       }
     },
   });

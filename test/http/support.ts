@@ -94,6 +94,7 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
     events: notAskedFor,
     id: 'session-1',
     live: notAskedFor,
+    glance: notAskedFor,
     mark: { entries: 0, lines: 0 },
     news: notAskedFor,
     error: undefined,

@@ -281,7 +281,7 @@ export class CallObserver {
   }
 
   /** What has been noted, for whoever follows the call. */
-  get timeline(): Pick<CallTimeline, 'revision' | 'since' | 'last' | 'faultCount' | 'lastFault'> {
+  get timeline(): Pick<CallTimeline, 'revision' | 'since' | 'lastPhaseEvent' | 'faultCount' | 'lastFault'> {
     return this.#notes.timeline;
   }
 

@@ -1,4 +1,5 @@
 import { isFault } from './faults.ts';
+import { PHASE_EVENTS } from './phase.ts';
 
 /** Something that happened on a call. `atMs` counts from its creation. */
 export interface TimelineEvent {
@@ -44,6 +45,7 @@ export class CallTimeline {
   /** The last revision of an entry that was left out. */
   #omittedRevision = 0;
   #revision = 0;
+  #lastPhaseEvent: string | undefined;
   #faultCount = 0;
   #lastFault: string | undefined;
 
@@ -62,6 +64,7 @@ export class CallTimeline {
     }
     const event = { atMs: this.#sinceStart(atMs), type, ...details };
     this.#entries.push({ n: this.#count++, event, revision: ++this.#revision });
+    if (PHASE_EVENTS.has(type)) this.#lastPhaseEvent = type;
     if (!isFault(event)) return;
     this.#faultCount += 1;
     this.#lastFault = type;
@@ -106,9 +109,9 @@ export class CallTimeline {
     return { events: events.sort((a, b) => a.atMs - b.atMs || a.n - b.n), hasGap: this.#omittedRevision > revision };
   }
 
-  /** The last entry of one of these types, in the order in which they were told. */
-  last(types: ReadonlySet<string>): TimelineEvent | undefined {
-    return this.#entries.findLast(({ event }) => types.has(event.type))?.event;
+  /** The type of the last of {@link PHASE_EVENTS}, in the order in which they were told. */
+  get lastPhaseEvent(): string | undefined {
+    return this.#lastPhaseEvent;
   }
 
   /** Entries that told of something wrong. */
