@@ -19,6 +19,7 @@ import { readTls } from '../http/tls.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { GatewayStatus } from '../status/gateway-status.ts';
 import type { StoreError } from '../store/errors.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -161,8 +162,20 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const cluster: Cluster = await openCluster(config, log, metrics, gateway);
     closers.push(() => cluster.close());
     const connections = new Connections();
+    const status = new GatewayStatus({
+      gateway,
+      maxSessions: env.MAX_SESSIONS,
+      guard,
+      descriptors,
+      store,
+      summaries,
+      profiles,
+      hasBackend: env.W3_API_URL !== undefined,
+      cluster,
+    });
     const app = await buildApp({
       gateway: cluster.gateway,
+      status,
       router: cluster.router,
       connections,
       history: store,

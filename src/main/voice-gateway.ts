@@ -19,6 +19,7 @@ import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schema
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Traces } from '../traces/traces.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
+import type { ConnectReport } from '../upstream/connect-record.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { type Protocol, protocolOf } from '../upstream/protocol.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -275,6 +276,11 @@ export class VoiceGateway implements LocalGateway {
 
   *runningCalls(): Iterable<CallSession> {
     for (const session of this.#sessions.all()) if (session.state !== 'ended') yield session;
+  }
+
+  /** How the last connections to the AI went. */
+  get connects(): ConnectReport {
+    return this.#governor.report;
   }
 
   /** Jobs that wait for the audio pool, or run. */
