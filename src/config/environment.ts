@@ -3,13 +3,14 @@ import type { AnySubject } from './subject.ts';
 import { access } from './subjects/access.ts';
 import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
+import { leg } from './subjects/leg.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
 import { records } from './subjects/records.ts';
 import { upstream } from './subjects/upstream.ts';
 
 /** Every subject, in the order of `docs/configuration.md`. */
-export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, process];
+export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, leg, process];
 
 /** Every environment variable that the daemon reads. */
 export const EnvironmentSchema = Type.Object({
@@ -19,6 +20,7 @@ export const EnvironmentSchema = Type.Object({
   ...calls.variables,
   ...load.variables,
   ...records.variables,
+  ...leg.variables,
   ...process.variables,
 });
 

@@ -22,6 +22,7 @@ import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { Descriptors } from './descriptors.ts';
+import { openLegs } from './legs.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
@@ -39,6 +40,8 @@ export interface Daemon {
   readonly gateway: VoiceGateway;
   /** The history of calls. */
   readonly store: CallStore;
+  /** Where FreeSWITCH hands calls over; undefined: it does not. */
+  readonly legPort: number | undefined;
   /**
    * Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Once it stops, only
    * `graceMs` 0 makes a difference: running calls end at once.
@@ -166,6 +169,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const maxConnections = descriptors.maxConnections();
     connections.limit = maxConnections;
     await listen(app, config);
+    const legs = await openLegs(config, gateway, keys, metrics.legs, log);
+    if (legs) closers.push(() => legs.close());
     const url = urlOf(app, tls !== undefined);
     log.info(
       {
@@ -187,7 +192,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       url,
       gateway,
       store,
+      legPort: legs?.port,
       stop: (graceMs = 0) => {
+        legs?.drain();
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
         stopping ??= gateway.drain(graceMs).then(stopAll);
         return stopping;

@@ -22,6 +22,7 @@ import {
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
+import { LegMetrics } from './leg-metrics.ts';
 import { MergedHistogram } from './merged-histogram.ts';
 import { QuickCounter } from './quick-counter.ts';
 
@@ -178,6 +179,9 @@ export class Metrics {
     'session_worker_busy_seconds_total',
     'Time session workers were running code, over all of them',
   );
+
+  /** Of calls that a switch has handed over. */
+  readonly legs = new LegMetrics(this.registry, PREFIX);
 
   /** Nothing is measured: to find out what measuring costs. */
   readonly isOff: boolean;
