@@ -28,9 +28,12 @@ export interface LaneOptions {
   readonly timeoutMs: number;
   /** Requests do not wait for each other; default: they do. */
   readonly overlap?: Overlap;
-  /** A connection that was to be kept is gone. */
+  /** A connection that was to be kept was closed by the other side. */
   readonly onClosed?: () => void;
 }
+
+/** How undici and the system say that a connection was closed by the other side. */
+const CLOSED_BY_THE_OTHER: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /**
  * One connection that carries one request at a time, or what overlapping requests need: a call has a lane for its chunks and one for its polls. Works on
@@ -54,8 +57,8 @@ export class HttpLane {
         ? new Pool(origin, { ...connection, pipelining, connections: MAX_BESIDE })
         : new Client(origin, { ...connection, pipelining });
     this.#client.on('disconnect', (_origin, _targets, error: Error & { code?: string }) => {
-      // Those that nobody used for long are closed on this side.
-      if (keepAlive && !this.#isClosing && error.code !== 'UND_ERR_INFO') options.onClosed?.();
+      // Those that nobody used for long, and those whose answer is too late, are closed on this side.
+      if (keepAlive && !this.#isClosing && CLOSED_BY_THE_OTHER.has(error.code ?? '')) options.onClosed?.();
     });
     this.#getHeaders = Object.entries(options.headers).flat();
     this.#postHeaders = [...this.#getHeaders, 'content-type', 'application/json'];

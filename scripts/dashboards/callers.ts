@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Phone } from '../../demo/phone.ts';
 import { readWav } from '../../src/audio/wav.ts';
@@ -150,9 +150,24 @@ export class Callers {
         await this.#post('/api/voice/session/create', { callId: `nobody-${round}`, aiAgentRef: 'nobody' });
       }
       await this.#post('/api/no/such/route', {});
-      await this.#pause(3_000);
+      await this.#stream(`streamed-${round}`, round % 10 === 0);
       await this.#post(`/api/voice/session/${callId}/end`, {});
     }
+  }
+
+  /** A streamed call of three seconds in which nobody speaks; hasty ones send all of a minute at once. */
+  async #stream(callId: string, isHasty: boolean): Promise<void> {
+    const stream = request(`${this.#options.gatewayUrl}/api/voice/stream/${callId}/duplex?create=1`, {
+      method: 'POST',
+      headers: { 'content-type': 'audio/pcmu' },
+      agent: false,
+    });
+    stream.on('response', (answer) => answer.on('error', () => {}).resume()).on('error', () => {});
+    for (let i = 0; i < 50 && !this.#stopped.signal.aborted; i++) {
+      stream.write(Buffer.alloc(isHasty && i === 25 ? 480_000 : 480, 0xff));
+      await sleep(60);
+    }
+    stream.end();
   }
 
   async #post(path: string, body: object): Promise<void> {

@@ -118,6 +118,35 @@ export const pipeline: DashboardSpec = {
       'A minute. `fallback`: the AI could not take the call or was lost; `switch_lost`: the switch’s connection broke; refused: connections that were no call.',
     ),
 
+    row('Streamed calls'),
+    lines(
+      'Streams',
+      'short',
+      [
+        {
+          expr: `sum by (direction) (voice_gateway_duplex_connections{${HERE}})`,
+          legend: '{{direction}}',
+        },
+      ],
+      'Connections that carry a call’s audio for as long as it lasts: `up` the caller’s, `down` the agent’s. One that carries both counts in each.',
+    ),
+    lines(
+      'Behind its time',
+      's',
+      quantiles('voice_gateway_duplex_late_seconds', [0.5, 0.95, 0.99]),
+      'How late frames were written. Callers hear nothing of it up to the lead, 120 ms unless they asked for another.',
+      { thresholds: upTo(0.02, 0.1) },
+    ),
+    lines(
+      'Ran out of audio, cut off',
+      'short',
+      [
+        { ...perMinute('voice_gateway_duplex_underruns_total'), legend: 'ran out' },
+        { ...perMinute('voice_gateway_duplex_cut_off_total', 'reason'), legend: 'cut off: {{reason}}' },
+      ],
+      'A minute. Clients run out when the gateway is later than their lead, or when they do not read; see “Behind its time” for which.',
+    ),
+
     row('Threads'),
     lines(
       'Audio pool tasks',

@@ -1,5 +1,5 @@
 import { cancelled, lost, unsendable } from './call-errors.ts';
-import { CallLimits } from './call-limits.ts';
+import { RpcLimits } from './rpc-limits.ts';
 import type { CallOptions, Cancellable } from './client.ts';
 import type { BusError } from './error.ts';
 import { type ErrorBody, fromErrorBody } from './error-body.ts';
@@ -18,7 +18,7 @@ export abstract class ClientCall implements Cancellable {
   protected readonly id: number;
   protected readonly method: string;
   readonly #startedAtMs: number;
-  #limits: CallLimits | undefined;
+  #limits: RpcLimits | undefined;
   #sent = false;
   #settled = false;
 
@@ -69,7 +69,7 @@ export abstract class ClientCall implements Cancellable {
       return;
     }
     if (options !== undefined) {
-      this.#limits = new CallLimits(this.method, (error) => this.abandon(error));
+      this.#limits = new RpcLimits(this.method, (error) => this.abandon(error));
       const refusal = this.#limits.impose(options);
       if (refusal !== undefined) {
         this.abandon(refusal);

@@ -59,7 +59,7 @@ export class SessionClock {
   }
 
   onRequest(nowMs: number): void {
-    this.#lastRequestAtMs = nowMs;
+    this.#lastRequestAtMs = Math.max(this.#lastRequestAtMs, nowMs);
     this.#hasRequest = true;
   }
 

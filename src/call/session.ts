@@ -462,7 +462,8 @@ export class Session {
     if (this.#state === 'ending' && isOutboxOver) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
     // A poll that waits is a client that is there.
-    if (this.#deliveries.isAwaited || this.#streams.isAttached) this.#clock.onRequest(nowMs);
+    const heardOfAtMs = this.#deliveries.isAwaited ? nowMs : this.#streams.heardOfAtMs(nowMs);
+    if (heardOfAtMs !== undefined) this.#clock.onRequest(heardOfAtMs);
     const isBusy =
       this.#replies.ledger.remainingMs(nowMs) > 0 || !this.#replies.outbox.isEmpty || this.record.isToolRunning;
     const due = this.#clock.due(nowMs, isBusy);

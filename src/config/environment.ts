@@ -4,13 +4,14 @@ import { access } from './subjects/access.ts';
 import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
 import { leg } from './subjects/leg.ts';
+import { cluster } from './subjects/cluster.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
 import { records } from './subjects/records.ts';
 import { upstream } from './subjects/upstream.ts';
 
 /** Every subject, in the order of `docs/configuration.md`. */
-export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, leg, process];
+export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, leg, cluster, process];
 
 /** Every environment variable that the daemon reads. */
 export const EnvironmentSchema = Type.Object({
@@ -21,6 +22,7 @@ export const EnvironmentSchema = Type.Object({
   ...load.variables,
   ...records.variables,
   ...leg.variables,
+  ...cluster.variables,
   ...process.variables,
 });
 

@@ -9,7 +9,7 @@ import { Connections } from './connections.ts';
 import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
 import { ApiError } from './errors.ts';
-import type { CallGateway } from './gateway.ts';
+import type { CallGateway, RequestRouter } from './gateway.ts';
 import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
@@ -38,6 +38,8 @@ export interface AppOptions {
   readonly trustProxy?: boolean | string[];
   /** PEM texts; with them the app speaks HTTPS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Absent: there is one node. */
+  readonly router?: RequestRouter | undefined;
   /** Default: some of its own, without a limit. */
   readonly connections?: Connections;
   /** Told about each finished request; `route` is the pattern, never the URL. */
@@ -98,7 +100,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       done();
     });
   }
-  await app.register(authPlugin, { keys });
+  await app.register(authPlugin, { keys, router: options.router });
+  if (options.router) installRouter(app, options.router);
   await app.register(docsPlugin, { version: options.version });
   await app.register(operationsRoutes, { gateway, openMetrics });
   await app.register(sessionRoutes, { gateway });
@@ -106,6 +109,23 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
   return app;
+}
+
+const CALL_ROUTE = /^\/api\/voice\/(?:stream|session)\/:callId/;
+
+/** Before anything of its body is read, each request that names a call goes to where the call is. */
+function installRouter(app: FastifyInstance, router: RequestRouter): void {
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    // A request whose key was refused has no scope, and its error is on its way.
+    const place = CALL_ROUTE.test(request.routeOptions.url ?? '') ? router.route(request, reply) : undefined;
+    if (place === undefined) return done(null, payload);
+    place.then(
+      (body) => {
+        if (body !== 'answered') done(null, body ?? payload);
+      },
+      (error: Error) => done(error),
+    );
+  });
 }
 
 /** Why a request is turned away before anything of its body is read. */

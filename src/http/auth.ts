@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { ApiError } from './errors.ts';
-import type { Scope } from './gateway.ts';
+import type { RequestRouter, Scope } from './gateway.ts';
 import type { KeyRing } from './key-ring.ts';
 import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
@@ -23,12 +23,15 @@ declare module 'fastify' {
  * Asks for a key on every route that is not `config.public`, and decides once, here, whose sessions the request may
  * see: a tenant's key its own, the operator's key all of them or those of the tenant in `X-Tenant-ID`.
  */
-export const authPlugin = fastifyPlugin<{ keys: KeyRing }>(async (app, { keys }) => {
+export const authPlugin = fastifyPlugin<{
+  keys: KeyRing;
+  router?: RequestRouter | undefined;
+}>(async (app, { keys, router }) => {
   app.decorateRequest('scope');
   app.addHook('onRequest', (request: FastifyRequest, _reply: FastifyReply, done) => {
     if (request.routeOptions.config.public || request.is404) return done();
     try {
-      request.scope = scopeOf(request, keys);
+      request.scope = router?.scopeOf(request) ?? scopeOf(request, keys);
     } catch (error) {
       return done(error as Error);
     }
@@ -45,7 +48,7 @@ function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
   if (key === undefined) {
     throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
   }
-  const holder = keys.find(key);
+  const holder = keys.find(key, request.raw.socket);
   if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
   const wanted = wantedTenant(request);
   if (holder.tenantId === undefined) return { tenantId: wanted };

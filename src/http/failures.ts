@@ -183,6 +183,13 @@ export const FAILURES = {
     sentence: ({ chunkCount }) => `${chunkCount} chunks of this call wait for the upstream: send this one again later`,
     example: { chunkCount: 100 },
   },
+  node_unreachable: {
+    status: 503,
+    what: 'several nodes are one gateway, and the one that has the call does not answer',
+    advice: 'send the same request again, to another node where you know one',
+    retryAfterSeconds: 1,
+    example: `callId is "${EXAMPLE_CALL_ID}", but the node that has the call does not answer`,
+  },
   history_unavailable: {
     status: 503,
     what: 'the disk does not answer; calls go on',

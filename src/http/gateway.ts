@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AudioFormat } from '../audio/codec.ts';
 import type { CallEvents, CallInfo } from '../call/call-info.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from '../call/duplex/down-stream.ts';
@@ -12,6 +14,8 @@ import type { CreateAnswer, CreateBody, Health, Readiness } from './schemas.ts';
 /** Whose sessions a request may see. `tenantId` undefined: every tenant's. */
 export interface Scope {
   readonly tenantId: string | undefined;
+  /** Another node of the cluster asks, for a client: the answer is of this node alone. */
+  readonly isFromNode?: true;
 }
 
 /** One call, as the routes see it. */
@@ -54,6 +58,18 @@ export interface CallSession {
   events(): CallEvents;
 }
 
+/** Takes requests to the node that has their call, where several nodes are one gateway. */
+export interface RequestRouter {
+  /** What a node of the cluster says of the client that it asks for; undefined: no node of the cluster asks. */
+  scopeOf(request: FastifyRequest): Scope | undefined;
+  /**
+   * Finds the node of a request that names a call. Undefined, or resolved with undefined or a body in place of the one that
+   * has been read: it is to be answered here.
+   * @throws {ApiError} `node_unreachable`, `ambiguous_call_id`, `session_not_found`
+   */
+  route(request: FastifyRequest, reply: FastifyReply): Promise<Readable | 'answered' | undefined> | undefined;
+}
+
 /** The gateway, as the routes see it. */
 export interface CallGateway {
   /** Whose call a create request is about. @throws {CallError} `forbidden` where it is another tenant's */
@@ -65,7 +81,7 @@ export interface CallGateway {
   createSession(scope: Scope, body: CreateBody, requestId: string, client: Departure): Promise<CreateAnswer>;
   /** @throws {CallError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
-  listSessions(scope: Scope): CallInfo[];
+  listSessions(scope: Scope): CallInfo[] | Promise<CallInfo[]>;
   health(): Health;
   readiness(): Readiness;
   /** The Prometheus exposition. */

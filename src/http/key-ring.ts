@@ -36,6 +36,8 @@ export class KeyRing {
   #operatorDigest: Buffer | undefined;
   #tenantKeys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
   readonly #hasFile: boolean;
+  /** What opened a connection last, and which keys there were. */
+  readonly #opened = new WeakMap<object, { key: Buffer; holder: KeyHolder; among: unknown }>();
   readonly #timer: NodeJS.Timeout | undefined;
 
   /** @throws {Error} when `keysFile` cannot be read or is not such a list */
@@ -74,9 +76,22 @@ export class KeyRing {
   /**
    * The holder of `key`; undefined when nobody holds it.
    * @param key a header's value as Node gives it: a character a byte, so that keys beyond ASCII are the bytes sent
+   * @param connection what it came on: a key that has opened it before is not hashed again, until the keys change
    */
-  find(key: string): KeyHolder | undefined {
-    const digest = digestOf(Buffer.from(key, 'latin1'));
+  find(key: string, connection?: object): KeyHolder | undefined {
+    const bytes = Buffer.from(key, 'latin1');
+    const known = connection && this.#opened.get(connection);
+    // In constant time here too: behind a proxy, a connection may be that of many clients.
+    if (known?.among === this.#tenantKeys && known.key.length === bytes.length && timingSafeEqual(known.key, bytes)) {
+      return known.holder;
+    }
+    const holder = this.#find(bytes);
+    if (connection && holder) this.#opened.set(connection, { key: bytes, holder, among: this.#tenantKeys });
+    return holder;
+  }
+
+  #find(key: Buffer): KeyHolder | undefined {
+    const digest = digestOf(key);
     if (this.#operatorDigest && timingSafeEqual(digest, this.#operatorDigest)) {
       return { name: 'operator', tenantId: undefined };
     }

@@ -1,3 +1,4 @@
+import { parse } from 'content-type';
 import type { FastifyInstance } from 'fastify';
 import { codecOf, type DeclaredAudio, ENCODINGS, type Encoding } from '../audio/codec.ts';
 import type { SampleRateHz } from '../audio/sample-rates.ts';
@@ -22,20 +23,15 @@ const ENCODING_OF = new Map<string, Encoding>([
  * @throws {ApiError} `unsupported_media_type` for a type or a parameter that cannot be followed
  */
 export function declaredAudio(header: string): DeclaredAudio {
-  const [name = '', ...rest] = header.split(';').map((part) => part.trim());
-  const type = name.toLowerCase();
+  const { type, parameters } = parse(header);
   if (type === 'audio/wav' || type === 'audio/x-wav' || type === 'audio/wave') return { kind: 'wav' };
   const encoding = ENCODING_OF.get(type);
   if (encoding === undefined) throw unsupported('Content-Type', header, [...ENCODING_OF.keys()]);
-  const parameters = new Map(
-    rest.map((part) => {
-      const [key = '', value = ''] = part.split('=');
-      return [key.toLowerCase(), value.replaceAll('"', '')] as const;
-    }),
-  );
-  checkMono(parameters);
-  const sampleRateHz = rateOf(parameters.get('rate'), encoding, name);
-  const endianness = parameters.get('endianness') ?? 'little-endian';
+  const { rate, channels = '1', endianness = 'little-endian' } = parameters;
+  if (channels !== '1') {
+    throw new ApiError('unsupported_media_type', `channels is ${quote(channels)}, but must be 1; send a WAV file`);
+  }
+  const sampleRateHz = rateOf(rate, encoding, type);
   if (encoding === 'pcm16' && endianness !== 'little-endian' && endianness !== 'big-endian') {
     throw unsupported('endianness', endianness, ['little-endian', 'big-endian']);
   }
@@ -53,12 +49,6 @@ function rateOf(rate: string | undefined, encoding: Encoding, type: string): Sam
   if (rateHz !== undefined) return rateHz;
   const why = sampleRatesHz.length === 1 ? ` with ${quote(type)}` : '';
   throw new ApiError('unsupported_media_type', `rate is ${quote(rate)}, but must be ${either(sampleRatesHz)}${why}`);
-}
-
-function checkMono(parameters: ReadonlyMap<string, string>): void {
-  const channels = parameters.get('channels');
-  if (channels === undefined || channels === '1') return;
-  throw new ApiError('unsupported_media_type', `channels is ${quote(channels)}, but must be 1; send a WAV file`);
 }
 
 function unsupported(what: string, value: string, allowed: readonly string[]): ApiError {

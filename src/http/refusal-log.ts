@@ -1,16 +1,17 @@
+import { type Clock, monotonicNowMs } from '../clock.ts';
+
 /** Lines a second, whatever the number of addresses. */
 const MAX_LINES = 20;
 const WINDOW_MS = 1_000;
 
 /** Decides which refusals get a line in the log: one a second and address. Those without are counted. */
 export class RefusalLog {
-  readonly #now: () => number;
+  readonly #now: Clock;
   readonly #addresses = new Set<string>();
   #windowEndsAtMs = 0;
   #unlogged = 0;
 
-  /** @param now a monotonic clock, in milliseconds */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: Clock = monotonicNowMs) {
     this.#now = now;
   }
 

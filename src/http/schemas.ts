@@ -101,6 +101,12 @@ export const CreateAnswer = Type.Object(
     nextChunkSeq: Type.Integer({
       description: 'The `chunkSeq` the next chunk is to carry, for clients that number them',
     }),
+    streamUrl: Type.Optional(
+      Type.String({
+        description:
+          'Where the node that holds the call takes its audio, for clients that like to go straight; absent where there is one node',
+      }),
+    ),
   },
   { description: 'The session is ready for audio', 'x-examples': CREATE_ANSWER_EXAMPLES },
 );

@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { AgentProfiles } from '../backend/profiles/agent-profiles.ts';
 import { SummaryDelivery } from '../backend/summaries/summary-delivery.ts';
 import { storeEntry } from '../call/record/store-entry.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import type { LocalGateway } from '../cluster/cluster-gateway.ts';
 import type { Config } from '../config/config.ts';
 import { credentialsOf } from '../config/credentials.ts';
+import { maskUrl } from '../config/masked-url.ts';
 import { isLoopback } from '../config/subjects/access.ts';
 import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
@@ -144,12 +148,17 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       store: () => store.state,
       onConcluded: async (session, summary) => {
         if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
+        const { tenantId, request } = session.setup;
+        await cluster.gateway.concluded({ tenantId, callId: request.callId }, summary);
       },
     });
     closers.push(() => gateway.close());
+    const cluster: Cluster = await openCluster(config, log, metrics, gateway);
+    closers.push(() => cluster.close());
     const connections = new Connections();
     const app = await buildApp({
-      gateway,
+      gateway: cluster.gateway,
+      router: cluster.router,
       connections,
       history: store,
       keys,
@@ -158,12 +167,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       openMetrics: isLoopback(env.HOST) || keys.isOpen,
       trustProxy: config.trustProxy,
       tls,
-      ...(metrics.isOff
-        ? {}
-        : {
-            onRequestEnd: (method, route, status, seconds) =>
-              metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
-          }),
+      onRequestEnd: (method, route, status, seconds) =>
+        metrics.httpRequest.observe({ method: methodLabel(method), route, status: String(status) }, seconds),
     });
     closers.push(() => closeApp(app));
     const maxConnections = descriptors.maxConnections();
@@ -172,6 +177,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const legs = await openLegs(config, gateway, keys, metrics.legs, log);
     if (legs) closers.push(() => legs.close());
     const url = urlOf(app, tls !== undefined);
+    await cluster.join(env.NODE_URL ?? nodeUrlOf(url));
     log.info(
       {
         url,
@@ -224,14 +230,10 @@ async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promis
       retentionDays: env.JOURNAL_RETENTION_DAYS,
       log,
       onFailure: () => metrics.storeFailures.inc(),
-      ...(metrics.isOff
-        ? {}
-        : {
-            onBusCall: (method, code, durationMs) => {
-              metrics.busCalls.inc({ method, code });
-              metrics.busCall.observe({ method }, durationMs / 1000);
-            },
-          }),
+      onBusCall: (method, code, durationMs) => {
+        metrics.busCalls.inc({ method, code });
+        metrics.busCall.observe({ method }, durationMs / 1000);
+      },
     });
   } catch (cause) {
     const { code, message } = cause as StoreError;
@@ -251,6 +253,31 @@ function openSummaries({ env }: Config, log: Logger, metrics: Metrics, store: Ca
     onResult: ({ outcome }) => metrics.summaries.inc({ outcome }),
     ...(env.W3_API_URL === undefined ? {} : { remote: { url: env.W3_API_URL, apiKey } }),
   });
+}
+
+async function openCluster({ env }: Config, log: Logger, metrics: Metrics, local: LocalGateway): Promise<Cluster> {
+  const { CLUSTER_URL: url, CLUSTER_KEY: key = '' } = env;
+  try {
+    return await Cluster.open({
+      local,
+      shared: url === undefined ? undefined : { url, key },
+      maxSessionsPerTenant: env.MAX_SESSIONS_PER_TENANT,
+      idleTimeoutMs: env.SESSION_IDLE_TIMEOUT_MS,
+      createTimeoutMs: env.CREATE_TIMEOUT_MS,
+      log,
+      metrics,
+    });
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Error(`CLUSTER_URL is "${maskUrl(url ?? '')}", but Redis cannot be used there: ${why}`, { cause });
+  }
+}
+
+/** Where other nodes reach one that is not told: at its address, or where it listens on every one, by its machine's name. */
+function nodeUrlOf(url: string): string {
+  const { protocol, hostname: address, port } = new URL(url);
+  const isAny = address === '0.0.0.0' || address === '[::]';
+  return `${protocol}//${isAny ? hostname() : address}:${port}`;
 }
 
 async function listen(app: FastifyInstance, { env }: Config): Promise<void> {

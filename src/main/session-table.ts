@@ -46,6 +46,15 @@ export class SessionTable {
     return session!;
   }
 
+  /** `live`: it goes on, or still has something to deliver; `over`: only its summary is left. */
+  standingOf({ tenantId }: Scope, callId: string): 'live' | 'over' | undefined {
+    const candidates = this.#byCall.get(callId);
+    if (!candidates) return undefined;
+    const sessions = tenantId === undefined ? [...candidates.values()] : [candidates.get(tenantId)];
+    if (sessions.some((session) => session && session.state !== 'ended')) return 'live';
+    return sessions.some((session) => session) ? 'over' : undefined;
+  }
+
   /** Sessions that a scope may see, oldest first. */
   list(scope: Scope): Session[] {
     return [...this.#byId.values()].filter(

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
-import type { Implementation } from '../bus/index.ts';
 import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
 import { CallError } from '../call/errors.ts';
@@ -10,20 +9,23 @@ import type { Departure } from '../call/reply/poll-wait.ts';
 import { Session } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
+import type { LocalGateway } from '../cluster/cluster-gateway.ts';
+import type { CallName } from '../cluster/directory.ts';
 import { sentenceOf } from '../http/errors.ts';
-import type { CallGateway, CallSession, Scope } from '../http/gateway.ts';
+import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
 import type { Credentials } from '../upstream/credentials.ts';
-import type { ConnectResult, UpstreamErrorClass } from '../upstream/host.ts';
 import { type Protocol, protocolOf } from '../upstream/protocol.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { AudioPool } from '../workers/audio/pool.ts';
-import { type GatewayService, isStream } from '../workers/session/service.ts';
+import { isStream } from '../workers/session/service.ts';
 import { SessionWorkers } from '../workers/session/workers.ts';
 import type { StoreState } from '../workers/store/call-store.ts';
+import { Admission } from './admission.ts';
 import { SessionTable } from './session-table.ts';
+import { workerRequests } from './worker-requests.ts';
 
 const TICK_MS = 1_000;
 /** How long after its attempt must have ended a permit is taken back. */
@@ -73,7 +75,7 @@ export interface VoiceGatewayOptions {
 }
 
 /** The calls of one daemon: takes new ones, finds running ones, ends them all. Whoever creates it closes it. */
-export class VoiceGateway implements CallGateway {
+export class VoiceGateway implements LocalGateway {
   readonly #options: VoiceGatewayOptions;
   readonly #sessions = new SessionTable();
   /** Creations under way, by session, so that concurrent duplicates open one session. */
@@ -83,39 +85,36 @@ export class VoiceGateway implements CallGateway {
   readonly #metronome: Metronome;
   readonly #workers: SessionWorkers;
   readonly #governor: ConnectGovernor;
+  readonly #admission: Admission;
   readonly #reconnect: ReconnectPolicy;
   readonly #startedAtMs = monotonicNowMs();
   readonly #ticker: NodeJS.Timeout;
-  #draining = false;
 
   constructor(options: VoiceGatewayOptions) {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
+    const { maxSessions, maxSessionsPerTenant, overload } = options;
+    const sessions = this.#sessions;
+    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, overload, metrics, log });
     this.#governor = new ConnectGovernor({
       perSecond: options.connectsPerSecond,
       permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
     });
     this.#pool = new AudioPool({
       threads: options.audioThreads,
-      ...(metrics.isOff
-        ? {}
-        : { onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds) }),
+      onBatch: (seconds, jobs) => metrics.audioPoolTask.observe({ task: taskOf(jobs) }, seconds),
     });
     this.#fillers = new Fillers(this.#pool);
     this.#metronome = new Metronome((err) => log.error({ err }, 'a stream failed on its beat'));
     this.#workers = new SessionWorkers({
       mode: options.sessionWorkers,
       spares: options.spareSessionWorkers,
-      gateway: this.#gatewayService(),
-      ...(metrics.isOff
-        ? {}
-        : {
-            onBusCall: (method, code, durationMs) => {
-              metrics.busCalls.inc({ method, code });
-              if (!isStream(method)) metrics.busCall.observe({ method }, durationMs / 1000);
-            },
-          }),
+      gateway: workerRequests(this.#sessions, this.#governor, metrics),
+      onBusCall: (method, code, durationMs) => {
+        metrics.busCalls.inc({ method, code });
+        if (!isStream(method)) metrics.busCall.observe({ method }, durationMs / 1000);
+      },
       onWorkerLost: (workerId, error) => {
         metrics.workersLost.inc();
         log.error({ workerId, err: error }, 'session worker died');
@@ -161,12 +160,11 @@ export class VoiceGateway implements CallGateway {
     const startedAtMs = monotonicNowMs();
     const formats = callFormats(body);
     const call = { callId: body.callId, tenantId, requestId };
-    const full = this.#refusal(tenantId);
-    if (full) throw this.#turnedAway(full, call);
+    this.#admission.check(call);
     const aiAgentRef = body.aiAgentRef ?? this.#options.defaultAgentRef;
     const profile = await this.#options.agentProfile(aiAgentRef, tenantId);
     if (!profile) {
-      throw this.#turnedAway(new CallError('agent_not_found', { aiAgentRef }), call);
+      throw this.#admission.turnedAway(new CallError('agent_not_found', { aiAgentRef }), call);
     }
     // While the profile was fetched, a duplicate of this request may have come as far.
     const rival = this.#sessions.get(tenantId, body.callId);
@@ -174,8 +172,7 @@ export class VoiceGateway implements CallGateway {
       await this.#opening.get(rival);
       return this.#created(rival, 'existing', client);
     }
-    const fullByNow = this.#refusal(tenantId);
-    if (fullByNow) throw this.#turnedAway(fullByNow, call);
+    this.#admission.check(call);
     // What an earlier call of this name has not delivered yet, nobody will ask for any more.
     // Not awaited: until this session is in the table, nobody else may come here.
     if (rival?.state === 'ending') void rival.end();
@@ -249,6 +246,15 @@ export class VoiceGateway implements CallGateway {
     return this.#sessions.find(scope, callId);
   }
 
+  standingOf(scope: Scope, callId: string): 'live' | 'over' | undefined {
+    return this.#sessions.standingOf(scope, callId);
+  }
+
+  hasOpen({ tenantId, callId }: CallName): boolean {
+    const session = this.#sessions.get(tenantId, callId);
+    return session !== undefined && !session.isOver;
+  }
+
   listSessions(scope: Scope): CallInfo[] {
     return this.#sessions
       .list(scope)
@@ -264,7 +270,7 @@ export class VoiceGateway implements CallGateway {
   health(): Health {
     const { version, upstream } = this.#options;
     return {
-      status: this.#draining ? 'draining' : 'ok',
+      status: this.#admission.isDraining ? 'draining' : 'ok',
       version,
       uptimeSeconds: Math.round((monotonicNowMs() - this.#startedAtMs) / 1000),
       upstream,
@@ -273,7 +279,7 @@ export class VoiceGateway implements CallGateway {
   }
 
   readiness(): Readiness {
-    const refusal = this.#refusal();
+    const refusal = this.#admission.refusal();
     return refusal === undefined ? { ready: true } : { ready: false, reason: sentenceOf(refusal) };
   }
 
@@ -283,7 +289,7 @@ export class VoiceGateway implements CallGateway {
 
   /** Takes no more calls, waits up to `graceMs` for those that run to end, then ends them (`shutdown`). */
   async drain(graceMs: number): Promise<void> {
-    this.#draining = true;
+    this.#admission.drain();
     const endsAtMs = monotonicNowMs() + graceMs;
     while (this.#sessions.openCount > 0 && monotonicNowMs() < endsAtMs) {
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -293,17 +299,6 @@ export class VoiceGateway implements CallGateway {
       session.finish('shutdown');
       await session.end();
     }
-  }
-
-  /**
-   * Ends the thread that holds a call's conversation at once, as a crash would: for drills and tests. Other calls on
-   * that thread lose theirs too.
-   * @returns whether a thread held it
-   * @throws {CallError} `session_not_found`, `ambiguous_call_id`
-   */
-  async terminateWorkerOf(scope: Scope, callId: string): Promise<boolean> {
-    const { workerId } = this.#sessions.find(scope, callId);
-    return workerId !== undefined && this.#workers.terminate(workerId);
   }
 
   /** Ends every call and every thread. Idempotent. */
@@ -325,25 +320,6 @@ export class VoiceGateway implements CallGateway {
       throw new CallError('forbidden', { tenantId: body.tenantId });
     }
     return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
-  }
-
-  /** Takes note of a call that does not even begin. */
-  #turnedAway(error: CallError, call: { callId: string; tenantId: string; requestId: string }): CallError {
-    this.#options.metrics.sessions.inc({ outcome: error.code });
-    this.#options.log.warn({ ...call, code: error.code, reason: sentenceOf(error) }, 'call refused');
-    return error;
-  }
-
-  /** Why a tenant may not start a call at the moment; without one, why nobody may. */
-  #refusal(tenantId?: string): CallError | undefined {
-    const { maxSessions, maxSessionsPerTenant, overload } = this.#options;
-    if (this.#draining) return new CallError('draining', {});
-    if (this.#sessions.openCount >= maxSessions) return new CallError('gateway_full', { maxSessions });
-    const overloaded = overload?.();
-    if (overloaded !== undefined) return new CallError('overloaded', { why: overloaded });
-    if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
-    if (this.#sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
-    return new CallError('tenant_full', { maxSessions: maxSessionsPerTenant });
   }
 
   async #onConcluded(session: Session): Promise<void> {
@@ -369,43 +345,10 @@ export class VoiceGateway implements CallGateway {
       }
     }
   }
-
-  #gatewayService(): Implementation<(typeof GatewayService)['methods']> {
-    const { metrics } = this.#options;
-    return {
-      isPlaying: ({ sessionKey, items }) => this.#sessions.byId(sessionKey)?.isPlaying(items) ?? false,
-      interrupt: ({ sessionKey, items, startedAtMs }) =>
-        this.#sessions.byId(sessionKey)?.interrupt(items, startedAtMs) ?? { cuts: [], heard: [], isProtected: true },
-      runTool: ({ sessionKey, call }) =>
-        this.#sessions.byId(sessionKey)?.runTool(call) ?? { output: '{"error":"the call is over"}', respond: false },
-      history: ({ sessionKey }) => this.#sessions.byId(sessionKey)?.history() ?? [],
-      connect: async ({ endsAtMs }, results, sink, { signal }) => {
-        const permit = await this.#governor.permit({ endsAtMs, signal });
-        // The session gives up, or its worker dies, with the permit on its way or in its hands.
-        signal.addEventListener('abort', () => permit.settle('given_up'), { once: true });
-        if (signal.aborted) permit.settle('unused');
-        sink.write('granted');
-        await results.onItem((result) => {
-          permit.settle(result);
-          if (isConnectFailure(result)) metrics.upstreamErrors.inc({ class: `connect_${result}` });
-        });
-        permit.settle('given_up');
-        sink.end();
-      },
-      report: ({ uplinkLatency, busySeconds }) => {
-        if (uplinkLatency) metrics.uplinkLatency.merge(uplinkLatency);
-        metrics.workerBusySeconds.inc(busySeconds);
-      },
-    };
-  }
 }
 
 function taskOf(jobs: readonly { kind: 'up' | 'down' | 'file' }[]): string {
   const hasUp = jobs.some(({ kind }) => kind === 'up');
   const hasDown = jobs.some(({ kind }) => kind !== 'up');
   return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
-}
-
-function isConnectFailure(result: ConnectResult): result is UpstreamErrorClass {
-  return result !== 'ok' && result !== 'given_up' && result !== 'unused';
 }

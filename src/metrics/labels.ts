@@ -133,3 +133,9 @@ export const LEG_REFUSALS = ['stranger', 'silent', 'garbage'] as const;
  * call; `stranger`: from somewhere else; `gap`: nothing to send in the midst of speech.
  */
 export const LEG_PACKET_FATES = ['received', 'sent', 'lost', 'late', 'unusable', 'stranger', 'gap'] as const;
+/** What became of a request that another node was to answer. */
+export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
+/** Why a call went on at another node. */
+export const TAKEOVER_REASONS = ['node_died', 'handed_over'] as const;
+/** Why a node let go of a call that goes on elsewhere: it was taken for dead, or meant to stop. */
+export const LET_GO_REASONS = ['taken', 'handed_over'] as const;

@@ -12,11 +12,14 @@ import {
 import {
   CUT_OFF_REASONS,
   DIRECTIONS,
+  FORWARD_OUTCOMES,
+  LET_GO_REASONS,
   RECONNECT_REASONS,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
+  TAKEOVER_REASONS,
   TOKEN_TYPES,
   TOOL_OUTCOMES,
   UNUSABLE_REASONS,
@@ -43,6 +46,14 @@ export interface GaugeSources {
   duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
   readonly info: Readonly<Record<'version' | 'node' | 'upstream' | 'session_workers', string>>;
+}
+
+/** What gauges of a node's part in a cluster read when they are scraped. */
+export interface ClusterSources {
+  nodes(): number;
+  isDirectoryUp(): boolean;
+  /** Calls that the directory has not been told of. */
+  unregistered(): number;
 }
 
 /**
@@ -182,19 +193,27 @@ export class Metrics {
 
   /** Of calls that a switch has handed over. */
   readonly legs = new LegMetrics(this.registry, PREFIX);
+  readonly clusterForwarded = this.#counter(
+    'cluster_forwarded_total',
+    'Requests that another node of the cluster was to answer, by what became of them',
+    { outcome: FORWARD_OUTCOMES },
+  );
+  readonly clusterTakeovers = this.#counter('cluster_takeovers_total', 'Calls that went on at this node, by reason', {
+    reason: TAKEOVER_REASONS,
+  });
+  readonly clusterTakeover = this.#histogram(
+    'cluster_takeover_seconds',
+    'From the last sign of life of a call at its old node to its going on at this one',
+    WAIT_BUCKETS_SECONDS,
+  );
+  readonly clusterLetGo = this.#counter(
+    'cluster_calls_let_go_total',
+    'Calls that this node let go of because another has taken them, by reason',
+    { reason: LET_GO_REASONS },
+  );
 
-  /** Nothing is measured: to find out what measuring costs. */
-  readonly isOff: boolean;
-
-  constructor({ isOff = false } = {}) {
-    this.isOff = isOff;
-    if (!isOff) {
-      collectDefaultMetrics({ register: this.registry });
-      return;
-    }
-    for (const metric of this.registry.getMetricsAsArray()) {
-      Object.assign(metric, { inc() {}, observe() {}, merge() {} });
-    }
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
   }
 
   /** Connects the gauges to what they show. */
@@ -245,6 +264,21 @@ export class Metrics {
     );
     this.#gauge('cpus', 'CPUs this process may use', (gauge) => gauge.set(availableParallelism()));
     this.#mainThreadBusy();
+  }
+
+  /** Connects the gauges of a node's part in a cluster. */
+  observeCluster(sources: ClusterSources): void {
+    this.#gauge('cluster_nodes', 'Nodes of the cluster that live, this one included', (gauge) =>
+      gauge.set(sources.nodes()),
+    );
+    this.#gauge('cluster_directory_up', '1 while the directory of the cluster (Redis) answers', (gauge) =>
+      gauge.set(sources.isDirectoryUp() ? 1 : 0),
+    );
+    this.#gauge(
+      'cluster_calls_unregistered',
+      'Calls that began while the directory was away, and that only this node knows of',
+      (gauge) => gauge.set(sources.unregistered()),
+    );
   }
 
   /** The classic Prometheus text, whatever the client would accept: OpenMetrics has other series names. */

@@ -39,7 +39,6 @@ describe('at the start', () => {
     expect(profiles.localRefs.sort()).toEqual(['care', 'it.sales-2']);
     expect(await instructions('it.sales-2')).toBe('Sell.');
     expect(await instructions('other')).toBeUndefined();
-    expect(profiles.isBackendFailing).toBe(false);
   });
 
   test('names that lead out of the directory are nobody', async () => {

@@ -14,10 +14,10 @@ export class CallOver extends Error {}
 /** A caller who asks, listens as long as there is something to hear, and writes down what should not have been. */
 export class Caller {
   readonly call: TestCall;
-  readonly #line: Line;
-  readonly #patienceMs: number;
+  protected readonly line: Line;
+  protected readonly patienceMs: number;
   /** The simulator's connections of this call, oldest first. */
-  readonly #connections: readonly unknown[];
+  protected readonly connections: readonly unknown[];
   /** What went wrong with the gateway's answers. */
   readonly problems: string[] = [];
   #heardMs = 0;
@@ -27,14 +27,14 @@ export class Caller {
    * @param patienceMs how long it waits for an answer before it goes on
    */
   constructor(url: string, callId: string, line: Line, connections: readonly unknown[], patienceMs = PATIENCE_MS) {
-    this.#patienceMs = patienceMs;
+    this.patienceMs = patienceMs;
     this.call = new TestCall(url, callId);
-    this.#line = line;
-    this.#connections = connections;
+    this.line = line;
+    this.connections = connections;
   }
 
   create(aiAgentRef: string): Promise<Answer> {
-    return this.call.create({ aiAgentRef, ...this.#line.format });
+    return this.call.create({ aiAgentRef, ...this.line.format });
   }
 
   /** Audio that the gateway has delivered. */
@@ -70,14 +70,14 @@ export class Caller {
     const answer = await this.request('response', () => call.poll(`timeout=${timeoutMs}`));
     const bytes = call.heard.reduce((sum, { length }) => sum + length, 0);
     call.heard.length = 0;
-    this.#heardMs += bytes / this.#line.bytesPerMs;
+    this.#heardMs += bytes / this.line.bytesPerMs;
     return bytes > 0 || Boolean(answer.body.transcript);
   }
 
   /** Says something, silence behind it and all. */
   async say(utterance: Utterance): Promise<void> {
     if (this.isOver) throw new CallOver('the call is over');
-    const audio = spoken(utterance, this.#line);
+    const audio = spoken(utterance, this.line);
     // Once the gateway has ended the call it may not have told so yet.
     const answer = await this.request('stream', () => this.call.send(audio)).catch(async (error) => {
       await this.#poll(0).catch(() => {});
@@ -87,13 +87,13 @@ export class Caller {
   }
 
   /** Says something and listens to the answer. @returns whether one came, or the call came to its end */
-  async ask(utterance: Utterance, patienceMs = this.#patienceMs): Promise<boolean> {
+  async ask(utterance: Utterance, patienceMs = this.patienceMs): Promise<boolean> {
     await this.say(utterance);
     return this.listen(patienceMs);
   }
 
   /** Listens until a reply has begun and is over, and plays it. @returns whether one came, or the call came to its end */
-  async listen(patienceMs = this.#patienceMs): Promise<boolean> {
+  async listen(patienceMs = this.patienceMs): Promise<boolean> {
     const { call } = this;
     const endsAtMs = performance.now() + patienceMs;
     const heardBefore = this.#heardMs;
@@ -110,7 +110,7 @@ export class Caller {
   }
 
   /** Listens until so much of a reply has been delivered. */
-  async hear(ms: number, patienceMs = this.#patienceMs): Promise<void> {
+  async hear(ms: number, patienceMs = this.patienceMs): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
     const wantedMs = this.#heardMs + ms;
     while (!this.isOver && this.#heardMs < wantedMs && performance.now() < endsAtMs) await this.#poll(POLL_MS);
@@ -124,13 +124,16 @@ export class Caller {
   }
 
   /** Waits for the call to be on its `count`-th connection. */
-  async connected(count: number, patienceMs = this.#patienceMs): Promise<void> {
+  async connected(count: number, patienceMs = this.patienceMs): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
-    while (!this.isOver && this.#connections.length < count && performance.now() < endsAtMs) await this.#poll(POLL_MS);
+    while (!this.isOver && this.connections.length < count && performance.now() < endsAtMs) await this.#poll(POLL_MS);
   }
 
+  /** Leaves nothing open. Idempotent. */
+  hangUp(): void {}
+
   /** Waits for whatever is still on its way, and plays it. */
-  async settle(patienceMs = this.#patienceMs): Promise<void> {
+  async settle(patienceMs = this.patienceMs): Promise<void> {
     const endsAtMs = performance.now() + patienceMs;
     while (!this.isOver && performance.now() < endsAtMs && (await this.#poll(POLL_MS)));
     await this.play();

@@ -12,6 +12,7 @@ import { GatewayProcess } from './gateway-process.ts';
 import { type Harm, Innocents } from './innocents.ts';
 import { modelOf, profileOf } from './lanes.ts';
 import { type ChaosCase, casesOf } from './matrix.ts';
+import { StreamedCaller } from './streamed-caller.ts';
 import { changesWords, Witness } from './witness.ts';
 
 /** Within this the caller's next turn is answered, or the call has ended. */
@@ -31,6 +32,8 @@ export interface LabOptions {
   readonly sessionWorkers: string;
   /** Calls that nothing happens to, played all the time. */
   readonly innocents: number;
+  /** Calls are streamed requests, in real time; default: polls. */
+  readonly isStreamed?: boolean;
 }
 
 /** What became of one call. */
@@ -55,15 +58,18 @@ export class ChaosLab {
   readonly #witnesses = new Map<string, Witness>();
   readonly #freeLanes: string[];
   readonly #innocents: Innocents;
+  readonly #Caller: typeof Caller;
   #calls = 0;
 
   private constructor(
+    CallerClass: typeof Caller,
     gateway: GatewayProcess,
     simulator: RealtimeSimulator,
     lanes: string[],
     innocentLanes: readonly string[],
     cleanUp: () => Promise<void>,
   ) {
+    this.#Caller = CallerClass;
     this.#gateway = gateway;
     this.#simulator = simulator;
     this.#freeLanes = lanes;
@@ -72,7 +78,7 @@ export class ChaosLab {
     simulator.on('connection', (connection) => this.#witnesses.get(connection.request.model)?.attend(connection));
   }
 
-  static async open({ calls, sessionWorkers, innocents }: LabOptions): Promise<ChaosLab> {
+  static async open({ calls, sessionWorkers, innocents, isStreamed = false }: LabOptions): Promise<ChaosLab> {
     const folder = mkdtempSync(join(tmpdir(), 'voice-chaos-'));
     const fixtures = scriptedFixtures(RULES);
     const service = await TestServer.start((received, response) => {
@@ -107,13 +113,20 @@ export class ChaosLab {
       // The machine is busy with tormenting: being late is no overload here.
       OVERLOAD_EVENT_LOOP_MS: '60000',
     });
-    const lab = new ChaosLab(gateway, simulator, lanes, innocentLanes, async () => {
-      await gateway.close();
-      await simulator.close();
-      await service.close();
-      fixtures.remove();
-      rmSync(folder, { recursive: true, force: true });
-    });
+    const lab = new ChaosLab(
+      isStreamed ? StreamedCaller : Caller,
+      gateway,
+      simulator,
+      lanes,
+      innocentLanes,
+      async () => {
+        await gateway.close();
+        await simulator.close();
+        await service.close();
+        fixtures.remove();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    );
     await gateway.url();
     lab.#innocents.start();
     return lab;
@@ -182,7 +195,7 @@ export class ChaosLab {
 
   async #call(conversation: Conversation, lane: string, witness: Witness, chaosCase?: ChaosCase): Promise<Outcome> {
     const callId = `${conversation.name}-${++this.#calls}`;
-    const caller = new Caller(await this.#gateway.url(), callId, conversation.line, witness.connections);
+    const caller = new this.#Caller(await this.#gateway.url(), callId, conversation.line, witness.connections);
     const { problems } = caller;
     const violations: string[] = [];
     let outcome: Verdict['outcome'] = 'lost';
@@ -198,6 +211,8 @@ export class ChaosLab {
       }
     } catch (error) {
       problems.push(`no answer: ${(error as Error).message}`);
+    } finally {
+      caller.hangUp();
     }
     const reconnects = witness.connections.length - Math.max(1, conversation.faults.length + 1);
     if (reconnects > MAX_RECONNECTS) violations.push(`${reconnects} reconnects`);

@@ -11,7 +11,7 @@ const encoded = new Map<string, Buffer>();
 /** How a call's audio travels. G.711 goes through the gateway as it is, and is a sixth of the work. */
 export interface Line {
   /** What `create` is told. */
-  readonly format: { readonly encoding: 'pcm16' | 'pcmu'; readonly sampleRate: number };
+  readonly format: { readonly encoding: 'pcm16' | 'pcmu'; readonly sampleRate: 8_000 | 16_000 };
   readonly bytesPerMs: number;
 }
 

@@ -16,6 +16,7 @@ interface Options {
   calls: number;
   innocents: number;
   sessionWorkers: string;
+  streamed: boolean;
   list: boolean;
 }
 
@@ -45,6 +46,7 @@ const program = new Command('npm run chaos --')
   .option('--calls <number>', 'calls at once', count, 40)
   .option('--innocents <number>', 'undisturbed calls beside them', count, 2)
   .option('--session-workers <number>', "the gateway's SESSION_WORKERS", '2')
+  .option('--streamed', 'calls are streamed requests; they are played in real time', false)
   .option('--list', 'print the ids of the cases and play none', false);
 
 function chosenCases(matrix: readonly ChaosCase[], { only, sample, seed }: Options): ChaosCase[] {
@@ -79,9 +81,9 @@ function report(results: readonly Result[], lab: ChaosLab, seconds: number): num
 }
 
 const options = program.parse().opts<Options>();
-const { calls, innocents, sessionWorkers, seed } = options;
+const { calls, innocents, sessionWorkers, seed, streamed: isStreamed } = options;
 const startedAtMs = performance.now();
-const lab = await ChaosLab.open({ calls: Math.max(calls, 8), innocents, sessionWorkers });
+const lab = await ChaosLab.open({ calls: Math.max(calls, 8), innocents, sessionWorkers, isStreamed });
 try {
   const cases = options.case ?? chosenCases(await lab.matrix(options.whole), options);
   if (options.list) {

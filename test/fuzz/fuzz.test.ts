@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { fuzz } from './fuzzer.ts';
+import { fuzzStreams } from './streams.ts';
 
 const INPUTS = 3000;
 
@@ -10,3 +11,9 @@ it(`${INPUTS} strange inputs to every route do no harm`, async () => {
   expect(inputs).toBe(INPUTS);
   expect(heapGrowthBytes).toBeLessThan(32 * 1_048_576);
 }, 120_000);
+
+it('clients of streamed calls that vanish and misbehave leave nothing behind', async () => {
+  const { byMishap, failures } = await fuzzStreams(20, 20_261_128, { together: 20, untilForgotten: false });
+  expect(failures).toEqual([]);
+  expect(Object.keys(byMishap).length).toBeGreaterThan(6);
+}, 180_000);

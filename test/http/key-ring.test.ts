@@ -99,10 +99,15 @@ describe('KeyRing', () => {
   it('reads the file again when it changes', async () => {
     write([entry('acme', 'old', 't1')]);
     const { keys, reloaded } = reloading();
+    const connection = {};
+    expect(keys.find('old', connection)?.name).toBe('acme');
+    expect(keys.find('old', connection)?.name).toBe('acme');
+    expect(keys.find('odd', connection)).toBeUndefined();
     const change = reloaded();
     write([entry('acme', 'new', 't1'), entry('beta', 'other', 't2')]);
     expect(await change).toEqual({ problem: undefined, keyCount: 2 });
     expect(keys.find('old')).toBeUndefined();
+    expect(keys.find('old', connection)).toBeUndefined();
     expect(keys.find('new')?.tenantId).toBe('t1');
   });
 

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { http, TestCall } from '../support/call.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
+import { terminateWorkerOf } from '../support/worker-threads.ts';
 
 const CHUNK = Buffer.alloc(3200, 1);
 let gateway: TestGateway;
@@ -112,9 +113,7 @@ describe('creating', () => {
       const env = { SESSION_WORKERS: workers, CREATE_TIMEOUT_MS: '20000' };
       await start({ env, simulator: { faults: { handshakeDelayMs: 60_000 } } });
       const creating = call().create();
-      await expect
-        .poll(() => gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'call-1').catch(() => false))
-        .toBe(true);
+      await expect.poll(() => terminateWorkerOf(gateway, 'call-1').catch(() => false)).toBe(true);
       const { status, body } = await creating;
       expect(status).toBe(500);
       expect(body).toEqual({

@@ -21,6 +21,7 @@ import {
 } from '../support/caller.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gateway.ts';
 import { scriptedFixtures } from '../support/script.ts';
+import { terminateWorkerOf } from '../support/worker-threads.ts';
 
 const ORDER = { name: 'lookup_order', arguments: { number: '4711' } };
 const CARRIER = { name: 'lookup_carrier', arguments: { order: '4711' } };
@@ -267,7 +268,7 @@ describe('a webhook', () => {
     await service.hasReceived(1);
     await call.pollUntil(({ lines }) => lines.includes(aiLine('one-moment')));
     const again = gateway.simulator.waitForConnection();
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    await terminateWorkerOf(gateway, call.callId);
     const second = await again;
     await eventually(() => received(second, 'conversation.item.create').length >= 3);
     sendAnswer(open[0]!, 200, { status: 'found' });

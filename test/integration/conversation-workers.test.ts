@@ -12,6 +12,7 @@ import {
   userLine,
 } from '../support/caller.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
+import { terminateWorkerOf } from '../support/worker-threads.ts';
 
 let gateway: TestGateway;
 afterEach(() => gateway.stop());
@@ -43,7 +44,7 @@ describe('a session worker that dies', () => {
     const [doomed, other] = [await begin('doomed', 'fallback'), await begin('other')];
     // A poll that waits learns of it at once: nothing else would end it within the test's time.
     const waiting = doomed.poll('timeout=60000');
-    expect(await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'doomed')).toBe(true);
+    expect(await terminateWorkerOf(gateway, 'doomed')).toBe(true);
     expect((await waiting).body).toMatchObject({ actions: [{ type: 'transfer', extension: '200' }], hasMore: true });
     expect((await doomed.poll()).body).toMatchObject({
       hasMore: false,
@@ -64,7 +65,7 @@ describe('a session worker that dies', () => {
   it('hands its calls to another where workers are shared, with their history', async () => {
     await start('2');
     const calls = [await begin('a'), await begin('b'), await begin('c'), await begin('d')];
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'a');
+    await terminateWorkerOf(gateway, 'a');
     await eventually(async () => {
       const { body } = await http('GET', `${gateway.url}/metrics`);
       return /upstream_reconnects_total\{reason="worker_lost"\} 2\b/.test(body);
@@ -86,7 +87,7 @@ describe('a session worker that dies', () => {
     await call.pollUntil(({ lines }) => lines.length >= 4);
     await played(call, manifest.agentLines['order-eta']!.durationMs + 2_000);
     const again = gateway.simulator.waitForConnection();
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'speaking');
+    await terminateWorkerOf(gateway, 'speaking');
     const connection = await again;
     await eventually(() => received(connection, 'conversation.item.create').length === 4);
     await say(call, 'order');
@@ -113,7 +114,7 @@ describe('a session worker that dies', () => {
     await say(call, 'returns');
     await call.pollUntil((poller) => deliveredMs(poller) > 2_000);
     const again = gateway.simulator.waitForConnection();
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    await terminateWorkerOf(gateway, call.callId);
     const connection = await again;
     const asked = nextEvent(connection, 'clientEvent', 'response.create');
     await call.pollUntil(({ lines }) => lines.length >= 2);
@@ -141,7 +142,7 @@ describe('a session worker that dies', () => {
     await call.create({ aiAgentRef: 'greeting' });
     await call.pollUntil((poller) => deliveredMs(poller) > 1_000);
     const again = gateway.simulator.waitForConnection();
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    await terminateWorkerOf(gateway, call.callId);
     const asked = nextEvent(await again, 'clientEvent', 'response.create');
     const request = JSON.stringify(await asked);
     expect(request).toContain('do not repeat');
@@ -153,7 +154,7 @@ describe('a session worker that dies', () => {
   it('while it takes over a call leaves it to yet another', async () => {
     await start('1');
     const call = await begin('twice');
-    const terminate = () => gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+    const terminate = () => terminateWorkerOf(gateway, call.callId);
     // Read when the upgrade comes in: the second worker waits for its answer.
     const connecting = new Promise<void>((resolve) => {
       gateway.simulator.nextConnection({
@@ -179,7 +180,7 @@ describe('a session worker that dies', () => {
     await start('1');
     const call = await begin('deadly', 'fallback');
     for (let losses = 1; losses <= 4; losses++) {
-      await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, call.callId);
+      await terminateWorkerOf(gateway, call.callId);
       if (losses === 4) break;
       await eventually(async () => {
         const { body } = await http('GET', `${gateway.url}/metrics`);
@@ -199,7 +200,7 @@ describe('a session worker that dies', () => {
     await say(call, 'arrival');
     await call.pollUntil(({ lines }) => lines.length >= 1);
     const again = gateway.simulator.waitForConnection();
-    await gateway.daemon.gateway.terminateWorkerOf({ tenantId: undefined }, 'unanswered');
+    await terminateWorkerOf(gateway, 'unanswered');
     const connection = await again;
     await call.pollUntil(({ lines }) => lines.length >= 2);
     expect(call.lines).toEqual([userLine('arrival'), aiLine('order-eta')]);

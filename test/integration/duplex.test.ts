@@ -350,6 +350,28 @@ describe('clients that misbehave', () => {
     expect(gateway.simulator.stats.errors).toEqual(before.errors);
   });
 
+  it('may be gone before their call is made', async () => {
+    const { port, hostname } = new URL(gateway.url);
+    const callIds = Array.from({ length: 12 }, () => `gone-${++calls}`);
+    await Promise.all(
+      callIds.map(async (callId, index) => {
+        const socket = connect(Number(port), hostname);
+        socket.on('error', () => {});
+        await new Promise((resolve) => socket.once('connect', resolve));
+        socket.write(
+          `POST /api/voice/stream/${callId}/duplex?create=1&aiAgentRef=quiet HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: audio/pcmu\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, index));
+        socket.resetAndDestroy();
+      }),
+    );
+    await eventually(async () => {
+      const { sessions } = (await http('GET', `${gateway.url}/api/voice/sessions`)).body;
+      return !sessions.some(({ callId }: { callId: string }) => callIds.includes(callId));
+    });
+    expect((await http('GET', `${gateway.url}/metrics`)).body).toMatch(/duplex_connections\{direction="down"\} 0\n/);
+  });
+
   it('may break chunked framing without hurting anybody', async () => {
     const { port, hostname } = new URL(gateway.url);
     for (const body of ['zz\r\nhello\r\n', '5\r\nhel', 'ffffffffffffffff\r\n', '-5\r\n']) {

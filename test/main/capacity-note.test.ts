@@ -9,10 +9,10 @@ const results = JSON.parse(
 
 describe('what the log says a machine carries', () => {
   it('follows from its memory and its processors', () => {
-    const small = capacityNote(2, 1000, 2);
-    expect(small.callsByMemory).toBe(Math.floor(700 / small.memoryMbACall));
-    expect(capacityNote(2, 2000, 2).callsByMemory).toBeGreaterThanOrEqual(2 * small.callsByMemory);
-    expect(capacityNote(2, 1000, 4).callsByCpu).toBeGreaterThanOrEqual(2 * small.callsByCpu);
+    expect(capacityNote(2, 1000, 2)).toMatchObject({ callsByMemory: 350, callsByCpu: 311 });
+    expect(capacityNote(2, 2000, 2)).toMatchObject({ callsByMemory: 700, callsByCpu: 311 });
+    expect(capacityNote(2, 1000, 4)).toMatchObject({ callsByMemory: 350, callsByCpu: 622 });
+    expect(capacityNote('dedicated', 1000, 2)).toMatchObject({ callsByMemory: 63, callsByCpu: 175 });
   });
 
   it('says what the mode costs and what it gives', () => {

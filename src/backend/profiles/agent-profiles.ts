@@ -52,11 +52,6 @@ export class AgentProfiles {
     return this.#files.refs;
   }
 
-  /** Whether the W3 backend failed when it was last asked: an agent nobody knows may be one that only it knows. */
-  get isBackendFailing(): boolean {
-    return this.#remote?.isFailing ?? false;
-  }
-
   /**
    * The profile of an agent. With a backend this waits for it at most `waitMs`; when it fails, its last answer is used
    * (up to `staleMs` old), else the local profile.

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Agent } from 'undici';
 import { monotonicNowMs } from '../../clock.ts';
 import { createAgent, ExchangeError, exchange } from '../exchange.ts';
@@ -58,8 +59,7 @@ export class RemoteProfiles {
   readonly #log: BackendLog;
   readonly #agent: Agent = createAgent(MAX_CONNECTIONS);
   readonly #stop = new AbortController();
-  /** In order of use. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries: LRUCache<string, Entry>;
   readonly #underWay = new Map<string, Promise<void>>();
   /** Runs while the backend is failing, until it is asked again. */
   #probeTimer: NodeJS.Timeout | undefined;
@@ -77,12 +77,8 @@ export class RemoteProfiles {
       maxEntries: 1_000,
       ...options,
     };
+    this.#entries = new LRUCache({ max: this.#options.maxEntries });
     this.#log = log;
-  }
-
-  /** Whether the backend failed when it was last asked. */
-  get isFailing(): boolean {
-    return this.#isFailing;
   }
 
   /**
@@ -95,7 +91,7 @@ export class RemoteProfiles {
     // Anything else could not be put into the request; nothing of the sort exists.
     if (!HEADER_VALUE.test(tenantId) || /^\.{1,2}$/.test(ref) || !ref.isWellFormed() || ref === '') return undefined;
     const question = { key: JSON.stringify([tenantId, ref]), ref, tenantId };
-    const entry = this.#touch(question.key);
+    const entry = this.#entries.get(question.key);
     const nowMs = monotonicNowMs();
     if (entry && nowMs < entry.renewAtMs) return entry.fields;
     this.#wanted = question;
@@ -112,15 +108,6 @@ export class RemoteProfiles {
     this.#stop.abort();
     clearTimeout(this.#probeTimer);
     void this.#agent.destroy();
-  }
-
-  #touch(key: string): Entry | undefined {
-    const entry = this.#entries.get(key);
-    if (entry) {
-      this.#entries.delete(key);
-      this.#entries.set(key, entry);
-    }
-    return entry;
   }
 
   async #wait(answer: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -188,7 +175,7 @@ export class RemoteProfiles {
     }
     const nowMs = monotonicNowMs();
     const renewAtMs = nowMs + this.#options.freshMs;
-    this.#store(question.key, { fields, digest, receivedAtMs: nowMs, renewAtMs, problem: undefined });
+    this.#entries.set(question.key, { fields, digest, receivedAtMs: nowMs, renewAtMs, problem: undefined });
   }
 
   /** `unknown`: the agent does not exist, or no longer. After any other refusal an older answer stays in use. */
@@ -199,22 +186,13 @@ export class RemoteProfiles {
     }
     const kept = problem === 'unknown' ? undefined : before;
     const nowMs = monotonicNowMs();
-    this.#store(key, {
+    this.#entries.set(key, {
       fields: kept && nowMs - kept.receivedAtMs < this.#options.staleMs ? kept.fields : undefined,
       digest: kept?.digest ?? '',
       receivedAtMs: kept?.receivedAtMs ?? nowMs,
       renewAtMs: nowMs + this.#options.negativeMs,
       problem,
     });
-  }
-
-  #store(key: string, entry: Entry): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#options.maxEntries) break;
-      this.#entries.delete(oldest);
-    }
   }
 
   #fail(problem: string): void {

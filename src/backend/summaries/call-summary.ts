@@ -1,5 +1,5 @@
 /** Something the agent did in a call: a tool it ran, a transfer, the end of the call. */
-export interface CallAction {
+export interface RecordedAction {
   readonly name: string;
   /** The gateway did it by itself. Absent: the agent did. */
   readonly by?: 'gateway';
@@ -23,7 +23,7 @@ export interface CallSummary {
   readonly durationSeconds: number;
   /** `[User]: …` and `[AI]: …`, in the order of the conversation. */
   readonly transcript: readonly string[];
-  readonly actionsTaken: readonly CallAction[];
+  readonly actionsTaken: readonly RecordedAction[];
   /** The extension the call was transferred to. */
   readonly transferredTo: string | null;
   readonly transferReason: string | null;

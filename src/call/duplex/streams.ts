@@ -28,9 +28,12 @@ export class CallStreams {
     return { up: this.#up ? 1 : 0, down: this.#down ? 1 : 0 };
   }
 
-  /** A client is connected: it is there, whatever it asks for. */
-  get isAttached(): boolean {
-    return this.#up !== undefined || this.#down !== undefined;
+  /**
+   * When a client was last heard of: one that streams by its audio, since a connection alone outlives the machine at its
+   * other end; one that only listens is there as long as its connection is. Undefined: none is connected.
+   */
+  heardOfAtMs(nowMs: number): number | undefined {
+    return this.#up?.receivedAtMs ?? (this.#down && nowMs);
   }
 
   /** A client is being played the replies: polls are not given them. */

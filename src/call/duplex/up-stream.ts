@@ -33,6 +33,7 @@ export class UpStream implements OnBeat {
   readonly #sender: AudioSender;
   readonly #observer: CallObserver;
   readonly #metronome: Metronome;
+  #receivedAtMs = monotonicNowMs();
   #isPaused = false;
   #closed = false;
 
@@ -52,6 +53,11 @@ export class UpStream implements OnBeat {
     metronome.add(this);
   }
 
+  /** When audio came last, or else when it was opened. */
+  get receivedAtMs(): number {
+    return this.#receivedAtMs;
+  }
+
   /** Milliseconds of audio that came in all. */
   get totalMs(): number {
     return this.#intake.totalMs;
@@ -60,7 +66,8 @@ export class UpStream implements OnBeat {
   /** Takes bytes in, in any cut; they are kept as they are for a moment. */
   receive(bytes: Uint8Array): void {
     if (this.#closed) return;
-    if (!this.#intake.push(bytes, monotonicNowMs())) {
+    this.#receivedAtMs = monotonicNowMs();
+    if (!this.#intake.push(bytes, this.#receivedAtMs)) {
       this.#observer.streamTooFast();
       this.close();
       this.#sender.cutOff();

@@ -68,6 +68,11 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       // Nothing is created for a request that cannot be followed.
       downRequest(query, formatOf(declared));
       const session = await sessionOf(gateway, request, reply.raw, formatOf(declared));
+      if (reply.raw.destroyed) {
+        // It has gone while its call was made: of a connection that is closed already, no end would be told.
+        reply.hijack();
+        return reply;
+      }
       const up = formatOf(declared, session.format);
       const down = query.down === 0 ? undefined : downRequest(query, up);
       const exchange = new AudioExchange(request.raw, reply.raw);

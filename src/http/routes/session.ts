@@ -23,7 +23,11 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
         },
       },
     },
-    (request, reply) => gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw)),
+    async (request, reply) => {
+      const answer = await gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw));
+      if (answer.streamUrl !== undefined) reply.header('x-call-node', new URL(answer.streamUrl).host);
+      return answer;
+    },
   );
 
   // Without it, `create` would be taken for the name of a call that nobody knows.
@@ -79,7 +83,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
       },
     },
     async (request) => {
-      const sessions = gateway.listSessions(request.scope);
+      const sessions = await gateway.listSessions(request.scope);
       return { sessions: sessions.slice(0, request.query.limit ?? sessions.length), count: sessions.length };
     },
   );

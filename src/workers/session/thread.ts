@@ -52,11 +52,6 @@ export class SessionWorker {
     });
   }
 
-  /** Ends the thread without a word to anybody. */
-  async terminate(): Promise<void> {
-    await this.#thread.terminate();
-  }
-
   async close(): Promise<void> {
     await this.#peer.close();
     await this.#thread.terminate();

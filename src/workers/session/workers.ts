@@ -93,16 +93,6 @@ export class SessionWorkers {
     });
   }
 
-  /**
-   * Ends a worker's thread at once, as a crash would: for drills and tests. Its sessions learn of it as of any loss.
-   * @returns whether there was such a worker; resolves when the thread is gone
-   */
-  async terminate(workerId: number): Promise<boolean> {
-    const worker = [...this.#workers.keys()].find(({ id }) => id === workerId);
-    await worker?.terminate();
-    return worker !== undefined;
-  }
-
   /** Ends all workers; who waits for one is told that it was cancelled. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SessionWorkers, type WorkerLease } from '../../../src/workers/session/workers.ts';
+import { terminateWorker } from '../../support/worker-threads.ts';
 
 const NEVER = new AbortController().signal;
 const LONG_MS = 60_000;
@@ -91,7 +92,7 @@ describe('dedicated session workers', () => {
       doomed.onLost = resolve;
     });
     other.onLost = () => expect.unreachable();
-    expect(await workers.terminate(doomed.workerId)).toBe(true);
+    expect(await terminateWorker(doomed.workerId)).toBe(true);
     expect((await lost).message).toContain(`session worker ${doomed.workerId} ended`);
     doomed.release();
     expect(workers.counts.busy).toBe(1);

@@ -6,7 +6,7 @@ import { BusError } from './error.ts';
 import { Status } from './status.ts';
 
 /** What may end a call from its caller's side before it is answered: a deadline and signals, its own or its parent's. */
-export class CallLimits {
+export class RpcLimits {
   readonly #method: string;
   readonly #cutOff: (error: BusError) => void;
   readonly #onAbort = (event: Event): void => this.#cutOff(aborted(this.#method, event.target as AbortSignal));
