@@ -1,9 +1,9 @@
 import { cancelled, lost, unsendable } from './call-errors.ts';
-import { RpcLimits } from './rpc-limits.ts';
 import type { CallOptions, Cancellable } from './client.ts';
 import type { BusError } from './error.ts';
 import { type ErrorBody, fromErrorBody } from './error-body.ts';
 import type { Link } from './link.ts';
+import { RpcLimits } from './rpc-limits.ts';
 import { Status } from './status.ts';
 import { type CallFrame, Tag } from './wire.ts';
 

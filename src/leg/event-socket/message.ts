@@ -57,6 +57,9 @@ export class MessageReader {
     }
     if (end < 0) {
       this.#searched = Math.max(0, this.#bytes.length - 1);
+      // Whoever speaks something else is not waited for.
+      const line = this.#bytes.indexOf('\n');
+      if (line >= 0) parseFields(this.#bytes.toString('utf8', 0, line));
       return false;
     }
     this.#head = parseFields(this.#bytes.toString('utf8', 0, end));

@@ -31,7 +31,7 @@ const HEAD_MS = 1_000;
 /** The answer is audio without a pause: one that has been silent for so long is dead. */
 const SILENT_MS = 1_200;
 /** Without audio for this long the call is given up. A caller waits 3 s at most, with what is left of the last words. */
-const GIVE_UP_MS = 2_500;
+const GIVE_UP_MS = 2_300;
 const RETRY_PAUSE_MS = 150;
 /** What the caller says while there is no connection, or the network holds it back. Older audio is of no use to anybody. */
 const MAX_WAITING_MS = 1_000;
@@ -44,7 +44,6 @@ const END_ATTEMPTS = 3;
 interface Stream {
   readonly body: PassThrough;
   readonly abort: AbortController;
-  lastHeardMs: number;
 }
 
 /** A call whose gateway is somewhere else: one streamed request, and another where that breaks. */
@@ -59,6 +58,7 @@ export class HttpCall implements GatewayCall {
   #stream: Stream | undefined;
   #isOnHold = true;
   #isOver = false;
+  #lastHeardMs = 0;
   /** When the agent was heard last, while nothing is; undefined: all is well. */
   #failingSinceMs: number | undefined;
   #ended: Promise<void> | undefined;
@@ -76,7 +76,7 @@ export class HttpCall implements GatewayCall {
     this.#waitingBytes += audio.length;
     const stream = this.#stream;
     // The caller's packets never pause, so they are the clock by which a dead connection is found.
-    if (stream && monotonicNowMs() - stream.lastHeardMs > SILENT_MS)
+    if (stream && monotonicNowMs() - this.#lastHeardMs > SILENT_MS)
       stream.abort.abort(new Error('it has fallen silent'));
     const maxBytes = MAX_WAITING_MS * this.#msBytes;
     if (stream && stream.body.writableLength < maxBytes) {
@@ -105,6 +105,7 @@ export class HttpCall implements GatewayCall {
     if (!this.#isOnHold || this.#isOver) return;
     this.#isOnHold = false;
     this.#failingSinceMs = undefined;
+    this.#lastHeardMs = monotonicNowMs();
     this.#forget();
     void this.#converse();
   }
@@ -151,11 +152,13 @@ export class HttpCall implements GatewayCall {
   async #streamOnce(): Promise<void> {
     const { access, call, leadMs } = this.#options;
     const { format, tickMs } = call;
-    const stream: Stream = { body: new PassThrough(), abort: new AbortController(), lastHeardMs: monotonicNowMs() };
+    const stream: Stream = { body: new PassThrough(), abort: new AbortController() };
     stream.body.on('error', () => {});
     // The request goes out with the first of its body.
     stream.body.write(new Uint8Array(tickMs * this.#msBytes).fill(silenceByte(format.encoding)));
-    const headTimer = setTimeout(() => stream.abort.abort(new Error('it does not answer')), HEAD_MS);
+    const failingMs = this.#failingSinceMs === undefined ? 0 : monotonicNowMs() - this.#failingSinceMs;
+    const headMs = Math.min(HEAD_MS, Math.max(RETRY_PAUSE_MS, GIVE_UP_MS - failingMs));
+    const headTimer = setTimeout(() => stream.abort.abort(new Error('it does not answer')), headMs);
     const query = `lead=${leadMs}&frame=${defaultFrameMs(leadMs)}&tick=${tickMs}`;
     try {
       const { statusCode, body } = await request(this.#url(`stream/${access.callId}/duplex?${query}`), {
@@ -168,9 +171,10 @@ export class HttpCall implements GatewayCall {
       if (statusCode !== 200) throw new GatewayAnswerError(statusCode, sentenceOf(await body.text()));
       clearTimeout(headTimer);
       this.#stream = stream;
+      this.#lastHeardMs = monotonicNowMs();
       for await (const chunk of body as AsyncIterable<Buffer>) {
         this.#failingSinceMs = undefined;
-        stream.lastHeardMs = monotonicNowMs();
+        this.#lastHeardMs = monotonicNowMs();
         this.#listener.onAudio(chunk);
       }
     } catch (error) {
@@ -201,7 +205,7 @@ export class HttpCall implements GatewayCall {
     const { access, origins, reopen, log } = this.#options;
     const nowMs = monotonicNowMs();
     const isFirst = this.#failingSinceMs === undefined;
-    this.#failingSinceMs ??= nowMs;
+    this.#failingSinceMs ??= this.#lastHeardMs;
     const status = error instanceof GatewayAnswerError ? error.status : undefined;
     if (isFirst) log.warn({ callId: access.callId, reason: error.message }, 'the connection to the gateway is lost');
     if (status === 401 || status === 403) return this.#finish({ kind: 'lost', why: error.message });

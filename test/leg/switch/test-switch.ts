@@ -91,7 +91,7 @@ export class SwitchCall {
   /** Says something, behind what is being said already. Resolves when all of it has been sent. */
   async say(audio: Uint8Array): Promise<void> {
     this.#speech = Buffer.concat([this.#speech, audio]);
-    while (this.#speech.length > 0 && !this.#isDown) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.#speech.length > 0 && this.#audio) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   press(digit: string): void {
