@@ -83,6 +83,7 @@ function call(index: number): HistoryCall {
     reconnectCount: 0,
     toolCallCount: 1,
     faultCount: 0,
+    model: 'gpt-realtime-2.1',
     cost: null,
     details: JSON.stringify({ transcript, actions, turns, faults: [], figures }),
     words: wordsOf(transcript),

@@ -34,7 +34,14 @@ const app = await buildApp({
   gateway: { findSession: () => session } as unknown as CallGateway,
   keys: new KeyRing({ operatorKey: 'a key of a benchmark' }),
   logger: pino({ level: 'silent' }),
-  history: { search: async () => ({ calls: [] }), find: async () => [], exportPage: async () => ({ text: '' }) },
+  history: {
+    search: async () => ({ calls: [] }),
+    find: async () => [],
+    findRecording: async () => [],
+    usage: async () => [],
+    exportPage: async () => ({ text: '' }),
+  },
+  currency: 'USD',
   version: 'benchmark',
   openMetrics: true,
   onRequestEnd: (method, route, status, seconds) =>

@@ -186,6 +186,13 @@ export const calls: DashboardSpec = {
       { thresholds: upTo(10, 100) },
     ),
     lines(
+      'Recordings a minute',
+      'short',
+      [perMinute('voice_gateway_recordings_total', 'outcome')],
+      'Of agents whose profile has `recording`. `lost`: the disk did not take all of it; the call went on.',
+      { isStacked: true },
+    ),
+    lines(
       'Ended calls that are only in memory',
       'short',
       [{ expr: `sum by (instance) (voice_gateway_store_unwritten{${HERE}})`, legend: '{{instance}}' }],

@@ -3,23 +3,15 @@ import { DATASOURCE, layOut, type PanelSpec, type RowSpec } from './panels.ts';
 /** The last version of the classic schema; later Grafana versions read it as it is. */
 const SCHEMA_VERSION = 42;
 
-/** A number the reader sets, such as a price. */
-export interface NumberVariable {
-  readonly name: string;
-  readonly label: string;
-  readonly value: number;
-}
-
 export interface DashboardSpec {
   readonly uid: string;
   readonly title: string;
   readonly description: string;
   readonly panels: readonly (PanelSpec | RowSpec)[];
-  readonly numbers?: readonly NumberVariable[];
 }
 
 /** The JSON that Grafana's provisioning reads. */
-export function dashboardJson({ uid, title, description, panels, numbers = [] }: DashboardSpec): object {
+export function dashboardJson({ uid, title, description, panels }: DashboardSpec): object {
   return {
     uid,
     title,
@@ -44,7 +36,7 @@ export function dashboardJson({ uid, title, description, panels, numbers = [] }:
         icon: 'external link',
       },
     ],
-    templating: { list: [instanceVariable(), ...numbers.map(numberVariable)] },
+    templating: { list: [instanceVariable()] },
     panels: layOut(panels),
   };
 }
@@ -65,11 +57,6 @@ function instanceVariable(): object {
     allValue: '.*',
     current: { text: ['All'], value: ['$__all'] },
   };
-}
-
-function numberVariable({ name, label, value }: NumberVariable): object {
-  const text = String(value);
-  return { name, label, type: 'textbox', query: text, current: { text, value: text }, options: [] };
 }
 
 /** A panel of a dashboard's JSON, as far as it is read here. */

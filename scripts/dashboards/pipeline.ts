@@ -1,34 +1,20 @@
-import type { DashboardSpec, NumberVariable } from './dashboard.ts';
+import type { DashboardSpec } from './dashboard.ts';
 import { HERE, heatmap, lines, perMinute, type Query, quantiles, row, stat, upTo } from './panels.ts';
 
-/** Dollars a million tokens of gpt-realtime-2.1 as published in autumn 2026: to be set to what you pay. */
-const PRICES: readonly NumberVariable[] = [
-  { name: 'usd_input_text', label: 'Text in, $/M', value: 4 },
-  { name: 'usd_input_audio', label: 'Audio in, $/M', value: 32 },
-  { name: 'usd_cached_text', label: 'Cached text, $/M', value: 0.4 },
-  { name: 'usd_cached_audio', label: 'Cached audio, $/M', value: 0.4 },
-  { name: 'usd_output_text', label: 'Text out, $/M', value: 24 },
-  { name: 'usd_output_audio', label: 'Audio out, $/M', value: 64 },
-];
+const COST_RATE = `sum(rate(voice_gateway_cost_total{${HERE}}[$__rate_interval]))`;
 
-function tokenRate(type: string): string {
-  return `sum(rate(voice_gateway_upstream_tokens_total{${HERE}, type="${type}"}[$__rate_interval]))`;
+function costAnHour(by: string): Query {
+  return {
+    expr: `3600 * sum by (${by}) (rate(voice_gateway_cost_total{${HERE}}[$__rate_interval]))`,
+    legend: `{{${by}}}`,
+  };
 }
-
-function dollarsAnHour(type: string): Query {
-  return { expr: `3600 / 1e6 * $usd_${type} * ${tokenRate(type)}`, legend: type };
-}
-
-const TYPES = PRICES.map(({ name }) => name.slice('usd_'.length));
-
-const DOLLARS_AN_HOUR = `3600 / 1e6 * (${TYPES.map((type) => `$usd_${type} * ${tokenRate(type)}`).join(' + ')})`;
 
 /** Where inside the gateway time and money go. */
 export const pipeline: DashboardSpec = {
   uid: 'voice-gateway-pipeline',
   title: 'Voice gateway: Pipeline',
   description: 'Each hop of the audio with its latency, the threads between, the upstream, tokens and what they cost.',
-  numbers: PRICES,
   panels: [
     row('The caller’s way up'),
     lines(
@@ -254,18 +240,56 @@ export const pipeline: DashboardSpec = {
       { isStacked: true },
     ),
     lines(
-      'Cost an hour',
-      'currencyUSD',
-      TYPES.map(dollarsAnHour),
-      'At the prices set above. Transcription is billed apart and not in it.',
+      'Tokens a second, by model',
+      'short',
+      [
+        {
+          expr: `sum by (model) (rate(voice_gateway_upstream_tokens_total{${HERE}}[$__rate_interval]))`,
+          legend: '{{model}}',
+        },
+      ],
+      'Models of conversations and of transcription; those that are billed by time have none.',
+      { isStacked: true },
+    ),
+    lines(
+      'Cost an hour, by tenant',
+      'short',
+      [costAnHour('tenant')],
+      'By the list of prices, in its currency: set PRICES_FILE to what you pay. Sums to charge on: GET /api/voice/usage.',
       { isStacked: true, decimals: 2 },
     ),
-    stat('Cost an hour', 'currencyUSD', DOLLARS_AN_HOUR, 'At the prices set above.', { width: 6, decimals: 2 }),
+    lines(
+      'Cost an hour, by agent',
+      'short',
+      [costAnHour('agent')],
+      'By the list of prices. One agent far above the others: long instructions, long answers, or a dearer model.',
+      { isStacked: true, decimals: 2 },
+    ),
+    lines(
+      'Cost of a call',
+      'short',
+      quantiles('voice_gateway_call_cost', [0.5, 0.95]),
+      'By the list of prices. It grows with the square of the length: each answer is billed for all that was said before.',
+      { decimals: 3 },
+    ),
+    lines(
+      'Budgets used',
+      'percentunit',
+      [
+        {
+          expr: `max by (tenant) (voice_gateway_tenant_budget_used_ratio{${HERE}})`,
+          legend: '{{tenant}}',
+        },
+      ],
+      "Part of the day's budget that a tenant has spent; at 100 % its new calls get 429. Empty where nobody has one.",
+      { thresholds: upTo(0.8, 1) },
+    ),
+    stat('Cost an hour', 'short', `3600 * ${COST_RATE}`, 'By the list of prices.', { width: 6, decimals: 2 }),
     stat(
       'Cost a minute of call',
-      'currencyUSD',
-      `(${DOLLARS_AN_HOUR}) / 60 / sum(avg_over_time(voice_gateway_sessions_active{${HERE}}[$__rate_interval]))`,
-      'What a minute of one call costs in tokens, at the prices set above.',
+      'short',
+      `60 * ${COST_RATE} / sum(avg_over_time(voice_gateway_sessions_active{${HERE}}[$__rate_interval]))`,
+      'What a minute of one call costs by the list of prices.',
       { width: 6, decimals: 3 },
     ),
     stat(
@@ -281,6 +305,23 @@ export const pipeline: DashboardSpec = {
       `60 * sum(rate(voice_gateway_upstream_tokens_total{${HERE}}[$__rate_interval])) / sum(avg_over_time(voice_gateway_sessions_active{${HERE}}[$__rate_interval]))`,
       'Upstream rate limits are in tokens a minute.',
       { width: 6 },
+    ),
+    lines(
+      'Without a price, a minute',
+      'short',
+      [perMinute('voice_gateway_unpriced_total', 'model')],
+      'Answers and transcriptions of models that the list of prices does not have: they cost nothing here, and something at the upstream.',
+    ),
+    lines(
+      'Transcribed seconds a second',
+      'short',
+      [
+        {
+          expr: `sum by (model) (rate(voice_gateway_upstream_billed_seconds_total{${HERE}}[$__rate_interval]))`,
+          legend: '{{model}}',
+        },
+      ],
+      "Callers' speech that was transcribed by models that are billed by time.",
     ),
   ],
 };

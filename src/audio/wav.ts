@@ -95,14 +95,25 @@ export function writeWav(samples: Int16Array, sampleRateHz: number, channels = 1
   if (!Number.isInteger(channels) || channels < 1 || samples.length % channels !== 0) {
     throw new RangeError(`${samples.length} samples cannot be split into ${channels} channels`);
   }
-  const headerBytes = RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES + FORMAT_CHUNK_BYTES + CHUNK_HEADER_BYTES;
-  const file = new Uint8Array(headerBytes + samples.byteLength);
-  const view = new DataView(file.buffer);
+  const header = wavHeader(samples.byteLength, sampleRateHz, channels);
+  const file = new Uint8Array(header.length + samples.byteLength);
+  file.set(header);
+  file.set(bytesFromPcm16(samples), header.length);
+  return file;
+}
+
+/** Bytes of a header as {@link wavHeader} writes it. */
+export const WAV_HEADER_BYTES = RIFF_HEADER_BYTES + CHUNK_HEADER_BYTES + FORMAT_CHUNK_BYTES + CHUNK_HEADER_BYTES;
+
+/** What stands before `dataBytes` of 16-bit PCM in a WAV file. */
+export function wavHeader(dataBytes: number, sampleRateHz: number, channels: number): Uint8Array {
+  const header = new Uint8Array(WAV_HEADER_BYTES);
+  const view = new DataView(header.buffer);
   const putId = (at: number, id: string) => {
-    for (let i = 0; i < 4; i++) file[at + i] = id.charCodeAt(i);
+    for (let i = 0; i < 4; i++) header[at + i] = id.charCodeAt(i);
   };
   putId(0, 'RIFF');
-  view.setUint32(4, file.length - CHUNK_HEADER_BYTES, true);
+  view.setUint32(4, header.length + dataBytes - CHUNK_HEADER_BYTES, true);
   putId(8, 'WAVE');
   putId(12, 'fmt ');
   view.setUint32(16, FORMAT_CHUNK_BYTES, true);
@@ -113,9 +124,8 @@ export function writeWav(samples: Int16Array, sampleRateHz: number, channels = 1
   view.setUint16(32, channels * 2, true);
   view.setUint16(34, 16, true);
   putId(36, 'data');
-  view.setUint32(40, samples.byteLength, true);
-  file.set(bytesFromPcm16(samples), headerBytes);
-  return file;
+  view.setUint32(40, dataBytes, true);
+  return header;
 }
 
 interface PcmFormat {

@@ -19,6 +19,14 @@ export interface CallFailures {
   /** The tenant is another than the one that is asked for. */
   readonly forbidden: { readonly tenantId: string };
   readonly tenant_full: { readonly maxSessions: number };
+  /** The tenant's calls have cost today what they may. */
+  readonly budget_exhausted: {
+    readonly spent: number;
+    readonly budget: number;
+    readonly currency: string;
+    /** Until the next day, on which there is a budget again. */
+    readonly waitMs: number;
+  };
   readonly gateway_full: { readonly maxSessions: number };
   readonly draining: Readonly<Record<string, never>>;
   readonly overloaded: { readonly why: string };

@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import type { AudioFormat } from '../audio/codec.ts';
 import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import { type CallValues, fillPlaceholders } from '../backend/profiles/instructions.ts';
+import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { monotonicNowMs } from '../clock.ts';
+import { CallCosts, type Costs } from '../costs/call-costs.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
@@ -20,8 +22,10 @@ import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.
 import type { EndReason } from './end-reason.ts';
 import { type CallError, sessionNotFound } from './errors.ts';
 import { CallGuard } from './guard.ts';
+import { recorderOf, type WriteRecording } from './record/call-recording.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord, type Summary } from './record/record.ts';
+import type { CallRecorder } from './record/recorder.ts';
 import { type ClientReport, Deliveries, type Delivery } from './reply/deliveries.ts';
 import type { Fillers } from './reply/fillers.ts';
 import { Interruptions } from './reply/interruptions.ts';
@@ -42,6 +46,8 @@ export interface SessionDeps {
   readonly pool: AudioPool;
   readonly metronome: Metronome;
   readonly fillers: Fillers;
+  /** Absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   readonly workers: SessionWorkers;
   readonly metrics: Metrics;
   readonly reconnect: ReconnectPolicy;
@@ -53,6 +59,7 @@ export interface SessionDeps {
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
+  readonly costs: Costs;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
 }
@@ -80,6 +87,8 @@ export class Session {
   readonly observer: CallObserver;
   readonly record: CallRecord;
   readonly #deps: SessionDeps;
+  /** Absent: the call is not recorded. */
+  readonly #recorder: CallRecorder | undefined;
   readonly #replies: ReplyPath;
   readonly #uplink: Uplink;
   readonly #upstream: UpstreamCall;
@@ -109,11 +118,24 @@ export class Session {
     this.#deps = deps;
     const { pool } = deps;
     const { formats, log, profile } = setup;
-    this.observer = new CallObserver(deps.metrics, log);
+    const costs = new CallCosts(
+      {
+        tenantId: setup.tenantId,
+        aiAgentRef: setup.aiAgentRef,
+        model: profile.model ?? deps.defaultModel,
+        transcriptionModel: transcriptionOf(profile)?.model,
+        startedAtMs: this.createdAt.getTime(),
+      },
+      deps.costs,
+      deps.metrics,
+    );
+    this.observer = new CallObserver(deps.metrics, log, costs);
+    this.#recorder = this.#newRecorder();
     this.#replies = new ReplyPath({
       newLane: (call, upstream = formats.upstream) => pool.downlinkLane({ kind: 'down', call, upstream }),
       format: formats.call,
       observer: this.observer,
+      recorder: this.#recorder,
       guard: this.#guard,
       maxOutboxMs: deps.maxOutboxMs,
       filler: this.#filler,
@@ -137,6 +159,7 @@ export class Session {
       reorderWaitMs: deps.reorderWaitMs,
       onDtmf: (digits) => this.#onDtmf(digits),
       onAudio: (audioMs) => this.#onCallerAudio(audioMs),
+      onPiece: this.#recorder && ((piece) => this.#recorder?.callerSaid(piece, formats.upstream)),
       guard: this.#guard,
       onRejected: (reason) => this.observer.chunkRejected(reason),
       onSkipped: (count) => this.observer.chunksMissing(count),
@@ -179,6 +202,7 @@ export class Session {
       outbox,
       downlink,
       replies: this.record.replies,
+      recorder: this.#recorder,
       tools: this.#tools,
       player: this.#streams,
       onInterrupted: (startedAtMs, heardMs) => {
@@ -265,6 +289,16 @@ export class Session {
       throw this.#endedWhileCreated();
     }
     this.#state = 'active';
+    if (this.#recorder && this.setup.profile.recording?.notice === 'beep') this.#guard.watch(this.#beep());
+  }
+
+  /** Tells the caller that the call is recorded. */
+  async #beep(): Promise<void> {
+    try {
+      this.#replies.play('beep', await this.#deps.fillers.beep(this.format));
+    } catch (error) {
+      this.observer.fillerFailed(error as Error);
+    }
   }
 
   #endedWhileCreated(): CallError {
@@ -295,8 +329,11 @@ export class Session {
 
   report({ ack, playedMs, generation }: ClientReport): void {
     if (ack !== undefined) this.#replies.outbox.acknowledge(ack);
-    if (playedMs !== undefined && generation === this.generation)
-      this.#replies.ledger.report(playedMs, monotonicNowMs());
+    if (playedMs === undefined || generation !== this.generation) return;
+    const nowMs = monotonicNowMs();
+    const { ledger } = this.#replies;
+    ledger.report(playedMs, nowMs);
+    this.#recorder?.playheadMoved(ledger.playheadMs(nowMs), nowMs);
   }
 
   deliver(query: TakeOptions): Delivery {
@@ -458,6 +495,7 @@ export class Session {
   }
 
   #tick(nowMs: number): void {
+    if (this.#state === 'active' || this.#state === 'ending') this.#recorder?.tick(nowMs);
     const isOutboxOver = this.#clock.isOutboxExpired(nowMs) || this.#clock.isAbandoned(nowMs);
     if (this.#state === 'ending' && isOutboxOver) this.#guard.watch(this.#conclude());
     if (this.#state !== 'active') return;
@@ -512,15 +550,17 @@ export class Session {
     const durationMs = Math.round(this.#durationMs);
     const { callId } = this.setup.request;
     const endReason = this.#endReason ?? 'completed';
-    const summary = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
+    const told = this.#guard.run(() => this.record.summary(callId, durationMs, endReason)) ?? {
       callId,
       duration: durationMs,
       transcript: [],
       actions: [],
       endReason,
     };
+    const summary = { ...told, aiAgentRef: this.setup.aiAgentRef, usage: this.observer.usage };
     this.#summary = summary;
     this.#guard.run(() => this.#streams.close());
+    this.#guard.run(() => this.#recorder?.close(nowMs, this.#replies.ledger.playheadMs(nowMs)));
     this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
     this.#guard.run(() => this.observer.ended(summary, this.#error));
@@ -606,6 +646,12 @@ export class Session {
     this.observer.dtmf(digits.length);
     this.#clock.onCallerActive(monotonicNowMs());
     this.#upstream.command({ type: 'dtmf', digits });
+  }
+
+  #newRecorder(): CallRecorder | undefined {
+    const { writeRecording } = this.#deps;
+    if (!this.setup.profile.recording || !writeRecording) return undefined;
+    return recorderOf({ ...this.setup, id: this.id, createdAt: this.createdAt }, writeRecording, this.observer);
   }
 
   get #filler(): ReplyPathOptions['filler'] {

@@ -80,14 +80,18 @@ export function sayExactly(text: string): string {
 }
 
 /** What the agent is asked to say first. */
-export function greetingOf({ greeting }: AgentProfile, values: CallValues): GreetingSetup | undefined {
-  if (!greeting) return undefined;
-  return {
-    instructions: greeting.say
-      ? sayExactly(fillPlaceholders(greeting.say, values))
-      : fillPlaceholders(greeting.instructions ?? 'Greet the caller.', values),
-    interruptible: greeting.interruptible ?? true,
-  };
+export function greetingOf({ greeting, recording }: AgentProfile, values: CallValues): GreetingSetup | undefined {
+  const notice = typeof recording?.notice === 'object' ? fillPlaceholders(recording.notice.say, values) : undefined;
+  if (!greeting) return notice === undefined ? undefined : { instructions: sayExactly(notice), interruptible: false };
+  const { say, instructions = 'Greet the caller.', interruptible = true } = greeting;
+  if (say !== undefined) {
+    const words = fillPlaceholders(say, values);
+    const all = notice === undefined ? words : `${notice} ${words}`;
+    return { instructions: sayExactly(all), interruptible: interruptible && notice === undefined };
+  }
+  const how = fillPlaceholders(instructions, values);
+  if (notice === undefined) return { instructions: how, interruptible };
+  return { instructions: `${sayExactly(notice)}. Then, without a pause: ${how}`, interruptible: false };
 }
 
 function functionTool(tool: ProfileTool, profile: AgentProfile): FunctionTool {

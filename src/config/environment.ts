@@ -4,6 +4,7 @@ import { access } from './subjects/access.ts';
 import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
 import { cluster } from './subjects/cluster.ts';
+import { costs } from './subjects/costs.ts';
 import { leg } from './subjects/leg.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
@@ -11,7 +12,18 @@ import { records } from './subjects/records.ts';
 import { upstream } from './subjects/upstream.ts';
 
 /** Every subject, in the order of `docs/configuration.md`. */
-export const SUBJECTS: readonly AnySubject[] = [access, upstream, agents, calls, load, records, leg, cluster, process];
+export const SUBJECTS: readonly AnySubject[] = [
+  access,
+  upstream,
+  agents,
+  calls,
+  load,
+  records,
+  leg,
+  costs,
+  cluster,
+  process,
+];
 
 /** Every environment variable that the daemon reads. */
 export const EnvironmentSchema = Type.Object({
@@ -22,6 +34,7 @@ export const EnvironmentSchema = Type.Object({
   ...load.variables,
   ...records.variables,
   ...leg.variables,
+  ...costs.variables,
   ...cluster.variables,
   ...process.variables,
 });

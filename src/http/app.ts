@@ -18,8 +18,10 @@ import { requestIdOf } from './request-id.ts';
 import { duplexRoutes } from './routes/duplex.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationsRoutes } from './routes/operations.ts';
+import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
+import { usageRoutes } from './routes/usage.ts';
 import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -31,6 +33,8 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 export interface AppOptions {
   readonly gateway: CallGateway;
   readonly history: CallHistory;
+  /** What costs are in. */
+  readonly currency: string;
   readonly keys: KeyRing;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
@@ -108,6 +112,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
+  await app.register(recordingRoutes, { history: options.history });
+  await app.register(usageRoutes, { history: options.history, currency: options.currency });
   return app;
 }
 

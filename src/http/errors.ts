@@ -1,6 +1,11 @@
 import type { CallError, CallFailures } from '../call/errors.ts';
 import { type ApiErrorCode, type ApiErrorFields, FAILURES, type Failure } from './failures.ts';
 
+export interface ApiErrorOptions extends ErrorOptions {
+  /** Default: what all failures of the code have. */
+  readonly retryAfterSeconds?: number | undefined;
+}
+
 /** A failure the client is told about. Its message is the sentence the client reads, so it holds nothing internal. */
 export class ApiError extends Error {
   readonly code: ApiErrorCode;
@@ -9,14 +14,14 @@ export class ApiError extends Error {
   /** Sent as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: ApiErrorCode, sentence: string, options: ErrorOptions = {}) {
+  constructor(code: ApiErrorCode, sentence: string, options: ApiErrorOptions = {}) {
     super(sentence, options);
     this.name = 'ApiError';
     this.code = code;
     const { status, fields = {}, retryAfterSeconds }: Failure = FAILURES[code];
     this.statusCode = status;
     this.fields = fields;
-    this.retryAfterSeconds = retryAfterSeconds;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? retryAfterSeconds;
   }
 }
 
@@ -27,5 +32,8 @@ export function sentenceOf({ code, details }: CallError): string {
 }
 
 export function fromCallError(error: CallError): ApiError {
-  return new ApiError(error.code, sentenceOf(error), { cause: error.cause });
+  const { code, cause, details } = error;
+  const { retryAfterMs }: Failure = FAILURES[code];
+  const retryAfterSeconds = retryAfterMs && Math.ceil(retryAfterMs(details as never) / 1000);
+  return new ApiError(code, sentenceOf(error), { cause, retryAfterSeconds });
 }

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { EVENTS_EXAMPLES } from './examples.ts';
 import { EndReason, oneOf, SessionInfo } from './schemas.ts';
+import { usageFields } from './usage-schemas.ts';
 
 /** What a call's timeline looks like in an answer. */
 
@@ -47,14 +48,7 @@ export const Figures = Type.Object(
     toolCalls: Type.Integer({ description: 'Functions that the AI called' }),
     setupMs: Type.Optional(ms('From create to ready')),
     medianTurnMs: Type.Optional(ms("From the end of speech to the reply's first audio handed over")),
-    tokens: Type.Record(Type.String(), Type.Number(), { description: 'By kind, each token counted once' }),
-    audioSeconds: Type.Object(
-      {
-        up: Type.Number({ description: 'Taken from the client' }),
-        down: Type.Number({ description: 'Known to have arrived at the client' }),
-      },
-      { description: 'Seconds of audio' },
-    ),
+    ...usageFields,
     droppedChunks: Type.Integer({ description: 'Refused, or never there in time' }),
     droppedAudioMs: ms('Caller audio that was too old when the upstream came back'),
   },

@@ -1,3 +1,5 @@
+import { EXAMPLE_USAGE } from './usage-schemas.ts';
+
 /**
  * The examples of the OpenAPI document. They are replayed against a daemon by a test, so what they show is what happens.
  * A few samples of silence stand for audio where a whole chunk would only fill the page.
@@ -119,6 +121,8 @@ export const END_ANSWER_EXAMPLES: Examples = {
         transcript: ['[User]: Hello', '[AI]: Hi there!'],
         actions: [],
         endReason: 'completed',
+        aiAgentRef: 'customer-care-voice',
+        usage: EXAMPLE_USAGE,
       },
     },
   },
@@ -161,8 +165,7 @@ export const EVENTS_EXAMPLES: Examples = {
         toolCalls: 0,
         setupMs: 212.4,
         medianTurnMs: 640.2,
-        tokens: {},
-        audioSeconds: { up: 4.2, down: 2.1 },
+        ...EXAMPLE_USAGE,
         droppedChunks: 0,
         droppedAudioMs: 0,
       },

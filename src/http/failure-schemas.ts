@@ -18,6 +18,7 @@ export const CALL_FAILURES = [...KEY_FAILURES, 'session_not_found', 'ambiguous_c
 export const CREATE_FAILURES = [
   'agent_not_found',
   'tenant_full',
+  'budget_exhausted',
   'upstream_refused',
   'gateway_full',
   'draining',

@@ -19,6 +19,8 @@ export interface Failure {
   readonly fields?: ApiErrorFields;
   /** Sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** The same, where it depends. */
+  readonly retryAfterMs?: (details: never) => number;
   /** A sentence as the routes say it, or what `sentence` makes one of. */
   readonly example: string | object;
   readonly sentence?: (details: never) => string;
@@ -55,6 +57,12 @@ export const FAILURES = {
     what: 'no call of this name is in the history',
     advice: 'its time is up, it goes on still, or it belongs to another tenant',
     example: `callId is "${EXAMPLE_CALL_ID}", but no call of this name is in the history`,
+  },
+  recording_not_found: {
+    status: 404,
+    what: 'there is no recording of this call',
+    advice: 'its agent records none, its time is up, it goes on still, or it belongs to another tenant',
+    example: `callId is "${EXAMPLE_CALL_ID}", but there is no recording of this call`,
   },
   not_found: { status: 404, what: 'no such address', advice: 'check the URL', example: 'there is no "/x"; see /docs' },
   method_not_allowed: {
@@ -150,6 +158,15 @@ export const FAILURES = {
     retryAfterSeconds: 5,
     sentence: ({ maxSessions }) => `this tenant has ${maxSessions} calls already, its limit`,
     example: { maxSessions: 20 },
+  },
+  budget_exhausted: {
+    status: 429,
+    what: 'the tenant has spent what its calls may cost today',
+    advice: 'fallback, until 00:00 UTC',
+    retryAfterMs: ({ waitMs }: CallFailures['budget_exhausted']) => waitMs,
+    sentence: ({ spent, budget, currency }) =>
+      `this tenant has spent ${spent.toFixed(2)} of its ${budget} ${currency} for today: calls are taken again from 00:00 UTC`,
+    example: { spent: 25.01, budget: 25, currency: 'USD', waitMs: 3_600_000 },
   },
   gateway_full: {
     status: 503,

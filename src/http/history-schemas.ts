@@ -1,15 +1,15 @@
 import { type Static, Type } from 'typebox';
 import { Figures, Turn } from './event-schemas.ts';
 import { EXAMPLE_CALL_ID, type Examples } from './examples.ts';
+import { moment } from './moment.ts';
 import { AGENT_REF_PATTERN, EndReason, oneOf, SummaryAction } from './schemas.ts';
+import { EXAMPLE_USAGE } from './usage-schemas.ts';
 
 /** What the history of calls is asked, and how it answers. */
 
 export const MAX_PAGE = 200;
 export const DEFAULT_PAGE = 50;
 
-const ISO = '^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,3})?)?(Z|[+-]\\d{2}:\\d{2}))?$';
-const moment = (description: string) => Type.Optional(Type.String({ pattern: ISO, description }));
 const ms = (description: string) => Type.Integer({ description });
 
 const Numbers = Type.Optional(
@@ -79,10 +79,21 @@ const callFields = {
   reconnects: Type.Integer({ description: 'Upstream connections that were replaced' }),
   toolCalls: Type.Integer({ description: 'Functions that the AI called' }),
   faultCount: Type.Integer({ description: 'Things that went wrong' }),
+  model: Type.Optional(Type.String({ description: 'Model of the conversation' })),
   cost: Type.Optional(Type.Number({ description: 'What it cost, where that is known' })),
   summary: oneOf(['none', 'waiting', 'delivered', 'refused'], {
     description: 'What became of its summary at the W3 backend; `none`: there is no backend',
   }),
+  recording: Type.Optional(
+    Type.Object(
+      {
+        durationMs: ms('How long it is'),
+        byteCount: Type.Integer({ description: 'Bytes of the file' }),
+        isWhole: Type.Boolean({ description: 'False: the disk did not take all of it, or the gateway died' }),
+      },
+      { description: 'There is a recording of it, see `/api/voice/calls/{callId}/recording`' },
+    ),
+  ),
 };
 
 export const CallPageAnswer = Type.Object(
@@ -135,6 +146,8 @@ const CALL = {
   reconnects: 0,
   toolCalls: 0,
   faultCount: 0,
+  model: EXAMPLE_USAGE.model,
+  cost: EXAMPLE_USAGE.cost,
   summary: 'none',
 };
 
@@ -185,8 +198,7 @@ export const KEPT_CALL_EXAMPLES: Examples = {
         toolCalls: 0,
         setupMs: 212.4,
         medianTurnMs: 640.2,
-        tokens: {},
-        audioSeconds: { up: 4.2, down: 2.1 },
+        ...EXAMPLE_USAGE,
         droppedChunks: 0,
         droppedAudioMs: 0,
       },

@@ -9,6 +9,7 @@ const TenantKeySchema = Type.Object({
   name: Type.String({ minLength: 1 }),
   sha256: Type.String({ pattern: '^[0-9a-fA-F]{64}$' }),
   tenantId: Type.String({ pattern: TENANT_ID_PATTERN }),
+  budgetPerDay: Type.Optional(Type.Number({ minimum: 0 })),
 });
 const KeysFile = Compile(Type.Array(TenantKeySchema));
 type TenantKey = Static<typeof TenantKeySchema>;
@@ -21,7 +22,7 @@ export interface KeyHolder {
 
 export interface KeyRingOptions {
   readonly operatorKey?: string | undefined;
-  /** JSON list of `{name, sha256, tenantId}`; looked at every `reloadIntervalMs`. */
+  /** JSON list of `{name, sha256, tenantId, budgetPerDay}`; looked at every `reloadIntervalMs`. */
   readonly keysFile?: string | undefined;
   readonly reloadIntervalMs?: number;
   /** Told when the file was read again, or why it was refused and the old keys stay. */
@@ -34,7 +35,7 @@ export interface KeyRingOptions {
  */
 export class KeyRing {
   #operatorDigest: Buffer | undefined;
-  #tenantKeys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
+  #tenants: Tenants = { keys: new Map(), budgets: new Map() };
   readonly #hasFile: boolean;
   /** What opened a connection last, and which keys there were. */
   readonly #opened = new WeakMap<object, { key: Buffer; holder: KeyHolder; among: unknown }>();
@@ -47,25 +48,30 @@ export class KeyRing {
     if (keysFile === undefined) return;
     // Taken before the file is read: a change from here on is seen at the next look.
     let version = versionOf(keysFile);
-    this.#tenantKeys = readKeysFile(keysFile, this.#operatorDigest);
+    this.#tenants = readKeysFile(keysFile, this.#operatorDigest);
     this.#timer = setInterval(() => {
       const now = versionOf(keysFile);
       if (now === version) return;
       version = now;
       try {
-        this.#tenantKeys = readKeysFile(keysFile, this.#operatorDigest);
-        onReload?.(undefined, this.#tenantKeys.size);
+        this.#tenants = readKeysFile(keysFile, this.#operatorDigest);
+        onReload?.(undefined, this.tenantKeyCount);
       } catch (error) {
         // Where only a descriptor is missing, the next look reads what this one could not.
         if (isShortOfDescriptors(error)) version = 'unread';
-        onReload?.(error as Error, this.#tenantKeys.size);
+        onReload?.(error as Error, this.tenantKeyCount);
       }
     }, reloadIntervalMs).unref();
   }
 
   /** How many tenants' keys there are. */
   get tenantKeyCount(): number {
-    return this.#tenantKeys.size;
+    return this.#tenants.keys.size;
+  }
+
+  /** What a tenant's calls may cost a day; undefined: its keys do not say. */
+  budgetOf(tenantId: string): number | undefined {
+    return this.#tenants.budgets.get(tenantId);
   }
 
   /** Whether no key is configured at all, so that everyone who can connect may call. */
@@ -82,11 +88,11 @@ export class KeyRing {
     const bytes = Buffer.from(key, 'latin1');
     const known = connection && this.#opened.get(connection);
     // In constant time here too: behind a proxy, a connection may be that of many clients.
-    if (known?.among === this.#tenantKeys && known.key.length === bytes.length && timingSafeEqual(known.key, bytes)) {
+    if (known?.among === this.#tenants && known.key.length === bytes.length && timingSafeEqual(known.key, bytes)) {
       return known.holder;
     }
     const holder = this.#find(bytes);
-    if (connection && holder) this.#opened.set(connection, { key: bytes, holder, among: this.#tenantKeys });
+    if (connection && holder) this.#opened.set(connection, { key: bytes, holder, among: this.#tenants });
     return holder;
   }
 
@@ -96,7 +102,7 @@ export class KeyRing {
       return { name: 'operator', tenantId: undefined };
     }
     // Looking up by digest leaks nothing usable: a digest close to another says nothing about the key.
-    const match = this.#tenantKeys.get(digest.toString('hex'));
+    const match = this.#tenants.keys.get(digest.toString('hex'));
     return match && timingSafeEqual(match.digest, digest) ? match.holder : undefined;
   }
 
@@ -124,10 +130,13 @@ function digestOf(key: string | Buffer): Buffer {
   return hash('sha256', key, 'buffer');
 }
 
-function readKeysFile(
-  path: string,
-  operatorDigest: Buffer | undefined,
-): Map<string, { digest: Buffer; holder: KeyHolder }> {
+/** What a keys file says. */
+interface Tenants {
+  readonly keys: ReadonlyMap<string, { readonly digest: Buffer; readonly holder: KeyHolder }>;
+  readonly budgets: ReadonlyMap<string, number>;
+}
+
+function readKeysFile(path: string, operatorDigest: Buffer | undefined): Tenants {
   let list: unknown;
   try {
     list = JSON.parse(readFileSync(path, 'utf8'));
@@ -142,14 +151,21 @@ function readKeysFile(
     throw refused(path, `${where} ${error?.message}: it must be a list of {name, sha256, tenantId}`);
   }
   const keys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
-  for (const { name, sha256, tenantId } of list as TenantKey[]) {
+  const budgets = new Map<string, number>();
+  for (const { name, sha256, tenantId, budgetPerDay } of list as TenantKey[]) {
     const digest = Buffer.from(sha256, 'hex');
     const twin = keys.get(sha256.toLowerCase());
     if (twin) throw refused(path, `the entries ${quote(twin.holder.name)} and ${quote(name)} are the same key`);
     if (operatorDigest?.equals(digest)) throw refused(path, `the entry ${quote(name)} is the operator's key`);
     keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId } });
+    if (budgetPerDay === undefined) continue;
+    const budget = budgets.get(tenantId) ?? budgetPerDay;
+    if (budget !== budgetPerDay) {
+      throw refused(path, `tenant ${quote(tenantId)} has a budgetPerDay of ${budget} and one of ${budgetPerDay}`);
+    }
+    budgets.set(tenantId, budget);
   }
-  return keys;
+  return { keys, budgets };
 }
 
 function refused(path: string, why: string): Error {

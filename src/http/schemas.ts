@@ -1,4 +1,4 @@
-import { type Static, type TEnum, type TEnumValue, type TSchemaOptions, Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { ENCODINGS } from '../audio/codec.ts';
 import { SAMPLE_RATES_HZ } from '../audio/sample-rates.ts';
 import { SESSION_STATES } from '../call/call-info.ts';
@@ -15,19 +15,15 @@ import {
   STREAM_ANSWER_EXAMPLES,
   STREAM_EXAMPLES,
 } from './examples.ts';
+import { oneOf } from './one-of.ts';
+import { CallUsage } from './usage-schemas.ts';
 
 /**
  * The HTTP contract: one schema a message, from which validation, types and the OpenAPI document come.
  * Names are those of the published API; fields it does not have are additions that old clients can ignore.
  */
 
-/** One of these values. An enumeration, since a union costs the serializer of answers a check each. */
-export function oneOf<Values extends TEnumValue[]>(
-  values: readonly [...Values],
-  options: TSchemaOptions = {},
-): TEnum<Values> {
-  return Type.Enum(values, { type: typeof values[0], ...options });
-}
+export { oneOf } from './one-of.ts';
 
 const text = (description: string, maxLength = 256) => Type.String({ maxLength, description });
 
@@ -281,6 +277,8 @@ export const Summary = Type.Object(
     }),
     actions: Type.Array(SummaryAction, { description: 'What the AI did beside speaking, in order' }),
     endReason: EndReason,
+    aiAgentRef: Type.String({ description: 'Agent profile' }),
+    usage: CallUsage,
   },
   { description: 'What is kept of the call' },
 );

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { CallError } from '../call/errors.ts';
+import type { Costs } from '../costs/call-costs.ts';
 import { sentenceOf } from '../http/errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { SessionTable } from './session-table.ts';
@@ -9,6 +10,7 @@ export interface AdmissionOptions {
   readonly maxSessions: number;
   /** Absent: a tenant has no limit of its own. */
   readonly maxSessionsPerTenant: number | undefined;
+  readonly costs: Costs;
   /** Why new calls are to be refused because of the load, if they are. */
   readonly overload?: (() => string | undefined) | undefined;
   readonly metrics: Pick<Metrics, 'sessions'>;
@@ -22,7 +24,10 @@ export interface CallName {
   readonly requestId: string;
 }
 
-/** Whether one more call is taken: not while the gateway drains, has its limit of them, or has too much to do. */
+/**
+ * Whether one more call is taken: not while the gateway drains, has its limit of them, or has too
+ * much to do, nor for a tenant that has all it may have, or has spent what it may.
+ */
 export class Admission {
   readonly #options: AdmissionOptions;
   #isDraining = false;
@@ -42,14 +47,18 @@ export class Admission {
 
   /** Why a tenant may not start a call at the moment; without one, why nobody may. */
   refusal(tenantId?: string): CallError | undefined {
-    const { sessions, maxSessions, maxSessionsPerTenant, overload } = this.#options;
+    const { sessions, maxSessions, maxSessionsPerTenant, costs, overload } = this.#options;
     if (this.#isDraining) return new CallError('draining', {});
     if (sessions.openCount >= maxSessions) return new CallError('gateway_full', { maxSessions });
     const overloaded = overload?.();
     if (overloaded !== undefined) return new CallError('overloaded', { why: overloaded });
-    if (tenantId === undefined || maxSessionsPerTenant === undefined) return undefined;
-    if (sessions.openCountOf(tenantId) < maxSessionsPerTenant) return undefined;
-    return new CallError('tenant_full', { maxSessions: maxSessionsPerTenant });
+    if (tenantId === undefined) return undefined;
+    if (maxSessionsPerTenant !== undefined && sessions.openCountOf(tenantId) >= maxSessionsPerTenant) {
+      return new CallError('tenant_full', { maxSessions: maxSessionsPerTenant });
+    }
+    const { budgets, prices } = costs;
+    const overdrawn = budgets.overdrawn(tenantId);
+    return overdrawn && new CallError('budget_exhausted', { ...overdrawn, currency: prices.currency });
   }
 
   /** @throws {CallError} when this call is not taken, which is noted */

@@ -8,6 +8,7 @@ import { conversationSettings } from '../call/settings.ts';
 import type { Config } from '../config/config.ts';
 import { credentialsOf } from '../config/credentials.ts';
 import { maskUrl } from '../config/masked-url.ts';
+import { Prices } from '../costs/prices.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
 import type { Finding } from '../probe/finding.ts';
@@ -50,6 +51,11 @@ export async function checkConfig(config: Config, isOffline = false): Promise<Ch
       problems.push(...(error as Error).message.split('\n'));
     }
   };
+  let prices: Prices | undefined;
+  await look(() => {
+    prices = Prices.open(env.PRICES_FILE);
+    return `prices: ${env.PRICES_FILE ?? 'those that ship'}, of ${prices.asOf}, in ${prices.currency}`;
+  });
   const agents = new Map<string, AgentProfile>();
   await look(async () => {
     const profiles = await AgentProfiles.open({ directory: env.AGENTS_DIR, log: SILENT });
@@ -63,7 +69,9 @@ export async function checkConfig(config: Config, isOffline = false): Promise<Ch
       const problem = modelProblem(profile, model);
       if (problem !== undefined) problems.push(`agent profile ${ref}: ${problem}`);
       for (const name of [model, transcriptionOf(profile)?.model]) {
-        const end = name === undefined ? undefined : endOfModel(name);
+        if (name === undefined) continue;
+        if (prices?.has(name) === false) warnings.push(`agent profile ${ref}: there is no price for ${name}`);
+        const end = endOfModel(name);
         if (end) warnings.push(`agent profile ${ref}: ${name} ends on ${end.endsOn}; use ${end.successor}`);
       }
     }

@@ -16,6 +16,7 @@ import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
+import { openLegs } from '../leg/open-legs.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
@@ -25,8 +26,8 @@ import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
 import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
+import { openCosts } from './costs.ts';
 import { Descriptors } from './descriptors.ts';
-import { openLegs } from './legs.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
@@ -92,6 +93,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const kept = { isForBackend: env.W3_API_URL !== undefined, hasHistory: env.JOURNAL_RETENTION_DAYS > 0 };
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
+    const costs = await openCosts(config, keys, store, log);
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
     const credentials = credentialsOf(config);
@@ -121,6 +123,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const gateway = new VoiceGateway({
       version,
       metrics,
+      costs,
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
@@ -146,8 +149,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       store: () => store.state,
+      writeRecording: (batch) => store.writeRecording(batch),
       onConcluded: async (session, summary) => {
-        if (kept.isForBackend || kept.hasHistory) await summaries.record(storeEntry(session, summary, kept));
+        await summaries.record(storeEntry(session, summary, kept));
         const { tenantId, request } = session.setup;
         await cluster.gateway.concluded({ tenantId, callId: request.callId }, summary);
       },
@@ -161,6 +165,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       router: cluster.router,
       connections,
       history: store,
+      currency: costs.prices.currency,
       keys,
       logger: log,
       version,
@@ -228,6 +233,8 @@ async function openStore({ env }: Config, log: Logger, metrics: Metrics): Promis
     return await CallStore.open({
       directory: env.DATA_DIR,
       retentionDays: env.JOURNAL_RETENTION_DAYS,
+      recordingRetentionDays: env.RECORDING_RETENTION_DAYS,
+      recordingMinFreeBytes: env.RECORDING_MIN_FREE_MB * 1024 * 1024,
       log,
       onFailure: () => metrics.storeFailures.inc(),
       onBusCall: (method, code, durationMs) => {

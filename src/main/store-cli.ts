@@ -24,8 +24,10 @@ program
   .requiredOption('--caller <number>', 'as the switch gave it; only its digits count')
   .description('removes everything that is kept of a caller')
   .action(({ caller }: { caller: string }) => {
-    const { callCount, undeliveredCount } = forgetCaller(dataDirectory(), caller);
-    say(`calls forgotten: ${callCount}; summaries that will not be delivered: ${undeliveredCount}`);
+    const { callCount, recordingCount, undeliveredCount } = forgetCaller(dataDirectory(), caller);
+    say(
+      `calls forgotten: ${callCount}; recordings removed: ${recordingCount}; summaries that will not be delivered: ${undeliveredCount}`,
+    );
   });
 
 function dataDirectory(): string {

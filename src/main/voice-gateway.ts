@@ -3,6 +3,7 @@ import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
 import { CallError } from '../call/errors.ts';
+import type { WriteRecording } from '../call/record/call-recording.ts';
 import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import type { Departure } from '../call/reply/poll-wait.ts';
@@ -11,6 +12,7 @@ import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { LocalGateway } from '../cluster/cluster-gateway.ts';
 import type { CallName } from '../cluster/directory.ts';
+import type { Costs } from '../costs/call-costs.ts';
 import { sentenceOf } from '../http/errors.ts';
 import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
@@ -59,6 +61,7 @@ export interface VoiceGatewayOptions {
   /** Silence before a caller who waits for a lost answer is played the filler; default 1500 ms. */
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
+  readonly costs: Costs;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -68,6 +71,8 @@ export interface VoiceGatewayOptions {
   readonly store?: () => StoreState;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
+  /** Puts recordings on the disk; absent: nothing is recorded. */
+  readonly writeRecording?: WriteRecording | undefined;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
   /** Why new calls are to be refused at the moment, if they are. */
@@ -94,9 +99,9 @@ export class VoiceGateway implements LocalGateway {
     this.#options = options;
     const { metrics, log } = options;
     this.#reconnect = { ...DEFAULT_RECONNECT_POLICY, ...options.reconnect };
-    const { maxSessions, maxSessionsPerTenant, overload } = options;
+    const { maxSessions, maxSessionsPerTenant, costs, overload } = options;
     const sessions = this.#sessions;
-    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, overload, metrics, log });
+    this.#admission = new Admission({ sessions, maxSessions, maxSessionsPerTenant, costs, overload, metrics, log });
     this.#governor = new ConnectGovernor({
       perSecond: options.connectsPerSecond,
       permitMs: this.#reconnect.connectTimeoutMs + PERMIT_GRACE_MS,
@@ -138,6 +143,7 @@ export class VoiceGateway implements LocalGateway {
         }
         return counts;
       },
+      budgets: () => options.costs.budgets.states,
       summariesPending: options.summariesPending ?? (() => 0),
       store: options.store ?? (() => ({ isUp: true, unwritten: 0, byteCount: 0 })),
       info: {
@@ -201,10 +207,12 @@ export class VoiceGateway implements LocalGateway {
         metrics: this.#options.metrics,
         reconnect: this.#reconnect,
         fillers: this.#fillers,
+        writeRecording: this.#options.writeRecording,
         maxOutboxMs: this.#options.maxOutboxMs ?? MAX_OUTBOX_MS,
         fillerAfterMs: this.#options.fillerAfterMs,
         reorderWaitMs: this.#options.reorderWaitMs,
         defaultModel: this.#options.defaultModel,
+        costs: this.#options.costs,
         survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
         limits: {
           idleTimeoutMs: this.#options.idleTimeoutMs,

@@ -18,6 +18,9 @@ export const HANDOVER_BUCKETS_SECONDS = [0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.
 /** For steps that wait for a network, a model or a tool; 1 s is where a caller notices. */
 export const WAIT_BUCKETS_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20] as const;
 
+/** For what a call costs: hundredths and units of whatever currency. */
+export const COST_BUCKETS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30] as const;
+
 /** For whole calls. */
 export const CALL_BUCKETS_SECONDS = [5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600] as const;
 

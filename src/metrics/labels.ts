@@ -16,6 +16,7 @@ export const SESSION_OUTCOMES = [
   'shutdown',
   'agent_not_found',
   'tenant_full',
+  'budget_exhausted',
   'gateway_full',
   'draining',
   'overloaded',
@@ -64,16 +65,6 @@ export const REPAIR_KINDS = [
   'answer_empty',
   'turn_assumed',
 ] as const satisfies readonly RepairKind[];
-
-/** Kinds of tokens, each with a price of its own. `input_…` are those that were not cached. */
-export const TOKEN_TYPES = [
-  'input_text',
-  'input_audio',
-  'cached_text',
-  'cached_audio',
-  'output_text',
-  'output_audio',
-] as const;
 
 export const DIRECTIONS = ['up', 'down'] as const;
 
@@ -133,6 +124,9 @@ export const LEG_REFUSALS = ['stranger', 'silent', 'garbage'] as const;
  * call; `stranger`: from somewhere else; `gap`: nothing to send in the midst of speech.
  */
 export const LEG_PACKET_FATES = ['received', 'sent', 'lost', 'late', 'unusable', 'stranger', 'gap'] as const;
+/** `lost`: the disk did not take all of it; what it took is kept. */
+export const RECORDING_OUTCOMES = ['kept', 'lost'] as const;
+
 /** What became of a request that another node was to answer. */
 export const FORWARD_OUTCOMES = ['answered', 'not_here', 'refused', 'silent', 'broken'] as const;
 /** Why a call went on at another node. */

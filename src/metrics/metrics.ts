@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import {
   BUS_BUCKETS_SECONDS,
   CALL_BUCKETS_SECONDS,
+  COST_BUCKETS,
   HANDOVER_BUCKETS_SECONDS,
   HTTP_BUCKETS_SECONDS,
   LATENCY_BUCKETS_SECONDS,
@@ -15,21 +16,24 @@ import {
   FORWARD_OUTCOMES,
   LET_GO_REASONS,
   RECONNECT_REASONS,
+  RECORDING_OUTCOMES,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
   TAKEOVER_REASONS,
-  TOKEN_TYPES,
   TOOL_OUTCOMES,
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
 import { LegMetrics } from './leg-metrics.ts';
+import { LimitedLabels } from './limited-labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
 import { QuickCounter } from './quick-counter.ts';
 
 const PREFIX = 'voice_gateway_';
+const MAX_MODELS = 20;
+const MAX_PAYERS = 500;
 
 /** What gauges read when they are scraped. */
 export interface GaugeSources {
@@ -42,6 +46,8 @@ export interface GaugeSources {
   outboxAudioSeconds(): number;
   summariesPending(): number;
   store(): { readonly isUp: boolean; readonly unwritten: number; readonly byteCount: number };
+  /** Tenants that have a budget and spent of it today. */
+  budgets(): readonly { readonly tenantId: string; readonly spent: number; readonly budget: number }[];
   /** Streamed connections, by the direction of their audio. */
   duplexConnections(): { readonly up: number; readonly down: number };
   /** Facts of this process that do not change, as labels. */
@@ -57,8 +63,8 @@ export interface ClusterSources {
 }
 
 /**
- * Every metric of the gateway. Labels are bounded: no call, caller or tenant is ever one. What is measured on other
- * threads is counted there and merged here.
+ * Every metric of the gateway. Labels are bounded: no call or caller is ever one, and a tenant of what it costs alone. What
+ * is measured on other threads is counted there and merged here.
  */
 export class Metrics {
   readonly registry = new Registry();
@@ -140,9 +146,29 @@ export class Metrics {
     'Times that the upstream left something open and the call went on all the same, by what was done',
     { kind: REPAIR_KINDS },
   );
+  /** Models as labels. */
+  readonly models = new LimitedLabels(MAX_MODELS);
+  /** Tenants with their agents as labels, of what they cost alone. */
+  readonly payers = new LimitedLabels(MAX_PAYERS);
   readonly upstreamTokens = this.#counter('upstream_tokens_total', 'Tokens billed by the upstream', {
-    type: TOKEN_TYPES,
+    type: [],
+    model: [],
   });
+  readonly upstreamBilledSeconds = this.#counter(
+    'upstream_billed_seconds_total',
+    'Seconds of audio billed by the upstream, by models that are not billed by tokens',
+    { model: [] },
+  );
+  readonly cost = this.#counter('cost_total', 'What calls cost by the list of prices, in its currency', {
+    tenant: [],
+    agent: [],
+  });
+  readonly unpriced = this.#counter(
+    'unpriced_total',
+    'Responses and transcriptions of models that the list of prices does not have',
+    { model: [] },
+  );
+  readonly callCost = this.#histogram('call_cost', 'What a call costs by the list of prices', COST_BUCKETS);
   readonly audioSeconds = this.#quick(
     'audio_seconds_total',
     'Audio accepted from and delivered to callers',
@@ -168,6 +194,9 @@ export class Metrics {
   );
   readonly summaries = this.#counter('summaries_total', 'Call summaries, by what became of them', {
     outcome: SUMMARY_OUTCOMES,
+  });
+  readonly recordings = this.#counter('recordings_total', 'Recordings of calls, by what became of them', {
+    outcome: RECORDING_OUTCOMES,
   });
   readonly duplexLate = this.#merged(
     'duplex_late_seconds',
@@ -248,6 +277,17 @@ export class Metrics {
         gauge.set({ direction: 'down' }, down);
       },
       ['direction'],
+    );
+    this.#gauge(
+      'tenant_budget_used_ratio',
+      "Part of its day's budget that a tenant has spent",
+      (gauge) => {
+        gauge.reset();
+        for (const { tenantId, spent, budget } of sources.budgets().slice(0, MAX_PAYERS)) {
+          gauge.set({ tenant: tenantId }, spent / budget);
+        }
+      },
+      ['tenant'],
     );
     this.#gauge('store_up', '1 while the disk takes the calls that end', (gauge) =>
       gauge.set(sources.store().isUp ? 1 : 0),

@@ -2,6 +2,7 @@ import type { RealtimeClientEvent } from 'openai/resources/realtime/realtime';
 import type { Clock } from '../clock.ts';
 import type { ReplayItem } from '../upstream/conversation.ts';
 import type { ConversationHost } from '../upstream/host.ts';
+import type { Usage } from '../upstream/usage.ts';
 import { AwaitedTranscripts } from './awaited-transcripts.ts';
 import type { EventSender } from './event-sender.ts';
 import { KeyPresses } from './key-presses.ts';
@@ -127,9 +128,14 @@ export class CallerTurns {
     if (wasSpeaking && !this.#isSpeaking) this.#listener.onSpeechOver();
   }
 
-  /** @param text null: the words could not be made out */
-  transcribed(itemId: string, text: string | null): void {
+  /**
+   * @param text null: the words could not be made out
+   * @param usage what this is billed with, where the server says so
+   */
+  transcribed(itemId: string, text: string | null, usage?: Usage): void {
     if (!this.#told.add(itemId)) return;
+    // Noise that nobody hears of was transcribed too.
+    if (usage && !this.#closed) this.#options.host.event({ type: 'transcription_used', usage });
     this.#transcripts.settle(itemId);
     const report = () => {
       if (this.#noises.has(itemId) || this.#closed) return;

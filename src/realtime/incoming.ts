@@ -1,5 +1,6 @@
-import type { TokenUsage, UnusableReason } from '../upstream/host.ts';
-import { tokenUsage } from './usage.ts';
+import type { UnusableReason } from '../upstream/host.ts';
+import type { Tokens, Usage } from '../upstream/usage.ts';
+import { responseUsage, transcriptionUsage } from './usage.ts';
 
 /** Ids are a few dozen characters; the service itself allows 512 for those that a client chooses. */
 const MAX_ID_LENGTH = 512;
@@ -38,7 +39,7 @@ export interface IncomingResponse {
   readonly status: string | undefined;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly output: readonly IncomingItem[];
-  readonly usage: TokenUsage | undefined;
+  readonly tokens: Tokens | undefined;
   /** Why it was not completed. */
   readonly reason: string | undefined;
   readonly message: string | undefined;
@@ -68,7 +69,10 @@ export interface IncomingEvents {
   'input_audio_buffer.speech_stopped': OfItem;
   'input_audio_buffer.committed': OfItem & { readonly previousItemId: string | null };
   'conversation.item.added': { readonly item: IncomingItem; readonly previousItemId: string | null };
-  'conversation.item.input_audio_transcription.completed': OfItem & { readonly transcript: string | null };
+  'conversation.item.input_audio_transcription.completed': OfItem & {
+    readonly transcript: string | null;
+    readonly usage: Usage | undefined;
+  };
   'conversation.item.input_audio_transcription.failed': OfItem;
   'response.created': { readonly response: IncomingResponse };
   'response.output_item.added': { readonly itemId: string; readonly responseId: string | undefined };
@@ -177,7 +181,12 @@ const READERS: Readers = {
   },
   'conversation.item.input_audio_transcription.completed': (event, flag) => {
     const itemId = readId(event['item_id'], flag);
-    return itemId === undefined ? undefined : { itemId, transcript: textOf(event['transcript'], flag)?.trim() ?? null };
+    if (itemId === undefined) return undefined;
+    return {
+      itemId,
+      transcript: textOf(event['transcript'], flag)?.trim() ?? null,
+      usage: transcriptionUsage(event['usage'], () => flag('tokens')),
+    };
   },
   'conversation.item.input_audio_transcription.failed': ofItem,
   'response.created': (event, flag) => {
@@ -289,7 +298,7 @@ function responseOf(value: unknown, flag: Flag): IncomingResponse {
     status: shortText(response['status']),
     metadata: record(response['metadata']),
     output: Array.isArray(output) ? output.slice(0, MAX_OUTPUT_ITEMS).flatMap((item) => itemOf(item, flag) ?? []) : [],
-    usage: tokenUsage(response['usage'], () => flag('tokens')),
+    tokens: responseUsage(response['usage'], () => flag('tokens'))?.tokens,
     reason: shortText(error['code']) ?? shortText(details['reason']) ?? shortText(error['type']),
     message,
   };

@@ -105,7 +105,7 @@ export class ResponseTracker {
     // Of a function call of which nothing else came, this is the word.
     for (const item of response.output) this.#callTool(responseId, item);
     const spoken = this.#endItems(responseId);
-    const { reason, message, usage } = response;
+    const { reason, message, tokens } = response;
     const status = response.status ?? (items.isInterrupted(responseId) ? 'cancelled' : 'completed');
     host.event({
       type: 'response_done',
@@ -113,7 +113,7 @@ export class ResponseTracker {
       status,
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message }),
-      ...(usage ? { usage } : {}),
+      ...(tokens ? { tokens } : {}),
     });
     const isMute = this.#isMute(responseId, status, response.output, spoken);
     if (status === 'completed' && !wasOver) this.#lookForAudio(responseId, response.output, spoken);

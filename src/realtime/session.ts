@@ -166,8 +166,8 @@ export class RealtimeSession implements AiConversation {
     'input_audio_buffer.speech_stopped': ({ itemId }) => this.#caller.speechStopped(itemId),
     'input_audio_buffer.committed': ({ itemId, previousItemId }) => this.#caller.committed(itemId, previousItemId),
     'conversation.item.added': ({ item, previousItemId }) => this.#onItemAdded(item, previousItemId),
-    'conversation.item.input_audio_transcription.completed': ({ itemId, transcript }) =>
-      this.#caller.transcribed(itemId, transcript),
+    'conversation.item.input_audio_transcription.completed': ({ itemId, transcript, usage }) =>
+      this.#caller.transcribed(itemId, transcript, usage),
     'conversation.item.input_audio_transcription.failed': ({ itemId }) => this.#caller.transcribed(itemId, null),
     'response.created': ({ response }) => this.#tracker.created(response),
     'response.output_item.added': ({ itemId, responseId }) => this.#tracker.itemStarted(itemId, responseId),

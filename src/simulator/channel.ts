@@ -78,17 +78,19 @@ export class EventChannel {
     return !this.#isStalled && this.#socket.readyState === this.#socket.OPEN;
   }
 
-  send(event: OutgoingEvent): void {
-    if (!this.#canSend) return;
+  /** @returns whether it was sent */
+  send(event: OutgoingEvent): boolean {
+    if (!this.#canSend) return false;
     const { type: name, ...rest } = event;
     const type = this.#isBeta ? betaNameOf(name) : name;
-    if (type === undefined) return;
+    if (type === undefined) return false;
     const whole: Record<string, unknown> = { type, event_id: this.#ids.next('event'), ...rest };
     if (this.#isAzure && 'part' in whole) whole.content = whole.part;
     if (this.#sprinkles) this.#sprinkle(whole);
     this.#mutator.pass(whole);
     this.#listener.sent(event.type === 'error' ? (event.error.code ?? null) : undefined);
     if (this.#listener.wantsEvents()) this.#listener.event(whole);
+    return true;
   }
 
   /** A `response.output_audio.delta`: put together as text, since its audio is the bulk of everything sent. */

@@ -107,6 +107,7 @@ export class SimulatorConnection extends EventEmitter<ConnectionEvents> {
       library,
       ids: this.#ids,
       channel: this.#channel,
+      stats: this.#stats,
       timers: this.#timers,
       session: this.#session,
       conversation: this.#conversation,

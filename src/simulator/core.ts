@@ -6,6 +6,7 @@ import type { IdSource } from './ids.ts';
 import type { Library } from './library.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { Session } from './session.ts';
+import type { StatsKeeper } from './stats.ts';
 import type { Timers } from './timers.ts';
 
 /** What the parts of one connection share. */
@@ -14,6 +15,7 @@ export interface Core {
   readonly library: Library;
   readonly ids: IdSource;
   readonly channel: EventChannel;
+  readonly stats: StatsKeeper;
   readonly timers: Timers;
   readonly session: Session;
   readonly conversation: Conversation;

@@ -255,7 +255,9 @@ export class Response {
     const nothing = { text: 0, audio: 0 };
     const usage = usageOf(this.#prompt?.input ?? nothing, this.#prompt?.cached ?? nothing, this.#output);
     this.#usage = usage;
-    this.#core.channel.send({ type: 'response.done', response: this.#wire(ending.status, detailsOf(ending), usage) });
+    const { channel, session, stats } = this.#core;
+    const response = this.#wire(ending.status, detailsOf(ending), usage);
+    if (channel.send({ type: 'response.done', response })) stats.billed(session.wire.model, usage);
     this.#onDone(this);
   }
 }

@@ -8,8 +8,10 @@ import type { Utterance } from './utterance.ts';
 type Completed = Extract<OutgoingEvent, { type: 'conversation.item.input_audio_transcription.completed' }>;
 type Failed = Extract<OutgoingEvent, { type: 'conversation.item.input_audio_transcription.failed' }>;
 
-/** Models that are billed by duration and deliver the whole transcript at once. */
-const BILLED_BY_DURATION = ['whisper-1', 'gpt-realtime-whisper'];
+/** Models that deliver the whole transcript at once. */
+const AT_ONCE = ['whisper-1', 'gpt-realtime-whisper'];
+/** Models that are billed by the time of the audio; others by tokens. */
+const BILLED_BY_DURATION = [...AT_ONCE, 'gpt-transcribe', 'gpt-live-transcribe'];
 
 /** How the names of this server's deployments end, where it is one of Azure. */
 const AZURE_DEPLOYMENT = '-deployment';
@@ -46,11 +48,11 @@ export class Transcriber {
   }
 
   #complete(entry: Entry, utterance: Utterance, model: string): void {
-    const { channel } = this.#core;
+    const { channel, stats } = this.#core;
     const { id } = entry.item;
     const transcript = utterance.text;
     const isByDuration = BILLED_BY_DURATION.includes(model);
-    for (const delta of isByDuration ? [transcript] : (transcript.match(/\s*\S+/g) ?? [])) {
+    for (const delta of AT_ONCE.includes(model) ? [transcript] : (transcript.match(/\s*\S+/g) ?? [])) {
       const type = 'conversation.item.input_audio_transcription.delta' as const;
       // The padding is on the wire and not in the types.
       channel.send({ type, item_id: id, content_index: 0, delta, ...{ obfuscation: obfuscation() } });
@@ -59,7 +61,7 @@ export class Transcriber {
       ? { type: 'duration', seconds: Math.ceil(utterance.durationMs / 1000) }
       : tokenUsage(callerAudioTokens(utterance.durationMs), textTokens(transcript));
     const type = 'conversation.item.input_audio_transcription.completed' as const;
-    channel.send({ type, item_id: id, content_index: 0, transcript, usage });
+    if (channel.send({ type, item_id: id, content_index: 0, transcript, usage })) stats.billed(model, usage);
     if (entry.item.type === 'message' && entry.item.role === 'user') {
       for (const part of entry.item.content) if (part.type === 'input_audio') part.transcript = transcript;
     }

@@ -20,6 +20,7 @@ const CSV_COLUMNS = [
   'reconnects',
   'toolCalls',
   'faultCount',
+  'model',
   'cost',
   'summary',
 ] as const;

@@ -34,6 +34,7 @@ const COLUMNS = [
   'reconnects',
   'tool_calls',
   'faults',
+  'model',
   'cost',
   'summary',
 ];
@@ -59,9 +60,17 @@ interface Row {
   readonly reconnects: number;
   readonly tool_calls: number;
   readonly faults: number;
+  readonly model: string | null;
   readonly cost: number | null;
   readonly summary: SummaryState;
+  readonly recorded_ms: number | null;
+  readonly recorded_bytes: number | null;
+  readonly is_whole: number | null;
 }
+
+/** A call's own columns, and those of its recording. */
+const SELECTED = 'calls.*, recorded_ms, recorded_bytes, is_whole';
+const WITH_RECORDING = 'calls LEFT JOIN recordings USING (session_id)';
 
 /** The calls that are over, in one database. */
 export class History {
@@ -98,6 +107,7 @@ export class History {
       call.reconnectCount,
       call.toolCallCount,
       call.faultCount,
+      call.model,
       call.cost,
       summary,
     );
@@ -120,7 +130,7 @@ export class History {
   search(search: CallSearch, numbers: NumberStyle): CallPage {
     const ids = this.#ids({ ...search, limit: search.limit + 1 });
     const page = ids.slice(0, search.limit);
-    const read = this.#statements.read('SELECT * FROM calls WHERE id = ?');
+    const read = this.#statements.read(`SELECT ${SELECTED} FROM ${WITH_RECORDING} WHERE calls.id = ?`);
     const calls = page.flatMap((id) => {
       const row = read.get(id) as unknown as Row | undefined;
       return row ? [listed(row, numbers)] : [];
@@ -136,7 +146,7 @@ export class History {
   find(tenantId: string | undefined, name: string, numbers: NumberStyle): KeptCall[] {
     const rows = this.#statements
       .read(
-        `SELECT calls.*, details.json, max(calls.id) FROM calls JOIN details USING (id)
+        `SELECT ${SELECTED}, details.json, max(calls.id) FROM ${WITH_RECORDING} JOIN details ON details.id = calls.id
        WHERE (session_id = ?1 OR call_id = ?1) AND (?2 IS NULL OR tenant_id = ?2) GROUP BY tenant_id`,
       )
       .all(name, tenantId ?? null) as unknown as (Row & { json: string })[];
@@ -270,7 +280,17 @@ function listed(row: Row, numbers: NumberStyle): ListedCall {
     reconnects: row.reconnects,
     toolCalls: row.tool_calls,
     faultCount: row.faults,
+    ...(row.model === null ? {} : { model: row.model }),
     ...(row.cost === null ? {} : { cost: row.cost }),
     summary: row.summary,
+    ...(row.recorded_ms === null || row.recorded_bytes === null
+      ? {}
+      : {
+          recording: {
+            durationMs: row.recorded_ms,
+            byteCount: row.recorded_bytes,
+            isWhole: row.is_whole === 1,
+          },
+        }),
   };
 }

@@ -158,6 +158,7 @@ function historyCall(tenantId: string, summary: OldSummary, startedAtMs: number)
     reconnectCount: 0,
     toolCallCount: actions.length,
     faultCount: 0,
+    model: null,
     cost: null,
     details: JSON.stringify({
       transcript,

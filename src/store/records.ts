@@ -1,3 +1,5 @@
+import type { Tokens } from '../upstream/usage.ts';
+
 /** What the store is given and gives back: plain data that can cross to another thread. */
 
 /** Something that went wrong on a call: an event of its timeline. */
@@ -42,12 +44,41 @@ export interface HistoryCall {
   readonly reconnectCount: number;
   readonly toolCallCount: number;
   readonly faultCount: number;
+  /** Of the conversation. */
+  readonly model: string | null;
   /** What it cost, where that is known. */
   readonly cost: number | null;
   /** {@link CallDetails} as JSON. */
   readonly details: string;
   /** What was said, for the search: without the labels of the speakers. */
   readonly words: string;
+}
+
+/** A recording that begins. */
+export interface NewRecording {
+  /** The session's. */
+  readonly id: string;
+  readonly tenantId: string;
+  readonly callId: string;
+  readonly callerNumber: string | null;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly sampleRateHz: number;
+}
+
+/** A finished recording and where it is. */
+export interface FoundRecording {
+  readonly id: string;
+  readonly path: string;
+  readonly byteCount: number;
+}
+
+/** What a list says of a call's recording. */
+export interface ListedRecording {
+  readonly durationMs: number;
+  readonly byteCount: number;
+  /** False: the disk did not take all of it, or the daemon died. */
+  readonly isWhole: boolean;
 }
 
 /** A summary that is to be delivered. */
@@ -58,12 +89,65 @@ export interface OutgoingSummary {
   readonly body: string;
 }
 
+/** What a call used. */
+export interface UsageEntry {
+  readonly tenantId: string;
+  readonly aiAgentRef: string;
+  /** Of the conversation. */
+  readonly model: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+  readonly audioUpMs: number;
+  readonly audioDownMs: number;
+  readonly models: readonly {
+    readonly model: string;
+    readonly tokens: Partial<Tokens>;
+    /** Of audio, where the model is billed by it. */
+    readonly seconds: number;
+    /** Undefined: there was no price. */
+    readonly cost?: number | undefined;
+  }[];
+}
+
+/** What usage is summed by. */
+export type UsageGroup = 'tenant' | 'agent' | 'model' | 'day';
+
+/** Which calls' usage is summed. Times are whole quarters of an hour. */
+export interface UsageQuery {
+  /** Undefined: every tenant's. */
+  readonly tenantId: string | undefined;
+  /** Milliseconds since the epoch, of the calls' beginning. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Undefined: everything is one sum. */
+  readonly by: UsageGroup | undefined;
+}
+
+/** A sum of usage. */
+export interface UsageRow {
+  /** Of the tenant, agent, model or day; empty: the sum of everything. */
+  readonly name: string;
+  /** A call counts with the model of its conversation. */
+  readonly calls: number;
+  readonly durationSeconds: number;
+  readonly audioSeconds: { readonly up: number; readonly down: number };
+  readonly tokens: Tokens;
+  /** Of audio, where a model is billed by it. */
+  readonly seconds: number;
+  readonly cost: number;
+  /** Tokens and seconds of models that had no price: the cost is without them. */
+  readonly unpriced: number;
+}
+
 /** Something to be written of one session. */
 export interface StoreEntry {
   /** The session's: unique among all calls ever, and the `Idempotency-Key` of its summary. */
   readonly id: string;
   /** Absent: the history is not kept. */
   readonly call?: HistoryCall | undefined;
+  /** What it used, for the sums of it. */
+  readonly usage?: UsageEntry | undefined;
   /** Absent: there is nothing to deliver, or it is delivered. */
   readonly summary?: OutgoingSummary | undefined;
   /** What has become of the summary; `none`: there is no backend. */
@@ -129,8 +213,11 @@ export interface ListedCall {
   readonly reconnects: number;
   readonly toolCalls: number;
   readonly faultCount: number;
+  readonly model?: string;
   readonly cost?: number;
   readonly summary: SummaryState;
+  /** Absent: it was not recorded, or its recording is gone. */
+  readonly recording?: ListedRecording;
 }
 
 export interface CallPage {

@@ -54,6 +54,50 @@ const STEPS: readonly string[] = [
   CREATE TABLE taken_over (file TEXT PRIMARY KEY) STRICT;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE calls ADD COLUMN model TEXT;
+  CREATE TABLE usage (
+    slot INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    model TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    audio_up_ms INTEGER NOT NULL,
+    audio_down_ms INTEGER NOT NULL,
+    input_text INTEGER NOT NULL,
+    input_audio INTEGER NOT NULL,
+    input_image INTEGER NOT NULL,
+    cached_text INTEGER NOT NULL,
+    cached_audio INTEGER NOT NULL,
+    cached_image INTEGER NOT NULL,
+    output_text INTEGER NOT NULL,
+    output_audio INTEGER NOT NULL,
+    billed_ms INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (slot, tenant_id, agent, model)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE counted (session_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX counted_by_time ON counted (at_ms);
+  `,
+  `
+  CREATE TABLE recordings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    called TEXT NOT NULL,
+    caller_key TEXT,
+    begun_at_ms INTEGER NOT NULL,
+    rate INTEGER NOT NULL,
+    recorded_ms INTEGER,
+    recorded_bytes INTEGER,
+    is_whole INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX recordings_by_caller ON recordings (caller_key);
+  CREATE INDEX recordings_by_call_id ON recordings (called);
+  CREATE INDEX recordings_by_begin ON recordings (begun_at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

@@ -9,9 +9,21 @@ import { History } from './history.ts';
 import { StoreLock } from './lock.ts';
 import { takeOverJournal } from './old-journal.ts';
 import { moveAside, oddFiles, prepareDirectory } from './place.ts';
-import type { CallPage, CallSearch, KeptCall, NumberStyle, OutgoingSummary, StoreEntry, StoreMark } from './records.ts';
+import { Recordings } from './recordings.ts';
+import type {
+  CallPage,
+  CallSearch,
+  KeptCall,
+  NumberStyle,
+  OutgoingSummary,
+  StoreEntry,
+  StoreMark,
+  UsageQuery,
+  UsageRow,
+} from './records.ts';
 import { Statements } from './statements.ts';
 import { Undelivered } from './undelivered.ts';
+import { UsageSums } from './usage.ts';
 
 /** The one database, in `DATA_DIR`. */
 export const STORE_FILE = 'calls.sqlite';
@@ -20,6 +32,9 @@ const SET_ASIDE = /^calls\.sqlite\.broken-/;
 const DAY_MS = 86_400_000;
 /** Expired calls removed in one transaction: nobody's write waits long for it. */
 const REMOVED_AT_ONCE = 200;
+const DEFAULT_RECORDING_RETENTION_DAYS = 30;
+/** Files of recordings that no row names are looked for this often: all names are read for it. */
+const ORPHAN_INTERVAL_MS = 6 * 3_600_000;
 
 /** Something an operator is to be told. */
 export interface StoreNote {
@@ -33,6 +48,8 @@ export interface StoreOptions {
   readonly directory: string;
   /** Days that calls stay in the history; 0: there is none. What is not delivered stays whatever its age. */
   readonly retentionDays: number;
+  /** Days that recordings are kept; default 30. */
+  readonly recordingRetentionDays?: number | undefined;
   readonly note: (note: StoreNote) => void;
   /** The clock, in milliseconds since the epoch; default `Date.now`. */
   readonly now?: (() => number) | undefined;
@@ -54,6 +71,9 @@ export class Store {
   #file: StoreFile;
   #history: History;
   #undelivered: Undelivered;
+  #recordings: Recordings;
+  #orphansLookedForMs = Number.NEGATIVE_INFINITY;
+  #usage: UsageSums;
   /** What was in a file that is gone, until there is another one for it. */
   #saved: Salvage | undefined;
 
@@ -64,6 +84,8 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#recordings = new Recordings(file.database, options.directory);
+    this.#usage = new UsageSums(file.database);
   }
 
   /**
@@ -83,6 +105,7 @@ export class Store {
       const store = new Store(options, lock, file);
       if (setAside) store.#salvage(setAside);
       store.#noteHolder(now);
+      file.transaction(() => store.#recordings.endAll());
       const taken = takeOverJournal(directory, file, store.#keepFromMs);
       if (taken) {
         const { left, ...counts } = taken;
@@ -147,16 +170,42 @@ export class Store {
     return this.#history.find(tenantId, name, numbers);
   }
 
+  /** Sums of what calls used. */
+  usage(query: UsageQuery): UsageRow[] {
+    return this.#usage.read(query);
+  }
+
   /** A page of a search as text to be sent on, see {@link exportPage}. */
   export(search: CallSearch, numbers: NumberStyle, format: 'csv' | 'jsonl'): ReturnType<typeof exportPage> {
     return exportPage(this.#history, search, numbers, format);
   }
 
-  /** Removes a few calls whose time is up; returns whether there may be more. Empties the log beside the file. */
+  /** What is recorded of calls; what changes it belongs into a {@link transaction}. */
+  get recordings(): Recordings {
+    return this.#recordings;
+  }
+
+  /** Runs a change: all of it happens, or nothing. */
+  transaction<T>(change: (store: Store) => T): T {
+    this.#usable();
+    return this.#file.transaction(() => change(this));
+  }
+
+  /** Removes a few calls and recordings whose time is up; returns whether there may be more. Empties the log beside the file. */
   sweep(): boolean {
     this.#usable();
     const removed = this.#file.transaction(() => this.#history.removeBefore(this.#keepFromMs, REMOVED_AT_ONCE));
-    if (removed === REMOVED_AT_ONCE) return true;
+    const isMore = this.#file.transaction(() => this.#usage.sweep(this.#now));
+    if (isMore || removed === REMOVED_AT_ONCE) return true;
+    const recordedFromMs =
+      this.#now - (this.#options.recordingRetentionDays ?? DEFAULT_RECORDING_RETENTION_DAYS) * DAY_MS;
+    if (this.transaction(() => this.#recordings.removeBefore(recordedFromMs, REMOVED_AT_ONCE)) === REMOVED_AT_ONCE) {
+      return true;
+    }
+    if (this.#now - this.#orphansLookedForMs > ORPHAN_INTERVAL_MS) {
+      this.#orphansLookedForMs = this.#now;
+      this.#recordings.removeOrphans(this.#now);
+    }
     this.#file.checkpoint();
     this.#removeSetAside();
     return false;
@@ -183,6 +232,8 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#recordings = new Recordings(file.database, this.#options.directory);
+    this.#usage = new UsageSums(file.database);
     this.#noteHolder(now);
     if (this.#saved) this.#takeIn(this.#saved, { why: error.message });
     this.#saved = undefined;
@@ -220,7 +271,8 @@ export class Store {
 
   #writeAll(entries: readonly StoreEntry[], marks: readonly StoreMark[]): void {
     this.#file.transaction(() => {
-      for (const { id, call, summary, summaryState } of entries) {
+      for (const { id, call, usage, summary, summaryState } of entries) {
+        if (usage) this.#usage.add(id, usage, this.#now);
         if (call) this.#history.add(id, call, summaryState);
         if (summary) this.#undelivered.add(id, summary);
       }

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { findDamage, StoreFile } from './database.ts';
 import { StoreError, toStoreError } from './errors.ts';
 import { History } from './history.ts';
+import { Recordings } from './recordings.ts';
 import { STORE_FILE } from './store.ts';
 import { Undelivered } from './undelivered.ts';
 
@@ -49,6 +50,7 @@ export function backUp(directory: string, target: string): Backup {
 
 export interface Forgotten {
   readonly callCount: number;
+  readonly recordingCount: number;
   /** Of them, or besides: summaries that the backend has not been told. It will not be. */
   readonly undeliveredCount: number;
 }
@@ -64,6 +66,7 @@ export function forgetCaller(directory: string, number: string): Forgotten {
     const { database } = file;
     const forgotten = file.transaction(() => ({
       callCount: new History(database).removeCaller(number),
+      recordingCount: new Recordings(database, directory).removeCaller(number),
       undeliveredCount: new Undelivered(database).forget(number),
     }));
     if (forgotten.callCount > 0) mergeWords(file);

@@ -1,5 +1,6 @@
 import type { ReplayItem } from './conversation.ts';
 import type { Misfit } from './misfit.ts';
+import type { Tokens, Usage } from './usage.ts';
 
 /**
  * Why the upstream failed, as the gateway reacts to it.
@@ -25,6 +26,8 @@ export type SessionEvent =
   | { readonly type: 'item_renamed'; readonly itemId: string; readonly newItemId: string }
   /** `text` null: the transcription failed. */
   | { readonly type: 'user_text'; readonly itemId: string; readonly text: string | null }
+  /** What the transcription of a turn is billed with, whatever becomes of its text. */
+  | { readonly type: 'transcription_used'; readonly usage: Usage }
   /** Everything the assistant said in an item, heard or not, and how long that takes. Comes once an item. */
   | { readonly type: 'assistant_text'; readonly itemId: string; readonly text: string; readonly audioMs: number }
   | { readonly type: 'response_started'; readonly responseId: string; readonly atMs: number }
@@ -36,7 +39,7 @@ export type SessionEvent =
       readonly reason?: string;
       /** The same in the upstream's words, for the log. */
       readonly message?: string;
-      readonly usage?: TokenUsage;
+      readonly tokens?: Tokens;
     }
   /** An event of the upstream, or a part of one, could not be used. */
   | {
@@ -106,16 +109,6 @@ export type UnusableReason =
  * `answer_empty`: an answer had nothing in it; `turn_assumed`: the beginning or the end of the caller's turn was not told.
  */
 export type RepairKind = 'request_repeated' | 'response_lost' | 'end_assumed' | 'answer_empty' | 'turn_assumed';
-
-/** Tokens of one response. Cached tokens are part of the input tokens. */
-export interface TokenUsage {
-  readonly inputText: number;
-  readonly inputAudio: number;
-  readonly cachedText: number;
-  readonly cachedAudio: number;
-  readonly outputText: number;
-  readonly outputAudio: number;
-}
 
 /** A piece of a reply item's audio, the mark behind its last piece, or a mark between pieces. */
 export type ReplyAudio =

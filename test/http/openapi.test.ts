@@ -54,6 +54,8 @@ const ANYONE = { 'x-api-key': 'the-operators-key' };
 const OPERATOR = { ...ANYONE, 'x-tenant-id': '00000000-0000-0000-0000-000000000001' };
 const ACME = { 'x-api-key': 'key-of-acme' };
 const BETA = { 'x-api-key': 'key-of-beta' };
+/** A tenant that may spend nothing. */
+const BARRED = { 'x-api-key': 'key-of-barred' };
 const EXAMPLE_CALL = 'unique-call-id';
 
 let folder: string;
@@ -63,10 +65,11 @@ const load = { eventLoopMs: 0, poolQueue: 0, rssMb: 100 };
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'openapi-'));
-  const entries = ['acme', 'beta'].map((tenantId) => ({
+  const entries = ['acme', 'beta', 'barred'].map((tenantId) => ({
     name: tenantId,
     sha256: createHash('sha256').update(`key-of-${tenantId}`).digest('hex'),
     tenantId,
+    ...(tenantId === 'barred' ? { budgetPerDay: 0 } : {}),
   }));
   writeFileSync(join(folder, 'keys.json'), JSON.stringify(entries));
   gateway = await startGateway({
@@ -83,6 +86,7 @@ beforeAll(async () => {
     simulator: { mode: 'loopback' },
     profiles: {
       quiet: { ...QUIET_PROFILE, tools: [{ type: 'transfer_to_extension' }], transferExtensions: ['200'] },
+      recorded: { ...QUIET_PROFILE, recording: {} },
     },
     overrides: {
       load: { eventLoopMs: () => load.eventLoopMs, poolQueue: () => load.poolQueue, rssMb: () => load.rssMb },
@@ -381,6 +385,7 @@ const PROVOKERS: Record<string, Provoker> = {
     for (const callId of ['a', 'b']) await new TestCall(gateway.url, callId, ACME).create();
     return create(one, {}, ACME);
   },
+  budget_exhausted: (one) => create(one, {}, BARRED),
   async gateway_full(one) {
     for (const callId of ['a', 'b']) {
       await new TestCall(gateway.url, callId, ACME).create();
@@ -523,7 +528,12 @@ const PROVOKERS: Record<string, Provoker> = {
     const callId = await pastCall();
     return send(one, { callId });
   },
+  async 'usage byModel'(one) {
+    await pastCall();
+    return send(one, { query: '?by=model' });
+  },
   call_not_found: (one) => send(one, { callId: 'never-there' }),
+  recording_not_found: (one) => send(one, { callId: 'never-there' }),
   async 'getCall ambiguous_call_id'(one) {
     for (const headers of [ACME, BETA]) {
       const call = new TestCall(gateway.url, 'twice', headers);
@@ -531,6 +541,16 @@ const PROVOKERS: Record<string, Provoker> = {
       await call.end();
     }
     return send(one, { callId: 'twice', headers: ANYONE });
+  },
+  async 'getRecording ambiguous_call_id'(one) {
+    for (const headers of [ACME, BETA]) {
+      const call = new TestCall(gateway.url, 'twice-recorded', headers);
+      await call.create({ aiAgentRef: 'recorded' });
+      await call.end();
+      const url = `${gateway.url}/api/voice/calls/twice-recorded/recording`;
+      await expect.poll(async () => (await http('GET', url, undefined, headers)).status, isQuick).toBe(200);
+    }
+    return send(one, { callId: 'twice-recorded', headers: ANYONE });
   },
   async history_unavailable(one) {
     const { store } = gateway.daemon;

@@ -10,6 +10,8 @@ import type { CallHistory } from '../../src/http/call-history.ts';
 import type { CallGateway, CallSession, Scope } from '../../src/http/gateway.ts';
 import { KeyRing, type KeyRingOptions } from '../../src/http/key-ring.ts';
 import type { CreateBody } from '../../src/http/schemas.ts';
+import { EXAMPLE_USAGE } from '../../src/http/usage-schemas.ts';
+import { NO_TOKENS } from '../../src/upstream/usage.ts';
 
 /** What reached the gateway behind the routes. */
 export interface Seen {
@@ -66,7 +68,15 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
     takeInterrupted: () => false,
     giveBackInterrupted() {},
     async end() {
-      return { callId: 'call-1', duration: 0, transcript: [], actions: [], endReason: 'completed' as const };
+      return {
+        callId: 'call-1',
+        duration: 0,
+        transcript: [],
+        actions: [],
+        endReason: 'completed' as const,
+        aiAgentRef: 'a',
+        usage: EXAMPLE_USAGE,
+      };
     },
     format: { encoding: 'pcm16', sampleRateHz: 16_000 },
     openUp: () => {
@@ -105,10 +115,23 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   return { gateway, seen };
 }
 
+const NO_USAGE = {
+  name: '',
+  calls: 0,
+  durationSeconds: 0,
+  audioSeconds: { up: 0, down: 0 },
+  tokens: NO_TOKENS,
+  seconds: 0,
+  cost: 0,
+  unpriced: 0,
+};
+
 /** A history that nothing is in. */
 const emptyHistory: CallHistory = {
   search: async () => ({ calls: [] }),
   find: async () => [],
+  findRecording: async () => [],
+  usage: async () => [NO_USAGE],
   exportPage: async () => ({ text: '' }),
 };
 
@@ -122,6 +145,7 @@ export async function appOverRecorder(
   const app = await buildApp({
     gateway,
     history: emptyHistory,
+    currency: 'USD',
     keys,
     logger: pino({ level: 'silent' }),
     version: '0.0.0',

@@ -95,6 +95,8 @@ describe('a call', () => {
         transcript: call.lines,
         actions: [],
         endReason: 'completed',
+        aiAgentRef: 'customer-care-voice',
+        usage: expect.objectContaining({ model: 'gpt-realtime-2.1', currency: 'USD' }),
       },
     });
     expect((await call.end()).body).toEqual(ended.body);

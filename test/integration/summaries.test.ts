@@ -105,6 +105,7 @@ it('hands the summary over after a kill between the end of a call and the answer
     actionsTaken: [],
     transferredTo: null,
     transferReason: null,
+    usage: expect.objectContaining({ model: 'gpt-realtime-2.1', currency: 'USD' }),
   });
   expect(await daemon.end('SIGTERM')).toBe(0);
   expect(statSync(join(folder, 'data')).mode & 0o077).toBe(0);

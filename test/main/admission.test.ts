@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CallError } from '../../src/call/errors.ts';
+import { Budgets } from '../../src/costs/budgets.ts';
+import { Prices } from '../../src/costs/prices.ts';
 import { Admission } from '../../src/main/admission.ts';
 import { createLog } from '../../src/main/log.ts';
 
@@ -34,6 +36,10 @@ function admission(limits: { maxSessions?: number; maxSessionsPerTenant?: number
     },
     maxSessions: 10,
     maxSessionsPerTenant: undefined,
+    costs: {
+      prices: Prices.open(undefined),
+      budgets: new Budgets({ budgetOf: (tenantId) => (tenantId === 'barred' ? 0 : undefined), onWarning() {} }),
+    },
     overload: () => overloaded,
     metrics: { sessions: { inc: (labels: unknown) => outcomes.push(labels) } } as never,
     log: createLog({ level: 'info', destination }),
@@ -65,6 +71,15 @@ describe('Admission', () => {
     openByTenant = new Map(Object.entries(open));
     const limits = { maxSessions, ...(maxSessionsPerTenant === undefined ? {} : { maxSessionsPerTenant }) };
     expect(refusedWith(() => admission(limits).check(CALL))?.code).toBe(code);
+  });
+
+  it('refuses a tenant that has spent its budget, and no other', () => {
+    const one = admission();
+    expect(one.refusal('barred')).toMatchObject({
+      code: 'budget_exhausted',
+      details: { spent: 0, budget: 0, currency: 'USD' },
+    });
+    expect([one.refusal('shop'), one.refusal()]).toEqual([undefined, undefined]);
   });
 
   it("does not count other tenants' calls against a tenant, and asks for none when nobody in particular calls", () => {

@@ -4,22 +4,23 @@ import { Status } from '../../src/bus/index.ts';
 import {
   CUT_OFF_REASONS,
   DIRECTIONS,
+  FORWARD_OUTCOMES,
   LEG_OUTCOMES,
   LEG_PACKET_FATES,
   LEG_REFUSALS,
-  FORWARD_OUTCOMES,
   LET_GO_REASONS,
   RECONNECT_REASONS,
+  RECORDING_OUTCOMES,
   REJECTED_REASONS,
   REPAIR_KINDS,
   SESSION_OUTCOMES,
   SUMMARY_OUTCOMES,
   TAKEOVER_REASONS,
-  TOKEN_TYPES,
   TOOL_OUTCOMES,
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
+import { TOKEN_TYPES } from '../../src/upstream/usage.ts';
 import { GatewayService, SessionWorkerService } from '../../src/workers/session/service.ts';
 import { StoreHostService, StoreService } from '../../src/workers/store/service.ts';
 import { http } from '../support/call.ts';
@@ -75,6 +76,7 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   uplink_latency_seconds: {},
   downlink_latency_seconds: {},
   outbox_wait_seconds: {},
+  recordings_total: { outcome: RECORDING_OUTCOMES },
   outbox_audio_seconds: {},
   turn_latency_seconds: {},
   barge_in_reaction_seconds: {},
@@ -91,7 +93,12 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   upstream_errors_total: { class: UPSTREAM_ERROR_CLASSES },
   upstream_events_unusable_total: { reason: UNUSABLE_REASONS },
   upstream_repairs_total: { kind: REPAIR_KINDS },
-  upstream_tokens_total: { type: TOKEN_TYPES },
+  upstream_tokens_total: { type: TOKEN_TYPES, model: undefined },
+  upstream_billed_seconds_total: { model: undefined },
+  cost_total: { tenant: undefined, agent: undefined },
+  unpriced_total: { model: undefined },
+  call_cost: {},
+  tenant_budget_used_ratio: { tenant: undefined },
   tool_calls_total: { outcome: TOOL_OUTCOMES },
   tool_call_seconds: {},
   summaries_total: { outcome: SUMMARY_OUTCOMES },
@@ -173,8 +180,13 @@ describe('the scrape after calls', () => {
       expect(total('audio_rejected_total', { reason }), reason).toBe(1);
     }
     for (const type of ['input_audio', 'output_text', 'output_audio']) {
-      expect(total('upstream_tokens_total', { type }), type).toBeGreaterThan(0);
+      expect(total('upstream_tokens_total', { type, model: 'gpt-realtime-2.1' }), type).toBeGreaterThan(0);
     }
+    expect(total('upstream_billed_seconds_total', { model: 'gpt-transcribe' })).toBeGreaterThan(0);
+    expect(total('cost_total', { tenant: 'default', agent: 'brief' })).toBeGreaterThan(0);
+    expect(total('unpriced_total', { model: 'our-own-ears' })).toBeGreaterThan(0);
+    expect(total('call_cost', {}, '_count')).toBeGreaterThan(0);
+    expect(total('tenant_budget_used_ratio', { tenant: 'default' })).toBeCloseTo(total('cost_total') / 1000, 9);
     // 4.5 s asked, 2.5 + 1 and 4 + 1 s interrupting, 4.5 s dropped, 2 chunks; what comes after a transfer is no audio
     // of the call any more.
     expect(total('audio_seconds_total', { direction: 'up' })).toBeGreaterThan(16);
@@ -248,7 +260,7 @@ describe('the scrape after calls', () => {
   it('names no caller, tenant or key', () => {
     expect(text).not.toContain(CALLER_NUMBER);
     expect(text).not.toContain('test-key-of-the-simulator');
-    expect(text).not.toMatch(/tenant="/);
+    expect(text).not.toMatch(/^(?!voice_gateway_(cost_total|tenant_budget_used_ratio)).*tenant="/m);
   });
 
   it('is the classic text format, whatever the client would accept', async () => {

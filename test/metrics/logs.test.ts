@@ -1,6 +1,9 @@
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CallObserver } from '../../src/call/record/observer.ts';
+import { Budgets } from '../../src/costs/budgets.ts';
+import { CallCosts } from '../../src/costs/call-costs.ts';
+import { Prices } from '../../src/costs/prices.ts';
 import { createLog } from '../../src/main/log.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
 import { http, TestCall } from '../support/call.ts';
@@ -100,6 +103,9 @@ describe('the log at info', () => {
     });
     const last = lines.of('asking').at(-1);
     expect(last).toMatchObject({ msg: 'call ended', endReason: 'completed', lines: 3, turns: 1, reconnects: 0 });
+    expect(last).toMatchObject({ aiAgentRef: 'customer-care-voice', model: 'gpt-realtime-2.1', currency: 'USD' });
+    expect(last.models.map(({ model }: { model: string }) => model)).toEqual(['gpt-realtime-2.1', 'gpt-transcribe']);
+    expect(last.cost).toBeGreaterThan(0);
     expect(last).toMatchObject({ setupMs: figures.setupMs, medianTurnMs: figures.medianTurnMs, droppedChunks: 0 });
     expect(last.tokens.output_audio).toBeGreaterThan(0);
     expect(last.audioSeconds.up).toBeCloseTo(4.5, 5);
@@ -143,7 +149,12 @@ describe('the log at info', () => {
   it('says once that an upstream sends no audio, however many pieces of it come', () => {
     const lines = new Lines();
     const metrics = new Metrics();
-    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }));
+    const costs = new CallCosts(
+      { tenantId: 't', aiAgentRef: 'a', model: 'm', transcriptionModel: undefined, startedAtMs: 0 },
+      { prices: Prices.open(undefined), budgets: new Budgets({ budgetOf: () => undefined, onWarning() {} }) },
+      metrics,
+    );
+    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }), costs);
     for (let i = 0; i < 50; i++) observer.replyRejected('odd_length', 'half a sample');
     expect(lines.all).toMatchObject([{ level: 50, msg: 'reply audio dropped', reason: 'odd_length' }]);
     expect(observer.report.events).toMatchObject([{ type: 'reply_rejected', reason: 'odd_length', count: 50 }]);

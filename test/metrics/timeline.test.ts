@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waterfall } from '../../scripts/waterfall.ts';
 import type { CallEvents } from '../../src/call/call-info.ts';
-import { tokensByType } from '../../src/call/record/figures.ts';
 import { CallTimeline } from '../../src/call/record/timeline.ts';
 import { type Turn, turnsOf } from '../../src/call/record/turns.ts';
+import { NO_TOKENS } from '../../src/upstream/usage.ts';
 import { http, TestCall } from '../support/call.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import {
@@ -304,14 +304,6 @@ async function trace(args: string[]): Promise<{ code: number; stdout: string; st
 }
 
 describe('a waterfall', () => {
-  const NO_TOKENS = tokensByType({
-    inputText: 0,
-    inputAudio: 0,
-    cachedText: 0,
-    cachedAudio: 0,
-    outputText: 0,
-    outputAudio: 0,
-  });
   const call: CallEvents = {
     callId: 'long',
     tenantId: 't',
@@ -326,6 +318,9 @@ describe('a waterfall', () => {
       interruptions: 0,
       reconnects: 2,
       toolCalls: 0,
+      model: 'm',
+      models: [],
+      currency: 'USD',
       tokens: { ...NO_TOKENS, input_audio: 12 },
       audioSeconds: { up: 61, down: 0 },
       droppedChunks: 1,

@@ -4,9 +4,10 @@ import { previousInReplay, replayEvents, toolOutput } from '../../src/realtime/r
 import type { ResponseOverrides } from '../../src/realtime/response-scheduler.ts';
 import { parseServerEvent } from '../../src/realtime/server-events.ts';
 import { interruptionUpdate, type RealtimeSettings, sessionUpdate } from '../../src/realtime/settings.ts';
-import { tokenUsage } from '../../src/realtime/usage.ts';
+import { responseUsage, transcriptionUsage } from '../../src/realtime/usage.ts';
 import { validateEvent } from '../../src/simulator/event-schemas.ts';
 import type { ReplayItem } from '../../src/upstream/conversation.ts';
+import { NO_TOKENS } from '../../src/upstream/usage.ts';
 import { SETTINGS } from '../support/realtime.ts';
 
 const HISTORY: ReplayItem[] = [
@@ -185,19 +186,28 @@ describe('the events that come', () => {
   });
 
   it('are billed with zeros for what they leave out', () => {
-    const zeros = { inputText: 0, inputAudio: 0, cachedText: 0, cachedAudio: 0, outputText: 0, outputAudio: 0 };
-    expect(tokenUsage(null)).toBeUndefined();
-    expect(tokenUsage({})).toEqual(zeros);
+    expect(responseUsage(null)).toBeUndefined();
+    expect(responseUsage({})).toEqual({ tokens: NO_TOKENS, seconds: 0 });
     expect(
-      tokenUsage({
+      responseUsage({
         input_token_details: {
           text_tokens: 14,
           audio_tokens: 27,
-          cached_tokens_details: { text_tokens: 4, audio_tokens: 5 },
+          image_tokens: 85,
+          cached_tokens_details: { text_tokens: 4, audio_tokens: 5, image_tokens: 64 },
         },
         output_token_details: { text_tokens: 28, audio_tokens: 136 },
-      }),
-    ).toEqual({ inputText: 14, inputAudio: 27, cachedText: 4, cachedAudio: 5, outputText: 28, outputAudio: 136 });
+      })?.tokens,
+    ).toEqual({
+      input_text: 10,
+      input_audio: 22,
+      input_image: 21,
+      cached_text: 4,
+      cached_audio: 5,
+      cached_image: 64,
+      output_text: 28,
+      output_audio: 136,
+    });
   });
 
   it('are billed with zeros for what is no number of tokens', () => {
@@ -208,24 +218,43 @@ describe('the events that come', () => {
       cached_tokens_details: { text_tokens: [], audio_tokens: 1e300 },
     };
     const usage = { input_token_details: input, output_token_details: { text_tokens: Number.NaN, audio_tokens: 7 } };
-    expect(tokenUsage(usage, () => unusable++)).toEqual({
-      inputText: 0,
-      inputAudio: 0,
-      cachedText: 0,
-      cachedAudio: 0,
-      outputText: 0,
-      outputAudio: 7,
-    });
+    expect(responseUsage(usage, () => unusable++)?.tokens).toEqual({ ...NO_TOKENS, output_audio: 7 });
     expect(unusable).toBe(5);
-    for (const none of ['x', 7]) expect(tokenUsage(none, () => unusable++)).toBeUndefined();
-    expect(tokenUsage([], () => unusable++)).toMatchObject({ inputText: 0 });
+    for (const none of ['x', 7]) expect(responseUsage(none, () => unusable++)).toBeUndefined();
+    expect(responseUsage([], () => unusable++)).toEqual({ tokens: NO_TOKENS, seconds: 0 });
+    expect(transcriptionUsage({ type: 'duration', seconds: 'all day' }, () => unusable++)?.seconds).toBe(0);
+    expect(unusable).toBe(8);
   });
 
   it('count cached tokens without details, the text before the audio', () => {
     const cached = (count: number) =>
-      tokenUsage({ input_token_details: { text_tokens: 100, audio_tokens: 50, cached_tokens: count } });
-    expect(cached(64)).toMatchObject({ inputText: 100, cachedText: 64, cachedAudio: 0 });
-    expect(cached(128)).toMatchObject({ cachedText: 100, cachedAudio: 28 });
-    expect(cached(1_000)).toMatchObject({ cachedText: 100, cachedAudio: 50 });
+      responseUsage({ input_token_details: { text_tokens: 100, audio_tokens: 50, cached_tokens: count } })?.tokens;
+    expect(cached(64)).toMatchObject({ input_text: 36, input_audio: 50, cached_text: 64, cached_audio: 0 });
+    expect(cached(128)).toMatchObject({ input_text: 0, input_audio: 22, cached_text: 100, cached_audio: 28 });
+    expect(cached(1_000)).toMatchObject({ cached_text: 100, cached_audio: 50 });
+  });
+
+  it('count tokens of which the server tells the sum alone', () => {
+    const usage = { total_tokens: 130, input_tokens: 100, output_tokens: 30 };
+    expect(responseUsage(usage)?.tokens).toEqual({ ...NO_TOKENS, input_text: 100, output_audio: 30 });
+    expect(transcriptionUsage(usage)?.tokens).toEqual({ ...NO_TOKENS, input_text: 100, output_text: 30 });
+    // What is in the sum and in no detail is thought, which is text.
+    const partly = { ...usage, input_token_details: { audio_tokens: 40 }, output_token_details: { audio_tokens: 20 } };
+    expect(responseUsage(partly)?.tokens).toEqual({
+      ...NO_TOKENS,
+      input_text: 60,
+      input_audio: 40,
+      output_text: 10,
+      output_audio: 20,
+    });
+  });
+
+  it('count transcription by its tokens, or by its time', () => {
+    const tokens = { type: 'tokens', input_tokens: 30, output_tokens: 7, input_token_details: { audio_tokens: 30 } };
+    expect(transcriptionUsage(tokens)).toEqual({
+      tokens: { ...NO_TOKENS, input_audio: 30, output_text: 7 },
+      seconds: 0,
+    });
+    expect(transcriptionUsage({ type: 'duration', seconds: 2.5 })).toEqual({ tokens: NO_TOKENS, seconds: 2.5 });
   });
 });

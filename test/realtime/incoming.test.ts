@@ -102,13 +102,19 @@ it.each([
     'text',
     { transcript: null },
   ],
+  [
+    'conversation.item.input_audio_transcription.completed',
+    { item_id: 'u1', transcript: 'yes', usage: { type: 'duration', seconds: -1 } },
+    'tokens',
+    { transcript: 'yes', usage: { seconds: 0 } },
+  ],
   ['response.done', {}, 'response', { response: { id: undefined, output: [] } }],
   ['response.done', { response: { id: 'r1', output: null } }, undefined, { response: { id: 'r1', output: [] } }],
   [
     'response.done',
     { response: { id: 'r1', usage: { input_token_details: { text_tokens: -1 } } } },
     'tokens',
-    { response: { usage: { inputText: 0 } } },
+    { response: { tokens: { input_text: 0 } } },
   ],
   [
     'response.output_item.done',

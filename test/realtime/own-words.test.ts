@@ -87,7 +87,7 @@ describe('the prompt cache', () => {
   }
 
   const cachedTokens = () =>
-    host.all('response_done').map(({ usage }) => (usage?.cachedText ?? 0) + (usage?.cachedAudio ?? 0));
+    host.all('response_done').map(({ tokens }) => (tokens?.cached_text ?? 0) + (tokens?.cached_audio ?? 0));
 
   it('serves every turn of a call but the first, greeting and prompts among them', async () => {
     const connection = await open({ greeting: { instructions: 'Say exactly: "Good morning."', interruptible: true } });

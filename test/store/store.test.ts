@@ -191,7 +191,7 @@ describe('the files', () => {
     const database = new DatabaseSync(path());
     database.exec('PRAGMA user_version = 99');
     database.close();
-    expect(() => open()).toThrow(/its schema is version 99, this daemon knows 1: a newer one wrote it/);
+    expect(() => open()).toThrow(/its schema is version 99, this daemon knows 3: a newer one wrote it/);
     expect(readdirSync(directory.path).filter((name) => name.includes('broken'))).toEqual([]);
   });
 
@@ -341,7 +341,11 @@ describe('upkeep', () => {
     });
     const gone = entry();
     opened.write([gone, kept, entry()], []);
-    expect(forgetCaller(directory.path, '44 (20) 7946-0018')).toEqual({ callCount: 2, undeliveredCount: 2 });
+    expect(forgetCaller(directory.path, '44 (20) 7946-0018')).toEqual({
+      callCount: 2,
+      recordingCount: 0,
+      undeliveredCount: 2,
+    });
     expect(callIds()).toEqual(['kept']);
     expect(opened.readSummary(gone.id)).toEqual({ tenantId: 'acme', body: '' });
     expect(opened.undeliveredIds()).toEqual([kept.id]);

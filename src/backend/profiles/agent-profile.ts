@@ -120,6 +120,31 @@ export const AgentProfileSchema = Type.Object(
         description: 'WAV file, relative to the profile, played while the connection to the AI is being restored',
       }),
     ),
+    recording: Type.Optional(
+      Type.Union(
+        [
+          Type.Null(),
+          Type.Object(
+            {
+              notice: Type.Optional(
+                Type.Union(
+                  [
+                    Type.Literal('beep'),
+                    Type.Object({ say: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
+                  ],
+                  {
+                    description:
+                      'How the caller is told: a tone, or a sentence before the greeting; default: not at all',
+                  },
+                ),
+              ),
+            },
+            { additionalProperties: false },
+          ),
+        ],
+        { description: 'Present: calls are recorded, as they were heard; absent or null: they are not' },
+      ),
+    ),
     tools: Type.Optional(Type.Array(Type.Union([HttpTool, TransferTool, EndCallTool]), { maxItems: MAX_TOOLS })),
     webhookHosts: Type.Optional(
       Type.Array(Type.String({ pattern: WEBHOOK_HOST_PATTERN }), {

@@ -20,6 +20,7 @@ const REMOTE_FIELDS = [
   'parallelToolCalls',
   'maxCallSeconds',
   'noInput',
+  'recording',
   'tools',
   'webhookHosts',
   'transferExtensions',
@@ -27,7 +28,7 @@ const REMOTE_FIELDS = [
 ] as const;
 
 /** Those in which null says that something is off. */
-const MAY_BE_OFF: ReadonlySet<string> = new Set(['noiseReduction', 'transcription', 'transcriptionModel']);
+const MAY_BE_OFF: ReadonlySet<string> = new Set(['noiseReduction', 'recording', 'transcription', 'transcriptionModel']);
 
 /** How an agent speaks, and not what it may do: another agent does not inherit these. */
 const PERSONA_FIELDS = ['instructions', 'greeting', 'noInput', 'language'] as const;

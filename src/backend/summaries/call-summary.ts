@@ -9,6 +9,29 @@ export interface RecordedAction {
   readonly durationMs: number;
 }
 
+/** What one model was used for on a call. */
+export interface SummaryModelUsage {
+  readonly model: string;
+  /** By kind, each token counted once. */
+  readonly tokens: Readonly<Record<string, number>>;
+  /** Of audio, where the model is billed by it. */
+  readonly seconds: number;
+  /** Absent: the list of prices does not have the model. */
+  readonly cost?: number;
+}
+
+/** What a call used and cost. */
+export interface SummaryUsage {
+  /** Of the conversation. */
+  readonly model: string;
+  readonly tokens: Readonly<Record<string, number>>;
+  readonly audioSeconds: { readonly up: number; readonly down: number };
+  /** Transcription included. */
+  readonly models: readonly SummaryModelUsage[];
+  readonly cost?: number;
+  readonly currency: string;
+}
+
 /** What the W3 backend is told of a call that is over: the body of `POST /api/voip/ai-sessions`. */
 export interface CallSummary {
   readonly callId: string;
@@ -27,4 +50,5 @@ export interface CallSummary {
   /** The extension the call was transferred to. */
   readonly transferredTo: string | null;
   readonly transferReason: string | null;
+  readonly usage: SummaryUsage;
 }

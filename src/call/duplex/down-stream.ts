@@ -33,6 +33,8 @@ interface Piece extends SpeechPiece {
   readonly entry: AudioEntry;
   /** How much of its own audio has been reported as heard: not what it was padded with. */
   heardAudioMs: number;
+  /** How much of it has been heard, with what it was padded with. */
+  heardMs: number;
 }
 
 /** One connection's way down: plays a call's outbox in real time, and tells what of it was heard. */
@@ -124,11 +126,13 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     const entry = outbox.takeAudio();
     if (entry === undefined) return undefined;
     this.#observer.replyPlayed(entry, monotonicNowMs());
-    return { entry, bytes: Buffer.from(entry.base64, 'base64'), playMs: entry.frameMs, heardAudioMs: 0 };
+    return { entry, bytes: Buffer.from(entry.base64, 'base64'), playMs: entry.frameMs, heardAudioMs: 0, heardMs: 0 };
   }
 
-  heard(piece: Piece, playedMs: number, isWhole: boolean): void {
+  heard(piece: Piece, playedMs: number, isWhole: boolean, startedAtMs: number): void {
     const { entry } = piece;
+    this.#replies.recorder?.played(entry, piece.heardMs, playedMs, startedAtMs);
+    piece.heardMs += playedMs;
     const audioMs = isWhole
       ? entry.audioMs - piece.heardAudioMs
       : Math.min(playedMs, entry.audioMs - piece.heardAudioMs);

@@ -14,8 +14,11 @@ export interface SpeechSource<Piece extends SpeechPiece> {
   next(): Piece | undefined;
   /** Nothing is to be said any more on this stream, once what was taken has been heard. */
   readonly isOver: boolean;
-  /** `playedMs` more of a piece have been heard; `isWhole`: that was the last of it. Pieces in the order of `next`. */
-  heard(piece: Piece, playedMs: number, isWhole: boolean): void;
+  /**
+   * `playedMs` more of a piece have been heard, from `startedAtMs` on; `isWhole`: that was the last of it. Pieces in the
+   * order of `next`.
+   */
+  heard(piece: Piece, playedMs: number, isWhole: boolean, startedAtMs: number): void;
   /** Pieces that were taken, and not heard to their end: the stream is gone. */
   giveBack(pieces: readonly Piece[]): void;
 }
@@ -129,9 +132,10 @@ export class Playout<Piece extends SpeechPiece> implements OnBeat {
       const heardMs = Math.min(Math.max(playedMs - startMs, 0), writtenMs);
       const isWhole = heardMs >= piece.playMs;
       const moreMs = heardMs - span.reportedMs;
+      const startedAtMs = this.#startsAtMs + startMs + span.reportedMs;
       span.reportedMs = heardMs;
       if (isWhole) this.#unheard.shift();
-      if (moreMs > 0) source.heard(piece, moreMs, isWhole);
+      if (moreMs > 0) source.heard(piece, moreMs, isWhole, startedAtMs);
       if (!isWhole) return;
     }
   }

@@ -1,10 +1,7 @@
-import { TOKEN_TYPES } from '../../metrics/labels.ts';
-import type { TokenUsage } from '../../upstream/host.ts';
-
-export type TokenType = (typeof TOKEN_TYPES)[number];
+import type { CostFigures } from '../../costs/call-costs.ts';
 
 /** One call in figures: what its last log line says, and its timeline. */
-export interface FiguresSnapshot {
+export interface FiguresSnapshot extends CostFigures {
   /** Times the caller spoke, or pressed keys, and was to be answered. */
   readonly turns: number;
   readonly interruptions: number;
@@ -15,7 +12,6 @@ export interface FiguresSnapshot {
   readonly setupMs?: number;
   /** Median of the turns that were answered, from the end of speech to the first reply audio handed over. */
   readonly medianTurnMs?: number;
-  readonly tokens: Readonly<Record<TokenType, number>>;
   readonly audioSeconds: { readonly up: number; readonly down: number };
   /** Chunks that were refused, or never came in time. */
   readonly droppedChunks: number;
@@ -35,17 +31,12 @@ export class CallFigures {
   droppedAudioMs = 0;
   setupMs: number | undefined;
   readonly #turnMs: number[] = [];
-  readonly #tokens = Object.fromEntries(TOKEN_TYPES.map((type) => [type, 0])) as Record<TokenType, number>;
 
   answered(turnMs: number): void {
     this.#turnMs.push(turnMs);
   }
 
-  used(tokens: Readonly<Record<TokenType, number>>): void {
-    for (const type of TOKEN_TYPES) this.#tokens[type] += tokens[type];
-  }
-
-  snapshot(): FiguresSnapshot {
+  snapshot(costs: CostFigures): FiguresSnapshot {
     const medianTurnMs = median(this.#turnMs);
     return {
       turns: this.turns,
@@ -54,26 +45,12 @@ export class CallFigures {
       toolCalls: this.toolCalls,
       ...(this.setupMs === undefined ? {} : { setupMs: Math.round(this.setupMs) }),
       ...(medianTurnMs === undefined ? {} : { medianTurnMs: Math.round(medianTurnMs) }),
-      tokens: { ...this.#tokens },
+      ...costs,
       audioSeconds: { up: seconds(this.audioUpMs), down: seconds(this.audioDownMs) },
       droppedChunks: this.droppedChunks,
       droppedAudioMs: Math.round(this.droppedAudioMs),
     };
   }
-}
-
-/** Tokens by kind, each counted once: cached tokens are part of the input tokens, and cheaper. */
-export function tokensByType(usage: TokenUsage): Record<TokenType, number> {
-  const { inputText, inputAudio, cachedText, cachedAudio, outputText, outputAudio } = usage;
-  return {
-    // A server that counts otherwise must not make a counter fall.
-    input_text: Math.max(0, inputText - cachedText),
-    input_audio: Math.max(0, inputAudio - cachedAudio),
-    cached_text: cachedText,
-    cached_audio: cachedAudio,
-    output_text: outputText,
-    output_audio: outputAudio,
-  };
 }
 
 function median(values: readonly number[]): number | undefined {

@@ -1,20 +1,28 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallCosts } from '../../costs/call-costs.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
-import { CallFigures } from './figures.ts';
+import { CallFigures, type FiguresSnapshot } from './figures.ts';
 import { CallTimeline } from './timeline.ts';
 
 /** Where what happens on one call is noted: the metrics of all calls, and the call's timeline, figures and log. */
 export class CallNotes {
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly costs: CallCosts;
   readonly timeline = new CallTimeline(monotonicNowMs);
   readonly figures = new CallFigures();
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger) {
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts) {
     this.metrics = metrics;
     this.log = log;
+    this.costs = costs;
+  }
+
+  /** The call in numbers, so far. */
+  get snapshot(): FiguresSnapshot {
+    return this.figures.snapshot(this.costs.figures);
   }
 
   /** Puts something on the timeline and, at `debug`, into the log. */

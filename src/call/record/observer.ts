@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallCosts } from '../../costs/call-costs.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { CallErrorCode } from '../errors.ts';
@@ -7,7 +8,7 @@ import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { FiguresSnapshot } from './figures.ts';
 import { CallNotes, tenths } from './notes.ts';
-import type { RecordedAction, Summary } from './record.ts';
+import type { CallUsage, RecordedAction, Summary } from './record.ts';
 import type { TimelineEvent } from './timeline.ts';
 import { type Turn, turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
@@ -35,10 +36,15 @@ export class CallObserver {
   #hasCallerAudio = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger) {
-    this.#notes = new CallNotes(metrics, log);
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts) {
+    this.#notes = new CallNotes(metrics, log, costs);
     this.#answers = new AnswerWatch(this.#notes);
     this.#upstream = new UpstreamNotes(this.#notes, this.#answers);
+  }
+
+  /** The zero of the call's timeline, on the monotonic clock. */
+  get startedAtMs(): number {
+    return this.#notes.timeline.startedAtMs;
   }
 
   // From create to ready
@@ -232,27 +238,45 @@ export class CallObserver {
     this.#notes.note('no_input', { prompt });
   }
 
+  recordingKept(): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'kept' });
+  }
+
+  /** The disk did not take all of the recording, which ends there; the call does not. */
+  recordingLost(error: Error): void {
+    this.#notes.metrics.recordings.inc({ outcome: 'lost' });
+    this.#notes.note('recording_lost');
+    this.#notes.log.error({ why: error.message }, 'recording lost: the call goes on');
+  }
+
   /** The session is over; what is queued is still delivered. */
   ending(reason: string, why: string | undefined): void {
     this.#notes.note('ending', { reason, ...(why === undefined ? {} : { why }) });
   }
 
   ended(summary: Summary, why: string | undefined): void {
-    const { endReason, duration, transcript } = summary;
+    const { endReason, duration, transcript, aiAgentRef } = summary;
+    this.#notes.costs.ended();
     this.#notes.metrics.sessions.inc({ outcome: endReason });
     this.#notes.metrics.sessionDuration.observe(duration / 1000);
     this.#notes.note('ended', { reason: endReason });
     this.#notes.log.info(
-      { endReason, why, durationMs: duration, lines: transcript.length, ...this.#notes.figures.snapshot() },
+      { endReason, why, aiAgentRef, durationMs: duration, lines: transcript.length, ...this.#notes.snapshot },
       'call ended',
     );
+  }
+
+  /** What it used and cost, so far. */
+  get usage(): CallUsage {
+    const { model, tokens, audioSeconds, models, cost, currency } = this.#notes.snapshot;
+    return { model, tokens, audioSeconds, models, ...(cost === undefined ? {} : { cost }), currency };
   }
 
   /** Everything noted so far, for whoever asks what happened on this call. */
   get report(): CallReport {
     const events = this.#notes.timeline.events;
     return {
-      figures: this.#notes.figures.snapshot(),
+      figures: this.#notes.snapshot,
       turns: turnsOf(events),
       events: [...events],
       omittedEvents: this.#notes.timeline.omitted,

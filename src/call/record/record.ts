@@ -1,4 +1,5 @@
 import { monotonicNowMs } from '../../clock.ts';
+import type { CostFigures } from '../../costs/call-costs.ts';
 import { Conversation, userLine } from '../../upstream/conversation.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
@@ -15,6 +16,11 @@ export interface RecordedAction {
   durationMs: number;
 }
 
+/** What a call used and cost. Plain data. */
+export type CallUsage = CostFigures & {
+  readonly audioSeconds: { readonly up: number; readonly down: number };
+};
+
 /** What is left of a call. Plain data. */
 export interface Summary {
   readonly callId: string;
@@ -24,6 +30,8 @@ export interface Summary {
   readonly transcript: string[];
   readonly actions: RecordedAction[];
   readonly endReason: EndReason;
+  readonly aiAgentRef: string;
+  readonly usage: CallUsage;
 }
 
 /** What is kept of a call: who said what, and what was done. */
@@ -82,7 +90,7 @@ export class CallRecord {
     };
   }
 
-  summary(callId: string, durationMs: number, endReason: EndReason): Summary {
+  summary(callId: string, durationMs: number, endReason: EndReason): Omit<Summary, 'aiAgentRef' | 'usage'> {
     return {
       callId,
       duration: Math.round(durationMs),

@@ -1,5 +1,5 @@
 import type { CallSummary } from '../../backend/summaries/call-summary.ts';
-import type { CallDetails, Fault, HistoryCall, StoreEntry } from '../../store/records.ts';
+import type { CallDetails, Fault, HistoryCall, StoreEntry, UsageEntry } from '../../store/records.ts';
 import { wordsOf } from '../../store/words.ts';
 import type { Session } from '../session.ts';
 import type { Summary } from './record.ts';
@@ -33,6 +33,7 @@ export function storeEntry(session: Session, summary: Summary, { isForBackend, h
   return {
     id: session.id,
     ...(hasHistory ? { call: historyCall(session, summary, body) } : {}),
+    usage: usageEntry(session, summary),
     ...(isForBackend ? { summary: { tenantId, callerNumber: body.callerNumber, body: JSON.stringify(body) } } : {}),
     summaryState: isForBackend ? 'waiting' : 'none',
   };
@@ -56,6 +57,22 @@ function callSummary(session: Session, summary: Summary): CallSummary {
     actionsTaken: summary.actions,
     transferredTo: transferred?.extension ?? null,
     transferReason: transferred?.reason ?? null,
+    usage: summary.usage,
+  };
+}
+
+function usageEntry({ setup, createdAt }: Session, { usage, duration }: Summary): UsageEntry {
+  const { tenantId, aiAgentRef } = setup;
+  const { model, models, audioSeconds } = usage;
+  return {
+    tenantId,
+    aiAgentRef,
+    model,
+    startedAtMs: createdAt.getTime(),
+    durationMs: duration,
+    audioUpMs: audioSeconds.up * 1000,
+    audioDownMs: audioSeconds.down * 1000,
+    models,
   };
 }
 
@@ -92,7 +109,8 @@ function historyCall(session: Session, summary: Summary, body: CallSummary): His
     reconnectCount: figures.reconnects,
     toolCallCount: figures.toolCalls,
     faultCount: faults.length,
-    cost: null,
+    model: summary.usage.model,
+    cost: summary.usage.cost ?? null,
     details: JSON.stringify(details),
     words: wordsOf(summary.transcript),
   };

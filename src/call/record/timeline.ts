@@ -14,7 +14,8 @@ const KEPT_FROM_START = 200;
  * keys that were pressed.
  */
 export class CallTimeline {
-  readonly #startedAtMs: number;
+  /** When the call's own clock began. */
+  readonly startedAtMs: number;
   readonly #nowMs: () => number;
   #events: TimelineEvent[] = [];
   #omitted = 0;
@@ -22,7 +23,7 @@ export class CallTimeline {
   /** @param nowMs the clock that `atMs` of all calls below is on: `monotonicNowMs`, which is the same on every thread */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
-    this.#startedAtMs = nowMs();
+    this.startedAtMs = nowMs();
   }
 
   /** @param atMs when it happened; absent: now. What other threads report happened a little before. */
@@ -61,6 +62,6 @@ export class CallTimeline {
   }
 
   #sinceStart(atMs: number): number {
-    return Math.round((atMs - this.#startedAtMs) * 10) / 10;
+    return Math.round((atMs - this.startedAtMs) * 10) / 10;
   }
 }

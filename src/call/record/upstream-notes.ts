@@ -1,7 +1,6 @@
 import { describeMisfit } from '../../upstream/misfit.ts';
 import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { AnswerWatch } from './answer-watch.ts';
-import { tokensByType } from './figures.ts';
 import { type CallNotes, tenths } from './notes.ts';
 
 /** Takes note of what the AI's conversation reports. */
@@ -44,6 +43,9 @@ export class UpstreamNotes {
         break;
       case 'user_text':
         this.#notes.note(event.text === null ? 'transcription_failed' : 'transcribed');
+        break;
+      case 'transcription_used':
+        this.#notes.costs.transcribed(event.usage);
         break;
       case 'response_started':
         this.#answers.responseStarted();
@@ -115,12 +117,8 @@ export class UpstreamNotes {
     this.#notes.log.warn({ reason, eventType, ...(defect === undefined ? {} : { defect }) }, 'upstream event unusable');
   }
 
-  #responseDone({ status, reason, message, usage, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
-    const tokens = usage ? tokensByType(usage) : undefined;
-    if (tokens) {
-      this.#notes.figures.used(tokens);
-      for (const [type, count] of Object.entries(tokens)) this.#notes.metrics.upstreamTokens.inc({ type }, count);
-    }
+  #responseDone({ status, reason, message, tokens, atMs }: Extract<ReportedEvent, { type: 'response_done' }>): void {
+    if (tokens) this.#notes.costs.responded(tokens);
     this.#notes.note('response_done', { status, ...(reason ? { reason } : {}), ...(tokens ? { tokens } : {}) }, atMs);
     if (status !== 'failed') return;
     this.#notes.metrics.upstreamErrors.inc({ class: 'response_failed' });

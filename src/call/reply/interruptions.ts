@@ -1,5 +1,6 @@
 import { monotonicNowMs } from '../../clock.ts';
 import type { InterruptVerdict, OpenItem } from '../../upstream/host.ts';
+import type { CallRecorder } from '../record/recorder.ts';
 import type { CallTools } from '../tools.ts';
 import type { Downlink } from './downlink.ts';
 import type { Outbox } from './outbox.ts';
@@ -11,6 +12,8 @@ export interface InterruptionsOptions {
   readonly outbox: Outbox;
   readonly downlink: Downlink;
   readonly replies: Replies;
+  /** Absent: the call is not recorded. */
+  readonly recorder?: CallRecorder | undefined;
   readonly tools: CallTools;
   /** A stream that plays the replies, and knows better than the ledger what has been heard by now. */
   readonly player: { settle(nowMs: number): void; flush(): void };
@@ -44,7 +47,7 @@ export class Interruptions {
 
   /** Stops playback of everything unheard, unless some of it is protected. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
-    const { ledger, outbox, downlink, replies, tools, player, onInterrupted } = this.#options;
+    const { ledger, outbox, downlink, replies, recorder, tools, player, onInterrupted } = this.#options;
     const nowMs = monotonicNowMs();
     player.settle(nowMs);
     const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
@@ -61,6 +64,7 @@ export class Interruptions {
       downlink.cut(itemId);
       replies.cut(itemId, heardMs);
     }
+    recorder?.interrupted(nowMs, ledger.playheadMs(nowMs));
     ledger.interrupt(nowMs);
     player.flush();
     tools.interrupted();

@@ -91,6 +91,11 @@ export class PlaybackLedger {
     return this.#deliveredMs - Math.max(0, this.#playsUntilMs - nowMs);
   }
 
+  /** When all that was delivered will have been heard. */
+  get playsUntilMs(): number {
+    return this.#playsUntilMs;
+  }
+
   /** How long what was delivered will still play. */
   remainingMs(nowMs: number): number {
     return Math.max(0, this.#playsUntilMs - nowMs);

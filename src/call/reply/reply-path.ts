@@ -4,6 +4,7 @@ import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallGuard } from '../guard.ts';
 import type { CallObserver } from '../record/observer.ts';
+import type { CallRecorder } from '../record/recorder.ts';
 import { Downlink, framesOf, type ReplyFrame } from './downlink.ts';
 import { CallFiller } from './filler.ts';
 import { type AudioEntry, type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
@@ -15,6 +16,8 @@ export interface ReplyPathOptions {
   /** What the call's client is given where it does not ask for another. */
   readonly format: AudioFormat;
   readonly observer: CallObserver;
+  /** Absent: the call is not recorded. */
+  readonly recorder?: CallRecorder | undefined;
   readonly guard: CallGuard;
   /** Most reply audio that may be queued; past that the reply is cut. */
   readonly maxOutboxMs: number;
@@ -38,12 +41,14 @@ export class ReplyPath {
   readonly downlink: Downlink;
   /** Absent where the profile has none. */
   readonly filler: CallFiller | undefined;
+  readonly recorder: CallRecorder | undefined;
   readonly #options: ReplyPathOptions;
   #format: AudioFormat;
 
   constructor(options: ReplyPathOptions) {
     this.#options = options;
     this.#format = options.format;
+    this.recorder = options.recorder;
     const { observer, guard, filler } = options;
     this.outbox = new Outbox((entry) => this.#onDelivered(entry), options.onChange);
     this.downlink = new Downlink({
@@ -63,12 +68,17 @@ export class ReplyPath {
       new CallFiller({
         load: () => filler.load(),
         guard,
-        play: (itemId, frames) => this.#queue(itemId, frames, options.format, monotonicNowMs()),
+        play: (itemId, frames) => this.play(itemId, frames),
         remainingMs: () => this.ledger.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs,
         onStarted: () => observer.fillerStarted(),
         onFailed: (error) => observer.fillerFailed(error),
         afterMs: filler.afterMs,
       });
+  }
+
+  /** Plays sounds that are none of the AI's, in the call's own format. */
+  play(itemId: string, frames: readonly ReplyFrame[]): void {
+    this.#queue(itemId, frames, this.#options.format, monotonicNowMs());
   }
 
   /** Resolves when all that came of the replies is in the outbox; what is open ends here. */
@@ -141,6 +151,7 @@ export class ReplyPath {
     switch (entry.kind) {
       case 'audio':
         this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, monotonicNowMs());
+        this.recorder?.handedOver(entry, this.ledger.playsUntilMs - entry.frameMs);
         observer.replyDelivered(entry.audioMs);
         onSpoken();
         onProgress(entry.itemId);

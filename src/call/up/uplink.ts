@@ -25,6 +25,8 @@ export interface UplinkOptions {
   readonly onDtmf: (digits: string) => void;
   /** Audio of the caller was accepted. */
   readonly onAudio: (audioMs: number) => void;
+  /** Told each piece as it goes to the AI, where somebody wants it. */
+  readonly onPiece?: ((piece: CallerAudio) => void) | undefined;
   /** A chunk was refused, or dropped because it is `late` or a `repeat`. */
   readonly onRejected: (reason: string) => void;
   /** Numbers that never came. */
@@ -238,6 +240,7 @@ export class Uplink {
   }
 
   #send(piece: CallerAudio): void {
+    this.#options.onPiece?.(piece);
     if (this.#sink) this.#sink.write(piece);
     else if (!this.#closed) this.#ring.push(piece);
   }

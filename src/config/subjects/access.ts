@@ -13,7 +13,10 @@ export const access = subject({
     }),
     W3_VOICE_GATEWAY_API_KEY: Type.Optional(Type.String({ description: "the operator's key; sees every tenant" })),
     API_KEYS_FILE: Type.Optional(
-      Type.String({ description: 'JSON list of `{name, sha256, tenantId}`; reloaded when it changes' }),
+      Type.String({
+        description:
+          'JSON list of `{name, sha256, tenantId, budgetPerDay}`, the last optional; reloaded when it changes',
+      }),
     ),
     TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM certificate chain; serves HTTPS with TLS_KEY_FILE' })),
     TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM private key' })),

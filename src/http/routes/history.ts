@@ -119,7 +119,7 @@ function searchOf(tenantId: string | undefined, query: CallsQuery): CallSearch {
   };
 }
 
-function timeOf(field: 'from' | 'to', text: string | undefined): number | undefined {
+export function timeOf(field: 'from' | 'to', text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const timeMs = Date.parse(text);
   if (timeMs >= 0) return timeMs;
@@ -158,7 +158,8 @@ async function* exported(
   }
 }
 
-async function asked<T>(answer: Promise<T>): Promise<T> {
+/** What the store answers; what keeps it from answering is a failure that passes. */
+export async function asked<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {

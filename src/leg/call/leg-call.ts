@@ -6,7 +6,7 @@ import type { LEG_OUTCOMES } from '../../metrics/labels.ts';
 import { LegError } from '../errors.ts';
 import type { EventSocket } from '../event-socket/event-socket.ts';
 import { plainAddress } from '../event-socket/listener.ts';
-import { type Fields, oneLine } from '../event-socket/message.ts';
+import { type Fields, plainValue } from '../event-socket/message.ts';
 import type { GatewayCall, LegGateway, SessionEnd } from '../gateway/leg-gateway.ts';
 import { type MediaCounts, type MediaDeps, MediaLine } from '../media/media-line.ts';
 import { type ChannelAudio, channelAudio } from './channel-audio.ts';
@@ -345,13 +345,6 @@ export class LegCall {
       this.#over.signal.removeEventListener('abort', onOver);
     }
   }
-}
-
-/** FreeSWITCH expands what looks like a variable or a function in any argument: what others have written must not. */
-function plainValue(text: string): string {
-  return oneLine(text)
-    .replace(/[$\\{}]/g, '')
-    .slice(0, 300);
 }
 
 /** Audio goes over IPv4 alone. */

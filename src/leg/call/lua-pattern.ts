@@ -55,7 +55,10 @@ class Matcher {
     if (this.#steps > MAX_STEPS) throw bad('it takes too long');
     const text = this.#text;
     const pattern = this.#pattern;
-    if (p >= pattern.length) return at;
+    if (p >= pattern.length) {
+      if (this.#captures.some(({ end }) => end === undefined)) throw bad('it opens what it does not close');
+      return at;
+    }
     const char = pattern[p]!;
     if (char === '(') return this.#open(at, p + 1);
     if (char === ')') return this.#close(at, p + 1);

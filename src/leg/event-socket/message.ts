@@ -107,3 +107,10 @@ export function oneLine(value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
   return value.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim();
 }
+
+/** FreeSWITCH expands what looks like a variable or a function in any argument: what others have written must not. */
+export function plainValue(text: string): string {
+  return oneLine(text)
+    .replace(/[$\\{}]/g, '')
+    .slice(0, 300);
+}

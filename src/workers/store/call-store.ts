@@ -3,15 +3,19 @@ import type { BackendLog } from '../../backend/log.ts';
 import { type BackoffOptions, backoffMs } from '../../backoff.ts';
 import { BusError, type StatusCode } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
+import type { RecordingBatch } from '../../recordings/batch.ts';
 import { StoreError, type StoreErrorCode } from '../../store/errors.ts';
 import type {
   CallPage,
   CallSearch,
+  FoundRecording,
   KeptCall,
   NumberStyle,
   StoreEntry,
   StoreMark,
   SummaryMark,
+  UsageQuery,
+  UsageRow,
 } from '../../store/records.ts';
 import type { WriteResult } from '../../store/store.ts';
 import { Backlog, type BacklogLimits } from './backlog.ts';
@@ -32,6 +36,8 @@ const MARK_DELAY_MS = 250;
 const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 500, maxMs: 15_000 };
 const DEFAULT_LIMITS: BacklogLimits = { maxEntries: 20_000, maxBytes: 128 * 1024 * 1024 };
 const SIZE_INTERVAL_MS = 15_000;
+/** Base64 of recordings that may wait for the disk: several seconds of hundreds of calls. */
+const MAX_RECORDING_BYTES = 64 * 1024 * 1024;
 
 /** What an operator is to know of the store, for metrics. */
 export interface StoreState {
@@ -46,6 +52,10 @@ export interface CallStoreOptions {
   /** `DATA_DIR`. */
   readonly directory: string;
   readonly retentionDays: number;
+  /** Absent: the store's default. */
+  readonly recordingRetentionDays?: number | undefined;
+  /** What recordings leave free on the disk; default 0. */
+  readonly recordingMinFreeBytes?: number | undefined;
   readonly log: BackendLog;
   readonly onBusCall?: ((method: string, code: StatusCode, durationMs: number) => void) | undefined;
   /** A write, or an attempt to open the file, failed. */
@@ -88,6 +98,9 @@ export class CallStore {
   #flushTimer: NodeJS.Timeout | undefined;
   #failureCount = 0;
   #byteCount = 0;
+  /** Base64 of recordings on its way to the disk. */
+  #recordingBytes = 0;
+  readonly #recordingWrites = new Set<Promise<void>>();
   readonly #sizeTimer: NodeJS.Timeout;
   #closing: Promise<void> | undefined;
 
@@ -184,6 +197,34 @@ export class CallStore {
     return this.#ask((client) => client.export({ search, numbers, format }, { timeoutMs: READ_TIMEOUT_MS }));
   }
 
+  /**
+   * Writes what has gathered of a recording. Nothing of it is kept here: what the disk does not take, or not in time, is
+   * lost, and the recording is over.
+   * @throws {StoreError}
+   */
+  async writeRecording(batch: RecordingBatch): Promise<void> {
+    const byteCount = batch.pieces.reduce((sum, { base64 }) => sum + base64.length, 0);
+    if (this.#recordingBytes + byteCount > MAX_RECORDING_BYTES) {
+      throw new StoreError('store_busy', 'the disk is slower than what is recorded');
+    }
+    this.#recordingBytes += byteCount;
+    const write = this.#ask((client) => client.record(batch, { timeoutMs: WRITE_TIMEOUT_MS })).finally(() => {
+      this.#recordingBytes -= byteCount;
+      this.#recordingWrites.delete(write);
+    });
+    this.#recordingWrites.add(write);
+    await write;
+  }
+
+  findRecording(tenantId: string | undefined, name: string): Promise<readonly FoundRecording[]> {
+    return this.#ask((client) => client.findRecording({ tenantId, name }, { timeoutMs: READ_TIMEOUT_MS }));
+  }
+
+  /** Sums of what calls used, a row a group. */
+  usage(query: UsageQuery): Promise<readonly UsageRow[]> {
+    return this.#ask((client) => client.usage(query, { timeoutMs: READ_TIMEOUT_MS }));
+  }
+
   /** Ends the store's thread at once, as a crash would: for drills and tests. Another one takes its place. */
   terminateThread(): Promise<void> {
     return this.#thread?.close() ?? Promise.resolve();
@@ -198,7 +239,8 @@ export class CallStore {
   async #close(): Promise<void> {
     clearInterval(this.#sizeTimer);
     clearTimeout(this.#flushTimer);
-    await Promise.race([this.#flushing, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    const written = Promise.allSettled([this.#flushing, ...this.#recordingWrites]);
+    await Promise.race([written, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     const endsAtMs = monotonicNowMs() + CLOSE_TIMEOUT_MS;
     while (this.#hasWork && monotonicNowMs() < endsAtMs) {
       if (!(await this.#writeBatch(CLOSE_TIMEOUT_MS))) break;
@@ -237,9 +279,10 @@ export class CallStore {
       });
       this.#thread = thread;
     }
-    const { directory, retentionDays } = this.#options;
+    const { directory, retentionDays, recordingRetentionDays, recordingMinFreeBytes } = this.#options;
+    const request = { directory, retentionDays, recordingRetentionDays, recordingMinFreeBytes };
     try {
-      const opened = await this.#thread.client.open({ directory, retentionDays }, { timeoutMs: OPEN_TIMEOUT_MS });
+      const opened = await this.#thread.client.open(request, { timeoutMs: OPEN_TIMEOUT_MS });
       this.#isOpen = true;
       // What is settled may still be on its way to the disk.
       const settled = new Set(this.#marks.map(({ id }) => id));

@@ -1,11 +1,26 @@
 import { defineService, unary } from '../../bus/index.ts';
-import type { CallPage, CallSearch, KeptCall, NumberStyle, StoreEntry, StoreMark } from '../../store/records.ts';
+import type { RecordingBatch } from '../../recordings/batch.ts';
+import type {
+  CallPage,
+  CallSearch,
+  FoundRecording,
+  KeptCall,
+  NumberStyle,
+  StoreEntry,
+  StoreMark,
+  UsageQuery,
+  UsageRow,
+} from '../../store/records.ts';
 import type { StoreNote, WriteResult } from '../../store/store.ts';
 
 export interface OpenStoreRequest {
   /** `DATA_DIR`. */
   readonly directory: string;
   readonly retentionDays: number;
+  /** Absent: the store's default. */
+  readonly recordingRetentionDays?: number | undefined;
+  /** What recordings leave free on the disk; default 0. */
+  readonly recordingMinFreeBytes?: number | undefined;
 }
 
 /** What a search is asked with. */
@@ -33,6 +48,10 @@ export const StoreService = defineService('store', {
     SearchRequest & { readonly format: 'csv' | 'jsonl' },
     { readonly text: string; readonly nextCursor?: number | undefined }
   >(),
+  /** Answers when what has gathered of a recording is written; fails where it ends because the disk did not take it. */
+  record: unary<RecordingBatch, void>(),
+  findRecording: unary<{ readonly tenantId: string | undefined; readonly name: string }, readonly FoundRecording[]>(),
+  usage: unary<UsageQuery, readonly UsageRow[]>(),
   size: unary<void, { readonly byteCount: number }>(),
   /** Gives the directory free. */
   close: unary<void, void>(),

@@ -1,8 +1,10 @@
 import { type MessagePort, Worker, workerData } from 'node:worker_threads';
 import { BusError, BusPeer, Status } from '../../bus/index.ts';
+import { monotonicNowMs } from '../../clock.ts';
 import { StoreError, toStoreError } from '../../store/errors.ts';
 import { Store, type StoreNote } from '../../store/store.ts';
 import type { DamageReport } from './checker.ts';
+import { Recorder } from './recorder.ts';
 import { type OpenStoreRequest, StoreHostService, StoreService } from './service.ts';
 
 /** Data the store's thread is started with. */
@@ -20,6 +22,7 @@ const { port } = workerData as StoreWorkerData;
 const peer = new BusPeer(port);
 const host = peer.client(StoreHostService);
 let store: Store | undefined;
+let recorder: Recorder | undefined;
 let checker: Worker | undefined;
 let checkTimer: NodeJS.Timeout | undefined;
 
@@ -30,11 +33,13 @@ function note(one: StoreNote): void {
 function open(request: OpenStoreRequest): { undelivered: string[] } {
   store?.close();
   store = undefined;
-  store = Store.open({ ...request, note });
-  const { path } = store;
+  const opened = Store.open({ ...request, note });
+  store = opened;
+  recorder = new Recorder(() => opened, request.recordingMinFreeBytes ?? 0, monotonicNowMs);
+  const { path } = opened;
   clearTimeout(checkTimer);
   checkTimer = setTimeout(() => lookThrough(path), LOOK_THROUGH_AFTER_MS).unref();
-  return { undelivered: store.undeliveredIds() };
+  return { undelivered: opened.undeliveredIds() };
 }
 
 /** All of a long history takes seconds to look through: another thread does it, while calls come in here. */
@@ -87,6 +92,9 @@ peer.serve(StoreService, {
   search: ({ search, numbers }) => withStore((opened) => opened.search(search, numbers)),
   find: ({ tenantId, name, numbers }) => withStore((opened) => opened.find(tenantId, name, numbers)),
   export: ({ search, numbers, format }) => withStore((opened) => opened.export(search, numbers, format)),
+  record: (batch) => withStore(() => recorder?.write(batch)),
+  findRecording: ({ tenantId, name }) => withStore((opened) => opened.recordings.find(tenantId, name)),
+  usage: (query) => withStore((opened) => opened.usage(query)),
   size: () => withStore((opened) => ({ byteCount: opened.byteCount })),
   close: () => {
     store?.close();

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CallSummary } from '../../../src/backend/summaries/call-summary.ts';
+import { EXAMPLE_USAGE } from '../../../src/http/usage-schemas.ts';
 import type { HistoryCall, StoreEntry } from '../../../src/store/records.ts';
 import { wordsOf } from '../../../src/store/words.ts';
 
@@ -18,6 +19,7 @@ export function callSummary(callId = 'call-1'): CallSummary {
     actionsTaken: [{ name: 'transfer_to_extension', arguments: { extension: '200' }, outcome: 'ok', durationMs: 3 }],
     transferredTo: '200',
     transferReason: 'asked for a person',
+    usage: EXAMPLE_USAGE,
   };
 }
 
@@ -44,6 +46,7 @@ export function historyCall(call: Partial<HistoryCall> & { transcript?: readonly
     reconnectCount: 0,
     toolCallCount: 0,
     faultCount: 0,
+    model: 'gpt-realtime-2.1',
     cost: null,
     details: JSON.stringify(details),
     words: wordsOf(transcript),

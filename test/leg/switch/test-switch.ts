@@ -168,14 +168,13 @@ export class SwitchCall {
     const [word = '', ...rest] = command.split(' ');
     const isFull = this.#mode.includes('full');
     if (word === 'connect') {
-      this.#socket.write(
-        this.channel.event('CHANNEL_DATA', {
-          'Content-Type': 'command/reply',
-          'Reply-Text': '+OK\n',
-          'Socket-Mode': this.#mode.includes('async') ? 'async' : 'static',
-          Control: isFull ? 'full' : 'single-channel',
-        }) + '\n',
-      );
+      const data = this.channel.event('CHANNEL_DATA', {
+        'Content-Type': 'command/reply',
+        'Reply-Text': '+OK\n',
+        'Socket-Mode': this.#mode.includes('async') ? 'async' : 'static',
+        Control: isFull ? 'full' : 'single-channel',
+      });
+      this.#socket.write(`${data}\n`);
       this.#isParked = true;
       void this.#work();
     } else if (word === 'exit') {

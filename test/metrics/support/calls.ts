@@ -14,6 +14,8 @@ export const CALLER_NUMBER = '393297626144';
 /** Speaks only when spoken to, and can transfer and hang up. */
 export const BRIEF_PROFILE: AgentProfile = {
   ...QUIET_PROFILE,
+  // The list of prices does not have it.
+  transcription: { model: 'our-own-ears' },
   tools: [{ type: 'transfer_to_extension' }, { type: 'end_call' }],
   transferExtensions: ['200'],
 };
@@ -22,6 +24,7 @@ export const BRIEF_PROFILE: AgentProfile = {
 export function startObserved(options: TestGatewayOptions = {}): Promise<TestGateway> {
   return startGateway({
     ...options,
+    env: { BUDGET_PER_DAY: '1000', ...options.env },
     profiles: { brief: BRIEF_PROFILE, ...options.profiles },
     overrides: { reconnect: { firstBackoffMs: 5, maxBackoffMs: 20 }, ...options.overrides },
   });

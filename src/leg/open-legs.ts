@@ -4,10 +4,10 @@ import { portRange, switchAddresses } from '../config/subjects/leg.ts';
 import { ApiError } from '../http/errors.ts';
 import type { CallGateway, Scope } from '../http/gateway.ts';
 import type { KeyRing } from '../http/key-ring.ts';
-import { InProcessGateway } from '../leg/gateway/in-process.ts';
-import type { LegGateway } from '../leg/gateway/leg-gateway.ts';
-import { LegServer } from '../leg/leg-server.ts';
 import type { LegMetrics } from '../metrics/leg-metrics.ts';
+import { InProcessGateway } from './gateway/in-process.ts';
+import type { LegGateway } from './gateway/leg-gateway.ts';
+import { LegServer } from './leg-server.ts';
 
 /** Takes calls from switches for this process's own gateway, where `LEG_PORT` says so. Whoever opens it closes it. */
 export async function openLegs(

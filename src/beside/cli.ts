@@ -1,20 +1,18 @@
 #!/usr/bin/env node
 /** `npm run leg`: takes calls from a FreeSWITCH beside it, for gateways somewhere else. */
-import { createServer, type Server } from 'node:http';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
-import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { monotonicNowMs } from '../clock.ts';
 import { ConfigError } from '../config/check-environment.ts';
 import { type Config, readConfig, secretsOf } from '../config/config.ts';
 import { gatewayUrls } from '../config/subjects/leg.ts';
 import { OverHttpGateway } from '../leg/gateway/over-http.ts';
-import type { LegServer } from '../leg/leg-server.ts';
+import { listenFor } from '../leg/open-legs.ts';
+import { createLog } from '../main/log.ts';
+import { version } from '../main/version.ts';
 import { LegMetrics } from '../metrics/leg-metrics.ts';
-import { listenFor } from './legs.ts';
-import { createLog } from './log.ts';
-import { version } from './version.ts';
+import { serveStatus } from './status.ts';
 
 const DEFAULT_PORT = 8084;
 /** How often a stopping leg looks whether its last call has gone. */
@@ -45,31 +43,6 @@ function configOrExit(): Config {
     for (const problem of error.problems) process.stderr.write(`${problem}\n`);
   }
   process.exit(2);
-}
-
-/** Answers whoever looks after the process. */
-async function serveStatus(config: Config, legs: LegServer, registry: Registry, log: Logger): Promise<Server> {
-  const { LEG_HTTP_HOST: host, LEG_HTTP_PORT: port } = config.env;
-  const answers: Readonly<Record<string, () => Promise<[status: number, type: string, text: string]>>> = {
-    '/health': async () => [200, 'application/json', JSON.stringify({ status: 'ok', version, calls: legs.active })],
-    '/ready': async () => {
-      const reason = legs.refusal;
-      const body = reason === undefined ? { ready: true } : { ready: false, reason };
-      return [reason === undefined ? 200 : 503, 'application/json', JSON.stringify(body)];
-    },
-    '/metrics': async () => [200, Registry.PROMETHEUS_CONTENT_TYPE, await registry.metrics()],
-  };
-  const server = createServer(async (request, response) => {
-    const answer = request.method === 'GET' ? answers[(request.url ?? '').split('?', 1)[0]!] : undefined;
-    const [status, type, text] = answer ? await answer() : [404, 'application/json', '{"error":"not found"}'];
-    response.writeHead(status, { 'content-type': type }).end(text);
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
-  log.info({ host, port: (server.address() as { port: number }).port }, 'answering /health, /ready and /metrics');
-  return server;
 }
 
 const config = configOrExit();
