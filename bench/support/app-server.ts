@@ -40,6 +40,8 @@ const app = await buildApp({
     findRecording: async () => [],
     usage: async () => [],
     exportPage: async () => ({ text: '' }),
+    noteLooks: async () => {},
+    looks: async () => ({ looks: [] }),
   },
   currency: 'USD',
   version: 'benchmark',

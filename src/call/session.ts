@@ -22,6 +22,7 @@ import type { AudioSender, UpStream, UpStreamRequest } from './duplex/up-stream.
 import type { EndReason } from './end-reason.ts';
 import { type CallError, sessionNotFound } from './errors.ts';
 import { CallGuard } from './guard.ts';
+import { type CallMark, type CallNews, type LiveCall, PHASE_EVENTS, phaseOf } from './live-call.ts';
 import { recorderOf, type WriteRecording } from './record/call-recording.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord, type Summary } from './record/record.ts';
@@ -436,6 +437,39 @@ export class Session {
       ...(endReason ? { endReason } : {}),
       ...this.observer.report,
     };
+  }
+
+  /** As {@link info}, with what is looked at while a call goes on. */
+  live(): LiveCall {
+    const { lastActivity: _, ...info } = this.info();
+    const { callerNumber, did } = this.setup.request;
+    const { figures, timeline } = this.observer;
+    const { lastTurnMs } = figures;
+    const isPlaying = this.#replies.ledger.remainingMs(monotonicNowMs()) > 0 || !this.#replies.outbox.isEmpty;
+    return {
+      sessionId: this.id,
+      ...info,
+      ...(callerNumber === undefined ? {} : { callerNumber }),
+      ...(did === undefined ? {} : { did }),
+      phase: phaseOf(timeline.last(PHASE_EVENTS)?.type, isPlaying),
+      turnCount: figures.turns,
+      ...(lastTurnMs === undefined ? {} : { lastTurnMs: Math.round(lastTurnMs) }),
+      interruptions: figures.interruptions,
+      reconnects: figures.reconnects,
+      faultCount: timeline.faultCount,
+      ...(timeline.lastFault === undefined ? {} : { lastFault: timeline.lastFault }),
+    };
+  }
+
+  /** Where it is now. */
+  get mark(): CallMark {
+    return { entries: this.observer.timeline.revision, lines: this.record.lines.revision };
+  }
+
+  /** What has happened since a mark; since undefined: everything that is kept. */
+  news(since: CallMark = { entries: 0, lines: 0 }): CallNews {
+    const { events, hasGap } = this.observer.timeline.since(since.entries);
+    return { entries: events, hasGap, lines: this.record.lines.since(since.lines), mark: this.mark };
   }
 
   // What the session's worker asks for

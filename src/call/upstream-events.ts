@@ -36,13 +36,13 @@ export class UpstreamEvents {
         clock.onSpeech(false, monotonicNowMs());
         break;
       case 'item_added':
-        record.conversation.add(event.itemId, event.previousItemId, event.role);
+        record.addItem(event.itemId, event.previousItemId, event.role, event.atMs);
         break;
       case 'item_removed':
         record.removeItem(event.itemId);
         break;
       case 'item_renamed':
-        record.conversation.rename(event.itemId, event.newItemId);
+        record.renameItem(event.itemId, event.newItemId);
         break;
       case 'user_text':
         record.userText(event.itemId, event.text === null ? null : oneLine(event.text));

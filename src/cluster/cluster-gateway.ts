@@ -107,6 +107,10 @@ export class ClusterGateway implements CallGateway, LocalCalls {
   }
 
   /** A node that does not answer is left out. */
+  runningCalls(): Iterable<CallSession> {
+    return this.#local.runningCalls();
+  }
+
   async listSessions(scope: Scope): Promise<CallInfo[]> {
     const own = await this.#local.listSessions(scope);
     const links = this.#links;

@@ -2,27 +2,34 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { monotonicNowMs } from '../clock.ts';
 import { AllowedMethods } from './allowed-methods.ts';
-import { authPlugin } from './auth.ts';
+import { authPlugin, scopeOf } from './auth.ts';
 import type { CallHistory } from './call-history.ts';
 import { answerClientError } from './client-errors.ts';
 import { Connections } from './connections.ts';
+import { consoleFiles } from './console-files.ts';
 import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
 import { ApiError } from './errors.ts';
+import { Followers } from './followers.ts';
 import type { CallGateway, RequestRouter } from './gateway.ts';
 import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
 import { quote } from './quote.ts';
 import { requestIdOf } from './request-id.ts';
+import { consoleRoutes } from './routes/console.ts';
 import { duplexRoutes } from './routes/duplex.ts';
 import { historyRoutes } from './routes/history.ts';
+import { liveRoutes } from './routes/live.ts';
+import { looksRoutes } from './routes/looks.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { usageRoutes } from './routes/usage.ts';
 import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
+import { SignInThrottle } from './sign-in-throttle.ts';
+import { SignIns } from './sign-ins.ts';
 import { validatorCompiler } from './validation.ts';
 
 /** Longest a request may take to arrive: 10 MB at 0.7 Mbit/s. It does not bound how long its answer takes. */
@@ -42,6 +49,8 @@ export interface AppOptions {
   readonly trustProxy?: boolean | string[];
   /** PEM texts; with them the app speaks HTTPS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Where the built console is; default: where the build puts it. */
+  readonly consoleFolder?: string | undefined;
   /** Absent: there is one node. */
   readonly router?: RequestRouter | undefined;
   /** Default: some of its own, without a limit. */
@@ -104,14 +113,24 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       done();
     });
   }
-  await app.register(authPlugin, { keys, router: options.router });
+  const access = { keys, signIns: new SignIns(monotonicNowMs), router: options.router };
+  await app.register(authPlugin, access);
   if (options.router) installRouter(app, options.router);
   await app.register(docsPlugin, { version: options.version });
   await app.register(operationsRoutes, { gateway, openMetrics });
-  await app.register(sessionRoutes, { gateway });
+  await app.register(sessionRoutes, { gateway, history: options.history });
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
+  await app.register(looksRoutes, { history: options.history });
+  await app.register(consoleRoutes, { ...access, throttle: new SignInThrottle(monotonicNowMs) });
+  await app.register(consoleFiles, { folder: options.consoleFolder });
+  await app.register(liveRoutes, {
+    gateway,
+    history: options.history,
+    followers: new Followers(monotonicNowMs),
+    check: (request) => void scopeOf(request, access),
+  });
   await app.register(recordingRoutes, { history: options.history });
   await app.register(usageRoutes, { history: options.history, currency: options.currency });
   return app;

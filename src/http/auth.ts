@@ -1,10 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
+import { signInToken } from './cookies.ts';
 import { ApiError } from './errors.ts';
 import type { RequestRouter, Scope } from './gateway.ts';
-import type { KeyRing } from './key-ring.ts';
+import { KEYLESS, type KeyHolder, type KeyRing } from './key-ring.ts';
+import { forgeryRefusal } from './origin.ts';
+import { may } from './permissions.ts';
 import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
+import type { SignIns } from './sign-ins.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,24 +18,38 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that answers without a key. */
     public?: boolean;
+    /** A route that makes, hears or ends calls. */
+    needsCalls?: boolean;
+    /** A route that takes `X-Tenant-ID` as the query `tenantId` too. */
+    tenantInQuery?: boolean;
     /** A route that takes unencoded audio beside JSON. */
     takesAudio?: boolean;
   }
 }
 
+/** Who may ask what. */
+export interface AccessOptions {
+  readonly keys: KeyRing;
+  readonly signIns: SignIns;
+  /** Absent: there is one node. */
+  readonly router?: RequestRouter | undefined;
+}
+
 /**
- * Asks for a key on every route that is not `config.public`, and decides once, here, whose sessions the request may
- * see: a tenant's key its own, the operator's key all of them or those of the tenant in `X-Tenant-ID`.
+ * Asks for a key, or for the cookie that one was exchanged for, on every route that is not `config.public`, and decides
+ * once, here, whose sessions the request may see: a tenant's key its own, the operator's key all of them or those of the
+ * tenant in `X-Tenant-ID`.
  */
-export const authPlugin = fastifyPlugin<{
-  keys: KeyRing;
-  router?: RequestRouter | undefined;
-}>(async (app, { keys, router }) => {
+export const authPlugin = fastifyPlugin<AccessOptions>(async (app, access) => {
   app.decorateRequest('scope');
   app.addHook('onRequest', (request: FastifyRequest, _reply: FastifyReply, done) => {
-    if (request.routeOptions.config.public || request.is404) return done();
+    const { config } = request.routeOptions;
+    if (config.public || request.is404) return done();
     try {
-      request.scope = router?.scopeOf(request) ?? scopeOf(request, keys);
+      request.scope = scopeOf(request, access);
+      if (config.needsCalls && !may(request.scope, 'calls')) {
+        throw new ApiError('forbidden', 'the API key may look at calls, but not make, hear or end them');
+      }
     } catch (error) {
       return done(error as Error);
     }
@@ -42,28 +60,52 @@ export const authPlugin = fastifyPlugin<{
 const TENANT_ID = new RegExp(TENANT_ID_PATTERN);
 const BEARER = /^bearer[ \t]+/i;
 
-function scopeOf(request: FastifyRequest, keys: KeyRing): Scope {
-  if (keys.isOpen) return { tenantId: wantedTenant(request) };
-  const key = presentedKey(request);
-  if (key === undefined) {
-    throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
-  }
-  const holder = keys.find(key, request.raw.socket);
-  if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
+/** Whose sessions a request may see, and who asks: a client, or for it another node. @throws {ApiError} */
+export function scopeOf(request: FastifyRequest, access: AccessOptions): Scope {
+  const passedOn = access.router?.scopeOf(request);
+  if (passedOn) return passedOn;
+  const by = access.keys.isOpen ? KEYLESS : holderOf(request, access);
   const wanted = wantedTenant(request);
-  if (holder.tenantId === undefined) return { tenantId: wanted };
-  if (wanted !== undefined && wanted !== holder.tenantId) {
+  if (by.tenantId === undefined) return { tenantId: wanted, by };
+  if (wanted !== undefined && wanted !== by.tenantId) {
     throw new ApiError('forbidden', `X-Tenant-ID is ${quote(wanted)}, but the API key belongs to another tenant`);
   }
-  return { tenantId: holder.tenantId };
+  return { tenantId: by.tenantId, by };
 }
 
+function holderOf(request: FastifyRequest, { keys, signIns }: AccessOptions): KeyHolder {
+  const key = presentedKey(request);
+  if (key !== undefined) {
+    const holder = keys.find(key, request.raw.socket);
+    if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
+    return holder;
+  }
+  const token = signInToken(request);
+  if (token === undefined) {
+    throw new ApiError('unauthorized', 'X-API-Key is missing: send it, or Authorization: Bearer KEY');
+  }
+  const digest = signIns.use(token);
+  // A key that is taken away takes those with it that it has signed in.
+  const holder = digest && keys.holderOf(digest);
+  if (!holder) throw new ApiError('unauthorized', 'nobody is signed in any more: sign in again');
+  const forgery = forgeryRefusal(request);
+  if (forgery) throw forgery;
+  return holder;
+}
+
+/** `EventSource` and links send no headers, so routes for them take a query. */
 function wantedTenant(request: FastifyRequest): string | undefined {
-  const wanted = headerOf(request, 'x-tenant-id');
-  if (wanted === undefined || TENANT_ID.test(wanted)) return wanted;
+  const header = headerOf(request, 'x-tenant-id');
+  const query = request.routeOptions.config.tenantInQuery
+    ? (request.query as { tenantId?: unknown }).tenantId
+    : undefined;
+  const wanted = header ?? query;
+  if (wanted === undefined) return undefined;
+  if (typeof wanted === 'string' && TENANT_ID.test(wanted)) return wanted;
+  const name = header === undefined ? 'tenantId' : 'X-Tenant-ID';
   throw new ApiError(
     'invalid_field',
-    `X-Tenant-ID is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`,
+    `${name} is ${quote(wanted)}, but must be text that matches ${TENANT_ID_PATTERN}`,
   );
 }
 

@@ -40,6 +40,7 @@ export const docsPlugin = fastifyPlugin<{ version: string }>(async (app, { versi
         { name: 'Calls', description: 'Create, look at and end sessions' },
         { name: 'Audio', description: 'The caller up, the reply down' },
         { name: 'History', description: 'Calls that are over' },
+        { name: 'Console', description: 'Signing in' },
         { name: 'Operations', description: 'For load balancers and Prometheus' },
       ],
       components: {

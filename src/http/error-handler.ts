@@ -55,7 +55,7 @@ export function answerFrameworkError(_error: FastifyError, request: FastifyReque
 function sendNotFound(reply: FastifyReply, request: FastifyRequest, allowed: AllowedMethods): FastifyReply {
   const path = pathOf(request);
   const methods = allowed.of(path);
-  if (methods.length === 0) {
+  if (methods.length === 0 || methods.includes(request.method)) {
     return sendError(reply, request, new ApiError('not_found', `there is no ${quote(path)}; see /docs`));
   }
   const names = methods.join(', ');

@@ -106,7 +106,7 @@ export const FAILURES = {
   },
   forbidden: {
     status: 403,
-    what: 'the key is wrong, or belongs to another tenant',
+    what: 'the key is wrong, belongs to another tenant, or may not do this',
     sentence: ({ tenantId }) => `tenantId is ${quote(tenantId)}, but the request speaks for another tenant`,
     example: 'the API key is not known here',
   },
@@ -158,6 +158,19 @@ export const FAILURES = {
     retryAfterSeconds: 5,
     sentence: ({ maxSessions }) => `this tenant has ${maxSessions} calls already, its limit`,
     example: { maxSessions: 20 },
+  },
+  too_many_listeners: {
+    status: 429,
+    what: 'the key, or the gateway, has all the streams of events that it may have',
+    advice: 'close one',
+    retryAfterSeconds: 5,
+    example: 'this key has 20 streams of events open already, its limit',
+  },
+  too_many_attempts: {
+    status: 429,
+    what: 'too many wrong keys came from this address',
+    advice: 'sign in after `Retry-After`',
+    example: 'too many wrong keys came from this address: try again in 8 s',
   },
   budget_exhausted: {
     status: 429,

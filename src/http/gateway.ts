@@ -4,22 +4,28 @@ import type { AudioFormat } from '../audio/codec.ts';
 import type { CallEvents, CallInfo } from '../call/call-info.ts';
 import type { AudioReceiver, DownStream, DownStreamRequest } from '../call/duplex/down-stream.ts';
 import type { AudioSender, UpStream, UpStreamRequest } from '../call/duplex/up-stream.ts';
+import type { CallMark, CallNews, LiveCall } from '../call/live-call.ts';
 import type { Summary } from '../call/record/record.ts';
 import type { ClientReport, Delivery } from '../call/reply/deliveries.ts';
 import type { TakeOptions } from '../call/reply/outbox.ts';
 import type { Departure } from '../call/reply/poll-wait.ts';
 import type { IncomingChunk } from '../call/up/chunk.ts';
+import type { KeyHolder } from './key-ring.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from './schemas.ts';
 
 /** Whose sessions a request may see. `tenantId` undefined: every tenant's. */
 export interface Scope {
   readonly tenantId: string | undefined;
+  /** Who asks; absent: the gateway itself. */
+  readonly by?: KeyHolder;
   /** Another node of the cluster asks, for a client: the answer is of this node alone. */
   readonly isFromNode?: true;
 }
 
 /** One call, as the routes see it. */
 export interface CallSession {
+  /** Unique among all calls ever. */
+  readonly id: string;
   readonly generation: number;
   /**
    * Takes a chunk in; resolves when its audio was accepted and is on its way upstream.
@@ -56,6 +62,14 @@ export interface CallSession {
   info(): CallInfo;
   /** What happened on the call so far; nothing personal is in it. */
   events(): CallEvents;
+  /** How it stands; the caller's number is whole. */
+  live(): LiveCall;
+  /** Rises whenever there is news. */
+  readonly mark: CallMark;
+  /** What has happened since a mark; without one, everything that is kept. */
+  news(since?: CallMark): CallNews;
+  /** Why the call could not go on, where it could not. */
+  readonly error: string | undefined;
 }
 
 /** Takes requests to the node that has their call, where several nodes are one gateway. */
@@ -82,6 +96,8 @@ export interface CallGateway {
   /** @throws {CallError} `session_not_found`, `ambiguous_call_id` */
   findSession(scope: Scope, callId: string): CallSession;
   listSessions(scope: Scope): CallInfo[] | Promise<CallInfo[]>;
+  /** Every call of this node that has not ended. */
+  runningCalls(): Iterable<CallSession>;
   health(): Health;
   readiness(): Readiness;
   /** The Prometheus exposition. */

@@ -5,10 +5,16 @@ import { Compile } from 'typebox/compile';
 import { quote } from './quote.ts';
 import { TENANT_ID_PATTERN } from './schemas.ts';
 
+/** What a key may: see what was said, see whole numbers, make and end calls. */
+export const PERMISSIONS = ['transcripts', 'numbers', 'calls'] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+const EVERYTHING: readonly Permission[] = PERMISSIONS;
+
 const TenantKeySchema = Type.Object({
   name: Type.String({ minLength: 1 }),
   sha256: Type.String({ pattern: '^[0-9a-fA-F]{64}$' }),
   tenantId: Type.String({ pattern: TENANT_ID_PATTERN }),
+  may: Type.Optional(Type.Array(Type.Enum([...PERMISSIONS]))),
   budgetPerDay: Type.Optional(Type.Number({ minimum: 0 })),
 });
 const KeysFile = Compile(Type.Array(TenantKeySchema));
@@ -18,11 +24,16 @@ type TenantKey = Static<typeof TenantKeySchema>;
 export interface KeyHolder {
   readonly name: string;
   readonly tenantId: string | undefined;
+  readonly may: readonly Permission[];
 }
+
+/** Who asks where there is no key: whoever is at this machine. */
+export const KEYLESS: KeyHolder = { name: 'keyless', tenantId: undefined, may: EVERYTHING };
+const OPERATOR: KeyHolder = { name: 'operator', tenantId: undefined, may: EVERYTHING };
 
 export interface KeyRingOptions {
   readonly operatorKey?: string | undefined;
-  /** JSON list of `{name, sha256, tenantId, budgetPerDay}`; looked at every `reloadIntervalMs`. */
+  /** JSON list of `{name, sha256, tenantId, may?, budgetPerDay?}`; looked at every `reloadIntervalMs`. */
   readonly keysFile?: string | undefined;
   readonly reloadIntervalMs?: number;
   /** Told when the file was read again, or why it was refused and the old keys stay. */
@@ -91,15 +102,15 @@ export class KeyRing {
     if (known?.among === this.#tenants && known.key.length === bytes.length && timingSafeEqual(known.key, bytes)) {
       return known.holder;
     }
-    const holder = this.#find(bytes);
+    const holder = this.holderOf(digestOf(bytes));
     if (connection && holder) this.#opened.set(connection, { key: bytes, holder, among: this.#tenants });
     return holder;
   }
 
-  #find(key: Buffer): KeyHolder | undefined {
-    const digest = digestOf(key);
+  /** As {@link find}, where what is known of the key is its SHA-256. */
+  holderOf(digest: Buffer): KeyHolder | undefined {
     if (this.#operatorDigest && timingSafeEqual(digest, this.#operatorDigest)) {
-      return { name: 'operator', tenantId: undefined };
+      return OPERATOR;
     }
     // Looking up by digest leaks nothing usable: a digest close to another says nothing about the key.
     const match = this.#tenants.keys.get(digest.toString('hex'));
@@ -126,7 +137,7 @@ function isShortOfDescriptors(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 
-function digestOf(key: string | Buffer): Buffer {
+export function digestOf(key: string | Buffer): Buffer {
   return hash('sha256', key, 'buffer');
 }
 
@@ -148,16 +159,19 @@ function readKeysFile(path: string, operatorDigest: Buffer | undefined): Tenants
   if (!KeysFile.Check(list)) {
     const [error] = KeysFile.Errors(list);
     const where = error?.instancePath ? `entry ${error.instancePath.slice(1).replace('/', '.')}` : 'its content';
-    throw refused(path, `${where} ${error?.message}: it must be a list of {name, sha256, tenantId}`);
+    throw refused(
+      path,
+      `${where} ${error?.message}: it must be a list of {name, sha256, tenantId, may?, budgetPerDay?}`,
+    );
   }
   const keys = new Map<string, { digest: Buffer; holder: KeyHolder }>();
   const budgets = new Map<string, number>();
-  for (const { name, sha256, tenantId, budgetPerDay } of list as TenantKey[]) {
+  for (const { name, sha256, tenantId, may, budgetPerDay } of list as TenantKey[]) {
     const digest = Buffer.from(sha256, 'hex');
     const twin = keys.get(sha256.toLowerCase());
     if (twin) throw refused(path, `the entries ${quote(twin.holder.name)} and ${quote(name)} are the same key`);
     if (operatorDigest?.equals(digest)) throw refused(path, `the entry ${quote(name)} is the operator's key`);
-    keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId } });
+    keys.set(sha256.toLowerCase(), { digest, holder: { name, tenantId, may: may ?? EVERYTHING } });
     if (budgetPerDay === undefined) continue;
     const budget = budgets.get(tenantId) ?? budgetPerDay;
     if (budget !== budgetPerDay) {

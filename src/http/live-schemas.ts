@@ -1,6 +1,7 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
+import { PHASES } from '../call/live-call.ts';
 import { CallEvents, Turn } from './event-schemas.ts';
-import { EndReason, oneOf, SessionInfo } from './schemas.ts';
+import { EndReason, oneOf, SessionInfo, TENANT_ID_PATTERN } from './schemas.ts';
 
 /** What is told of calls while they go on: the data of server-sent events. */
 
@@ -10,8 +11,25 @@ const { callId, tenantId, status, createdAt, transcriptCount, actionsCount, aiAg
 const { generation, queuedAudioMs, endReason } = SessionInfo.properties;
 const sessionId = Type.String({ description: "Unique among all calls ever; the history's name of the call" });
 
-/** Who is at it, on a call that goes on. */
-export const PHASES = ['caller_speaking', 'thinking', 'agent_speaking', 'listening'] as const;
+const Numbers = Type.Optional(
+  oneOf(['masked', 'full'], { description: "How callers' numbers are shown; default `masked`: the last two digits" }),
+);
+const Tenant = Type.Optional(
+  Type.String({
+    pattern: TENANT_ID_PATTERN,
+    description: 'As `X-Tenant-ID`, for clients that cannot send headers',
+  }),
+);
+
+export const LiveQuery = Type.Object({ tenantId: Tenant, numbers: Numbers });
+
+export const FollowQuery = Type.Object({
+  follow: Type.Optional(
+    oneOf([0, 1], { description: '1: the answer goes on until the call has ended, as server-sent events' }),
+  ),
+  tenantId: Tenant,
+  numbers: Numbers,
+});
 
 export const LiveCall = Type.Object(
   {
@@ -44,7 +62,6 @@ export const LiveCall = Type.Object(
   },
   { description: 'How a call stands' },
 );
-export type LiveCall = Static<typeof LiveCall>;
 
 const EndedCall = Type.Object(
   { sessionId, callId, tenantId, endReason: Type.Optional(EndReason) },
@@ -84,7 +101,6 @@ export const Line = Type.Object(
   },
   { description: 'What somebody says' },
 );
-export type Line = Static<typeof Line>;
 
 /** `event: event` of one call: an entry of its timeline. */
 export const Entry = Type.Object(
@@ -97,7 +113,6 @@ export const Entry = Type.Object(
   },
   { additionalProperties: true, description: 'Details depend on the type. Nobody is quoted' },
 );
-export type Entry = Static<typeof Entry>;
 
 /** `event: call` of one call: all that is known of it, to begin with. */
 export const FollowedCall = Type.Object(
@@ -112,7 +127,6 @@ export const FollowedCall = Type.Object(
   },
   { description: 'A call, as it is followed' },
 );
-export type FollowedCall = Static<typeof FollowedCall>;
 
 /** `event: turn` of one call. */
 export const FollowedTurn = Turn;

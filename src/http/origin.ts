@@ -34,10 +34,30 @@ export function originRefusal(request: FastifyRequest, { isKeyless, isTls }: Ori
   if (origin !== undefined && !isSameOrigin(origin, host, isTls)) {
     return new ApiError('foreign_origin', `Origin is ${quote(origin)}, but pages of other sites may not call here`);
   }
-  if (headers['sec-fetch-site'] === 'cross-site') {
-    return new ApiError('foreign_origin', 'Sec-Fetch-Site is cross-site, but pages of other sites may not call here');
+  // `same-site` is another port of this machine, or another name of this domain: as foreign as any.
+  const site = headers['sec-fetch-site'];
+  if (site === 'cross-site' || site === 'same-site') {
+    return new ApiError('foreign_origin', `Sec-Fetch-Site is ${site}, but pages of other sites may not call here`);
   }
   return undefined;
+}
+
+/** Whether a page in a browser sends it. */
+export function isFromPage({ headers }: FastifyRequest): boolean {
+  return headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
+}
+
+/**
+ * Why a request that a browser's cookie vouches for is refused: one that changes something has to prove that a page of this
+ * gateway sent it. That a foreign `Origin` is refused is the rule for all requests.
+ */
+export function forgeryRefusal({ method, headers }: FastifyRequest): ApiError | undefined {
+  if (method === 'GET' || method === 'HEAD') return undefined;
+  if (headers.origin !== undefined || headers['sec-fetch-site'] === 'same-origin') return undefined;
+  return new ApiError(
+    'foreign_origin',
+    'Origin is missing: who is signed in by a cookie sends requests from a page of this gateway; programs send a key',
+  );
 }
 
 const LOOPBACK_NAME = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;

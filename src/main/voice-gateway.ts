@@ -270,6 +270,10 @@ export class VoiceGateway implements LocalGateway {
       .map((session) => session.info());
   }
 
+  *runningCalls(): Iterable<CallSession> {
+    for (const session of this.#sessions.all()) if (session.state !== 'ended') yield session;
+  }
+
   /** Jobs that wait for the audio pool, or run. */
   get poolQueueDepth(): number {
     return this.#pool.queueDepth;

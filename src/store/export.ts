@@ -36,9 +36,9 @@ export function exportPage(
   search: CallSearch,
   numbers: NumberStyle,
   format: 'csv' | 'jsonl',
-): { readonly text: string; readonly nextCursor?: number | undefined } {
+): { readonly calls: readonly KeptCall[]; readonly text: string; readonly nextCursor?: number | undefined } {
   const { calls, nextCursor } = history.searchDetails(search, numbers);
-  return { text: calls.map(format === 'csv' ? csvLine : jsonLine).join(''), nextCursor };
+  return { calls, text: calls.map(format === 'csv' ? csvLine : jsonLine).join(''), nextCursor };
 }
 
 function jsonLine({ details, ...call }: KeptCall): string {

@@ -75,11 +75,17 @@ export class Recordings {
   find(tenantId: string | undefined, name: string): FoundRecording[] {
     const rows = this.#statements
       .read(
-        `SELECT session_id AS id, recorded_bytes AS bytes, max(number) FROM recordings
+        `SELECT session_id AS id, tenant, called, recorded_bytes AS bytes, max(number) FROM recordings
          WHERE (session_id = ?1 OR called = ?1) AND (?2 IS NULL OR tenant = ?2) AND recorded_ms IS NOT NULL GROUP BY tenant`,
       )
-      .all(name, tenantId ?? null) as unknown as { id: string; bytes: number }[];
-    return rows.map(({ id, bytes }) => ({ id, path: this.pathOf(id), byteCount: bytes }));
+      .all(name, tenantId ?? null) as unknown as { id: string; tenant: string; called: string; bytes: number }[];
+    return rows.map(({ id, tenant, called, bytes }) => ({
+      id,
+      tenantId: tenant,
+      callId: called,
+      path: this.pathOf(id),
+      byteCount: bytes,
+    }));
   }
 
   /** Removes recordings of calls that began before a moment, the oldest first; returns how many. */

@@ -69,6 +69,8 @@ export interface NewRecording {
 /** A finished recording and where it is. */
 export interface FoundRecording {
   readonly id: string;
+  readonly tenantId: string;
+  readonly callId: string;
   readonly path: string;
   readonly byteCount: number;
 }
@@ -227,3 +229,34 @@ export interface CallPage {
 }
 
 export type KeptCall = ListedCall & { readonly details: CallDetails };
+
+/** Somebody sees what was said on a call. */
+export interface Look {
+  /** The name of the key. */
+  readonly who: string;
+  /**
+   * `call`: in the history; `export`: in a file; `recording`: it was heard; `live`: while it went on; `end`: with the answer
+   * that ended it.
+   */
+  readonly what: 'call' | 'export' | 'recording' | 'live' | 'end';
+  readonly tenantId: string;
+  readonly sessionId: string;
+  readonly callId: string;
+}
+
+/** Which looks are looked for. */
+export interface LookSearch {
+  readonly who?: string | undefined;
+  /** A sessionId or a callId. */
+  readonly call?: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly fromMs?: number | undefined;
+  readonly toMs?: number | undefined;
+  readonly cursor?: number | undefined;
+  readonly limit: number;
+}
+
+export interface LookPage {
+  readonly looks: readonly (Look & { readonly at: string })[];
+  readonly nextCursor?: number | undefined;
+}

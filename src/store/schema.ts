@@ -98,6 +98,20 @@ const STEPS: readonly string[] = [
   CREATE INDEX recordings_by_call_id ON recordings (called);
   CREATE INDEX recordings_by_begin ON recordings (begun_at_ms);
   `,
+  `
+  CREATE TABLE looks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX looks_at_call ON looks (call_id);
+  CREATE INDEX looks_at_session ON looks (session_id);
+  CREATE INDEX looks_by_time ON looks (at_ms);
+  `,
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */

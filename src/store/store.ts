@@ -7,6 +7,7 @@ import { StoreError, toStoreError } from './errors.ts';
 import { exportPage } from './export.ts';
 import { History } from './history.ts';
 import { StoreLock } from './lock.ts';
+import { Looks } from './looks.ts';
 import { takeOverJournal } from './old-journal.ts';
 import { moveAside, oddFiles, prepareDirectory } from './place.ts';
 import { Recordings } from './recordings.ts';
@@ -14,6 +15,10 @@ import type {
   CallPage,
   CallSearch,
   KeptCall,
+  ListedCall,
+  Look,
+  LookPage,
+  LookSearch,
   NumberStyle,
   OutgoingSummary,
   StoreEntry,
@@ -35,6 +40,9 @@ const REMOVED_AT_ONCE = 200;
 const DEFAULT_RECORDING_RETENTION_DAYS = 30;
 /** Files of recordings that no row names are looked for this often: all names are read for it. */
 const ORPHAN_INTERVAL_MS = 6 * 3_600_000;
+
+/** Days that it is known who has looked at what was said, whatever becomes of the calls. */
+export const LOOKS_KEPT_DAYS = 365;
 
 /** Something an operator is to be told. */
 export interface StoreNote {
@@ -71,6 +79,7 @@ export class Store {
   #file: StoreFile;
   #history: History;
   #undelivered: Undelivered;
+  #looks: Looks;
   #recordings: Recordings;
   #orphansLookedForMs = Number.NEGATIVE_INFINITY;
   #usage: UsageSums;
@@ -84,6 +93,7 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#looks = new Looks(file.database);
     this.#recordings = new Recordings(file.database, options.directory);
     this.#usage = new UsageSums(file.database);
   }
@@ -166,8 +176,11 @@ export class Store {
     return this.#history.search(search, numbers);
   }
 
-  find(tenantId: string | undefined, name: string, numbers: NumberStyle): KeptCall[] {
-    return this.#history.find(tenantId, name, numbers);
+  /** @param who sees what was said on the one call that is found; undefined: nobody does */
+  find(tenantId: string | undefined, name: string, numbers: NumberStyle, who?: string): KeptCall[] {
+    const found = this.#history.find(tenantId, name, numbers);
+    if (who !== undefined && found.length === 1) this.noteLooks(found.map((call) => lookAt(call, who, 'call')));
+    return found;
   }
 
   /** Sums of what calls used. */
@@ -175,9 +188,28 @@ export class Store {
     return this.#usage.read(query);
   }
 
-  /** A page of a search as text to be sent on, see {@link exportPage}. */
-  export(search: CallSearch, numbers: NumberStyle, format: 'csv' | 'jsonl'): ReturnType<typeof exportPage> {
-    return exportPage(this.#history, search, numbers, format);
+  /** A page of a search as text to be sent on, see {@link exportPage}. @param who sees what was said */
+  export(
+    search: CallSearch,
+    numbers: NumberStyle,
+    format: 'csv' | 'jsonl',
+    who: string,
+  ): { readonly text: string; readonly nextCursor?: number | undefined } {
+    const { calls, ...page } = exportPage(this.#history, search, numbers, format);
+    this.noteLooks(calls.map((call) => lookAt(call, who, 'export')));
+    return page;
+  }
+
+  /** @throws {StoreError} when they are not on the disk: nothing is to be shown then */
+  noteLooks(looks: readonly Look[]): void {
+    this.#usable();
+    this.#file.transaction(() => {
+      for (const look of looks) this.#looks.add(look, this.#now);
+    });
+  }
+
+  looks(search: LookSearch): LookPage {
+    return this.#looks.search(search);
   }
 
   /** What is recorded of calls; what changes it belongs into a {@link transaction}. */
@@ -191,12 +223,14 @@ export class Store {
     return this.#file.transaction(() => change(this));
   }
 
-  /** Removes a few calls and recordings whose time is up; returns whether there may be more. Empties the log beside the file. */
+  /** Removes a few calls, recordings and looks whose time is up; returns whether there may be more. Empties the log beside the file. */
   sweep(): boolean {
     this.#usable();
     const removed = this.#file.transaction(() => this.#history.removeBefore(this.#keepFromMs, REMOVED_AT_ONCE));
+    const looksFromMs = this.#now - LOOKS_KEPT_DAYS * DAY_MS;
+    const forgotten = this.#file.transaction(() => this.#looks.removeBefore(looksFromMs, REMOVED_AT_ONCE));
     const isMore = this.#file.transaction(() => this.#usage.sweep(this.#now));
-    if (isMore || removed === REMOVED_AT_ONCE) return true;
+    if (isMore || Math.max(removed, forgotten) === REMOVED_AT_ONCE) return true;
     const recordedFromMs =
       this.#now - (this.#options.recordingRetentionDays ?? DEFAULT_RECORDING_RETENTION_DAYS) * DAY_MS;
     if (this.transaction(() => this.#recordings.removeBefore(recordedFromMs, REMOVED_AT_ONCE)) === REMOVED_AT_ONCE) {
@@ -232,6 +266,7 @@ export class Store {
     this.#file = file;
     this.#history = new History(file.database);
     this.#undelivered = new Undelivered(file.database);
+    this.#looks = new Looks(file.database);
     this.#recordings = new Recordings(file.database, this.#options.directory);
     this.#usage = new UsageSums(file.database);
     this.#noteHolder(now);
@@ -337,6 +372,10 @@ export class Store {
       if (ageMs > Math.max(1, retentionDays) * DAY_MS) unlinkSync(path);
     }
   }
+}
+
+function lookAt({ tenantId, sessionId, callId }: ListedCall, who: string, what: Look['what']): Look {
+  return { who, what, tenantId, sessionId, callId };
 }
 
 interface Salvage {

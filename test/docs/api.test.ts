@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-
+import { LooksAnswer, LooksQuery, SignInBody, Who } from '../../src/http/console-schemas.ts';
 import { FAILURES, type Failure } from '../../src/http/failures.ts';
 import { CallPageAnswer, CallQuery, CallsQuery, KeptCallAnswer } from '../../src/http/history-schemas.ts';
+import {
+  FollowedCall,
+  FollowQuery,
+  Line,
+  LiveCall,
+  LiveChanges,
+  LiveQuery,
+  LiveSnapshot,
+} from '../../src/http/live-schemas.ts';
 import {
   CreateAnswer,
   CreateBody,
@@ -52,6 +61,17 @@ it.each(
     CallQuery,
     CallPageAnswer,
     KeptCallAnswer,
+    LiveQuery,
+    FollowQuery,
+    LiveCall,
+    LiveSnapshot,
+    LiveChanges,
+    Line,
+    FollowedCall,
+    Who,
+    SignInBody,
+    LooksQuery,
+    LooksAnswer,
   }),
 )('the API page names every field of %s', (_name, schema) => {
   for (const field of Object.keys((schema as { properties: object }).properties)) {

@@ -77,7 +77,7 @@ describe('keys', () => {
     [{ authorization: `Bearer ${ACME}` }, 'acme'],
   ])('lets %j see the tenant %s', async (headers, tenantId) => {
     expect((await list(headers as unknown as Record<string, string>)).status).toBe(200);
-    expect(server.seen.scopes).toEqual([{ tenantId }]);
+    expect(server.seen.scopes).toMatchObject([{ tenantId }]);
   });
 
   it("refuses a tenant's key that speaks for another tenant", async () => {
@@ -113,7 +113,7 @@ describe('without keys', () => {
       expect((await app.inject({ url: '/api/voice/sessions' })).statusCode).toBe(200);
       expect((await app.inject({ url: '/api/voice/sessions', headers: { 'x-tenant-id': 't1' } })).statusCode).toBe(200);
       expect((await app.inject({ url: '/metrics' })).statusCode).toBe(200);
-      expect(seen.scopes).toEqual([{ tenantId: undefined }, { tenantId: 't1' }]);
+      expect(seen.scopes).toMatchObject([{ tenantId: undefined }, { tenantId: 't1' }]);
     } finally {
       await close();
     }

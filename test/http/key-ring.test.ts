@@ -38,7 +38,7 @@ describe('KeyRing', () => {
 
   it("knows the operator's key and nothing like it", () => {
     const keys = ring({ operatorKey: 'correct horse' });
-    expect(keys.find('correct horse')).toEqual({ name: 'operator', tenantId: undefined });
+    expect(keys.find('correct horse')).toMatchObject({ name: 'operator', tenantId: undefined });
     for (const wrong of ['', 'correct', 'correct horse ', 'Correct horse', 'correct horsf', sha256('correct horse')]) {
       expect(keys.find(wrong), JSON.stringify(wrong)).toBeUndefined();
     }
@@ -51,8 +51,8 @@ describe('KeyRing', () => {
     ]);
     const keys = ring({ keysFile });
     expect(keys.tenantKeyCount).toBe(2);
-    expect(keys.find('acme-key')).toEqual({ name: 'acme', tenantId: 't1' });
-    expect(keys.find('beta-key')).toEqual({ name: 'beta', tenantId: 't2' });
+    expect(keys.find('acme-key')).toMatchObject({ name: 'acme', tenantId: 't1' });
+    expect(keys.find('beta-key')).toMatchObject({ name: 'beta', tenantId: 't2' });
     expect(keys.find(sha256('acme-key'))).toBeUndefined();
   });
 
@@ -65,7 +65,10 @@ describe('KeyRing', () => {
 
   it.each([
     ['not json', /cannot be read as JSON/],
-    [{ acme: 'x' }, /its content must be array: it must be a list of \{name, sha256, tenantId\}/],
+    [
+      { acme: 'x' },
+      /its content must be array: it must be a list of \{name, sha256, tenantId, may\?, budgetPerDay\?\}/,
+    ],
     [[{ name: 'acme', tenantId: 't' }], /entry 0 must have required properties sha256/],
     [[entry('acme', 'x', 't1'), { name: 'b', sha256: 'abc', tenantId: 't' }], /entry 1\.sha256/],
     [[entry('acme', 'x', 'a tenant')], /entry 0\.tenantId/],

@@ -7,6 +7,7 @@ import { Compile } from 'typebox/compile';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { SimulatorConnection } from '../../src/simulator/server.ts';
 import { type Answer, http, TestCall } from '../support/call.ts';
+import { EventClient, type ServerSentEvent } from '../support/event-stream.ts';
 import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gateway.ts';
 import { startStalledUpstream } from '../support/stalled-upstream.ts';
 
@@ -57,6 +58,7 @@ const BETA = { 'x-api-key': 'key-of-beta' };
 /** A tenant that may spend nothing. */
 const BARRED = { 'x-api-key': 'key-of-barred' };
 const EXAMPLE_CALL = 'unique-call-id';
+const OPEN = ['/health', '/ready', '/metrics', '/console/sign-in', '/console/sign-out'];
 
 let folder: string;
 let gateway: TestGateway;
@@ -94,6 +96,10 @@ beforeAll(async () => {
     },
   });
   document = (await http('GET', `${gateway.url}/docs/json`)).body;
+  // Of an answer without a body there is nothing to look at.
+  for (const { operation } of operations()) {
+    for (const answer of Object.values(operation.responses)) Object.assign(answer, { content: answer.content ?? {} });
+  }
 });
 afterAll(async () => {
   await gateway.stop();
@@ -152,7 +158,7 @@ describe('the document', () => {
         path,
       ).toBe(true);
       const isOpen = operation.security?.length === 0;
-      expect(isOpen, path).toBe(['/health', '/ready', '/metrics'].includes(path));
+      expect(isOpen, path).toBe(OPEN.includes(path));
       expect('401' in operation.responses, path).toBe(!isOpen);
     }
   });
@@ -210,8 +216,8 @@ describe('the document', () => {
         ...Object.values(operation.responses).flatMap(({ content }) => Object.values(content)),
       ];
       for (const one of media) {
-        // Bytes cannot be shown.
-        if (one.schema.format === 'binary') continue;
+        // Bytes cannot be shown, and there is nothing of nothing.
+        if (one.schema.format === 'binary' || one.schema.type === 'null') continue;
         const examples = examplesOf(one);
         expect(examples.length, operation.operationId).toBeGreaterThan(0);
         for (const [name, value] of examples) {
@@ -255,6 +261,25 @@ function send(
   const body = options.body ?? (isStream ? Buffer.alloc(160) : undefined);
   const url = (options.base ?? gateway.url) + path.replace('{callId}', callId) + query;
   return http(method.toUpperCase(), url, body, headers);
+}
+
+/** A stream of events, read until one has come; as the answer that it is so far. */
+async function streamed(
+  { path }: NamedOperation,
+  query: string,
+  isLast: (event: ServerSentEvent) => boolean,
+): Promise<Answer> {
+  const client = await EventClient.open(gateway.url + path.replace('{callId}', EXAMPLE_CALL) + query, OPERATOR);
+  const isTold = ({ event, data }: ServerSentEvent) => isLast({ event, data, id: undefined });
+  await client.until(({ events }) =>
+    events.some((one) => isTold(one) || one.data.events?.some((data: object) => isTold({ ...one, data }))),
+  );
+  client.close();
+  return {
+    status: client.status,
+    headers: client.response.headers as Answer['headers'],
+    body: JSON.stringify(client.events),
+  };
 }
 
 /** A body that the operation takes. */
@@ -568,6 +593,48 @@ const PROVOKERS: Record<string, Provoker> = {
       .toBe(true);
     return answer;
   },
+  async 'getSessionEvents line'(one) {
+    await exampleCall();
+    return streamed(one, '?follow=1', ({ data }) => data.type === 'ready');
+  },
+  async 'getSessionEvents end'(one) {
+    const { call } = await exampleCall();
+    await call.end();
+    return streamed(one, '?follow=1', ({ event }) => event === 'end');
+  },
+  async 'followCalls snapshot'(one) {
+    await exampleCall();
+    return streamed(one, '', ({ event }) => event === 'snapshot');
+  },
+  async 'followCalls changes'(one) {
+    await exampleCall();
+    return streamed(one, '', ({ event }) => event === 'snapshot');
+  },
+  async too_many_listeners(one) {
+    const call = one.path.includes('{callId}') ? await exampleCall() : undefined;
+    const url = gateway.url + one.path.replace('{callId}', EXAMPLE_CALL);
+    const open = Array.from({ length: 20 }, () => EventClient.open(`${url}?follow=1`, OPERATOR));
+    const clients = await Promise.all(open);
+    const answer = await send(one, { query: '?follow=1' });
+    for (const client of clients) client.close();
+    await call?.call.end();
+    return answer;
+  },
+  'searchLooks looks': async (one) => {
+    const callId = await pastCall();
+    await http('GET', `${gateway.url}/api/voice/calls/${callId}`, undefined, OPERATOR);
+    return send(one, { query: `?call=${callId}` });
+  },
+  'who operator': (one) => send(one, { headers: ANYONE }),
+  'who tenant': (one) => send(one, { headers: ACME }),
+  'signIn forbidden': (one) => send(one, { headers: {}, body: { key: 'wrong' } }),
+  foreign_origin: (one) => send(one, { headers: { origin: 'https://example.org' }, body: goodBody(one) }),
+  async too_many_attempts(one) {
+    let answer: Answer;
+    do answer = await send(one, { headers: {}, body: { key: 'wrong' } });
+    while (answer.status === 403);
+    return answer;
+  },
   'health ok': (one) => send(one),
   'ready ready': (one) => send(one),
   'ready draining': (one) => drainingGateway((url) => http('GET', url + one.path)),
@@ -592,11 +659,11 @@ describe('replayed', () => {
             body: isBinary ? bytes : value,
             headers: { ...OPERATOR, 'content-type': type },
           });
-          const documented = one.operation.responses['200']!.content['application/json']!;
+          const documented = one.operation.responses['200']?.content['application/json'];
           expect(answer.status, `${one.operation.operationId} ${type} ${name}: ${JSON.stringify(answer.body)}`).toBe(
-            200,
+            documented ? 200 : 204,
           );
-          expect(Compile(documented.schema).Check(answer.body)).toBe(true);
+          if (documented) expect(Compile(documented.schema).Check(answer.body)).toBe(true);
           count += 1;
         }
       }

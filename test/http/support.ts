@@ -39,6 +39,10 @@ const INFO = {
   queuedAudioMs: 0,
 };
 
+function notAskedFor(): never {
+  throw new Error('not asked for here');
+}
+
 /** A gateway that knows one call, `call-1`, and writes down what the routes ask of it. */
 export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
   const seen: Seen = { scopes: [], creates: [], chunks: [], consumed: [], reports: [], polls: [], callIds: [] };
@@ -87,9 +91,12 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
     },
     left() {},
     info: () => INFO,
-    events: () => {
-      throw new Error('not asked for here');
-    },
+    events: notAskedFor,
+    id: 'session-1',
+    live: notAskedFor,
+    mark: { entries: 0, lines: 0 },
+    news: notAskedFor,
+    error: undefined,
   };
   const gateway: CallGateway = {
     async createSession(scope, body, requestId) {
@@ -108,6 +115,7 @@ export function recordingGateway(): { gateway: CallGateway; seen: Seen } {
       seen.scopes.push(scope);
       return [];
     },
+    runningCalls: () => [],
     health: () => ({ status: 'ok', version: '0', uptimeSeconds: 0, upstream: 'simulator', sessions: 0 }),
     readiness: () => ({ ready: true }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: 'up 1\n' }),
@@ -133,6 +141,8 @@ const emptyHistory: CallHistory = {
   findRecording: async () => [],
   usage: async () => [NO_USAGE],
   exportPage: async () => ({ text: '' }),
+  noteLooks: async () => {},
+  looks: async () => ({ looks: [] }),
 };
 
 /** The HTTP side of the daemon over a recording gateway. */
@@ -147,7 +157,7 @@ export async function appOverRecorder(
     history: emptyHistory,
     currency: 'USD',
     keys,
-    logger: pino({ level: 'silent' }),
+    logger: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
     version: '0.0.0',
     openMetrics: true,
     ...rest,

@@ -11,10 +11,11 @@ import { QUIET_PROFILE, startGateway, type TestGateway } from '../support/gatewa
  * Calls over a network that loses, repeats, reorders and breaks off requests and answers. The client numbers its chunks
  * and acknowledges; the upstream sends back what it gets. Then every sample arrives once and in order, both ways.
  *
- * PROPERTY_SEED and PROPERTY_CALLS choose other calls; PROPERTY_CALL runs a single one of them.
+ * These calls are a sample: `npm run property` plays 1,000. PROPERTY_SEED and PROPERTY_CALLS choose others, and PROPERTY_CALL
+ * one of them.
  */
 const SEED = Number(process.env['PROPERTY_SEED'] ?? 20_260_806);
-const CALLS = Number(process.env['PROPERTY_CALLS'] ?? 1000);
+const CALLS = Number(process.env['PROPERTY_CALLS'] ?? 250);
 const ONLY = process.env['PROPERTY_CALL'];
 const CONCURRENT_CALLS = 40;
 
@@ -308,7 +309,7 @@ it(`every sample arrives once and in order, both ways, over ${CALLS} calls`, asy
   console.log(`seed ${SEED}, ${chosen.length} calls, ${up} bytes up, ${down} down: ${JSON.stringify(counts)}`);
   expect(failures).toEqual([]);
   // Each of these has happened, and not just once.
-  if (chosen.length >= 1000)
-    for (const [what, times] of Object.entries(counts)) expect(times, what).toBeGreaterThan(400);
+  if (ONLY === undefined && CALLS >= 250)
+    for (const [what, times] of Object.entries(counts)) expect(times, what).toBeGreaterThan(CALLS / 4);
   expect((await http('GET', `${gateway.url}/health`)).body.sessions).toBe(0);
 }, 300_000);

@@ -191,7 +191,7 @@ describe('the files', () => {
     const database = new DatabaseSync(path());
     database.exec('PRAGMA user_version = 99');
     database.close();
-    expect(() => open()).toThrow(/its schema is version 99, this daemon knows 3: a newer one wrote it/);
+    expect(() => open()).toThrow(/its schema is version 99, this daemon knows 4: a newer one wrote it/);
     expect(readdirSync(directory.path).filter((name) => name.includes('broken'))).toEqual([]);
   });
 

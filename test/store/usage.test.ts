@@ -120,7 +120,9 @@ test('is kept from the day that a file of an older version is opened', () => {
   store.write([storeEntry('before')], []);
   store.close();
   const database = new DatabaseSync(join(directory.path, STORE_FILE));
-  database.exec('DROP TABLE usage; DROP TABLE counted; ALTER TABLE calls DROP COLUMN model; PRAGMA user_version = 1');
+  database.exec(
+    'DROP TABLE looks; DROP TABLE recordings; DROP TABLE usage; DROP TABLE counted; ALTER TABLE calls DROP COLUMN model; PRAGMA user_version = 1',
+  );
   database.close();
   store = open();
   store.write([call()], []);

@@ -32,6 +32,11 @@ export class CallFigures {
   setupMs: number | undefined;
   readonly #turnMs: number[] = [];
 
+  /** Of the last turn that was answered. */
+  get lastTurnMs(): number | undefined {
+    return this.#turnMs.at(-1);
+  }
+
   answered(turnMs: number): void {
     this.#turnMs.push(turnMs);
   }

@@ -6,10 +6,10 @@ import type { ReportedEvent } from '../../workers/session/service.ts';
 import type { CallErrorCode } from '../errors.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
-import type { FiguresSnapshot } from './figures.ts';
+import type { CallFigures, FiguresSnapshot } from './figures.ts';
 import { CallNotes, tenths } from './notes.ts';
 import type { CallUsage, RecordedAction, Summary } from './record.ts';
-import type { TimelineEvent } from './timeline.ts';
+import type { CallTimeline, TimelineEvent } from './timeline.ts';
 import { type Turn, turnsOf } from './turns.ts';
 import { UpstreamNotes } from './upstream-notes.ts';
 
@@ -264,6 +264,15 @@ export class CallObserver {
       { endReason, why, aiAgentRef, durationMs: duration, lines: transcript.length, ...this.#notes.snapshot },
       'call ended',
     );
+  }
+
+  /** What has been noted, for whoever follows the call. */
+  get timeline(): Pick<CallTimeline, 'revision' | 'since' | 'last' | 'faultCount' | 'lastFault'> {
+    return this.#notes.timeline;
+  }
+
+  get figures(): Pick<CallFigures, 'turns' | 'lastTurnMs' | 'interruptions' | 'reconnects'> {
+    return this.#notes.figures;
   }
 
   /** What it used and cost, so far. */

@@ -1,9 +1,10 @@
 import { monotonicNowMs } from '../../clock.ts';
 import type { CostFigures } from '../../costs/call-costs.ts';
-import { Conversation, userLine } from '../../upstream/conversation.ts';
+import { Conversation, UNINTELLIGIBLE, userLine } from '../../upstream/conversation.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { PlaybackLedger } from '../reply/playback-ledger.ts';
 import { Replies } from '../reply/replies.ts';
+import { TranscriptLines } from './lines.ts';
 
 /** A function the model called, or what the gateway did in its place, as the summary lists it. */
 export interface RecordedAction {
@@ -37,6 +38,7 @@ export interface Summary {
 /** What is kept of a call: who said what, and what was done. */
 export class CallRecord {
   readonly conversation = new Conversation();
+  readonly lines = new TranscriptLines(monotonicNowMs);
   readonly replies: Replies;
   readonly actions: RecordedAction[] = [];
   #lineCount = 0;
@@ -46,7 +48,7 @@ export class CallRecord {
   /** @param onLine given each transcript line when it is certain */
   constructor(ledger: PlaybackLedger, onLine: (line: string) => void) {
     this.#onLine = onLine;
-    this.replies = new Replies(this.conversation, ledger, (line) => this.#line(line));
+    this.replies = new Replies(this.conversation, ledger, this.lines, (line) => this.#line(line));
   }
 
   /** Transcript lines so far. */
@@ -54,11 +56,23 @@ export class CallRecord {
     return this.#lineCount;
   }
 
+  addItem(itemId: string, previousItemId: string | null, role: 'user' | 'assistant' | 'tool', atMs: number): void {
+    this.conversation.add(itemId, previousItemId, role);
+    if (role !== 'tool') this.lines.begun(itemId, atMs);
+  }
+
+  renameItem(itemId: string, newItemId: string): void {
+    this.conversation.rename(itemId, newItemId);
+    this.lines.renamed(itemId, newItemId);
+  }
+
   /** The caller's words; null: they could not be transcribed. */
   userText(itemId: string, text: string | null): void {
     if (this.#removed.has(itemId)) return;
     this.conversation.setText(itemId, 'user', text);
-    if (text !== '') this.#line(userLine(text));
+    if (text === '') return;
+    this.lines.userSaid(itemId, text ?? UNINTELLIGIBLE);
+    this.#line(userLine(text));
   }
 
   /** Turns whose words will not come any more, because the connection that would have told them is gone. */
@@ -69,6 +83,7 @@ export class CallRecord {
   removeItem(itemId: string): void {
     this.#removed.add(itemId);
     this.conversation.remove(itemId);
+    this.lines.removed(itemId);
   }
 
   /** Whether a function that the model called has no result yet. */

@@ -1,24 +1,12 @@
 import type { CallSummary } from '../../backend/summaries/call-summary.ts';
-import type { CallDetails, Fault, HistoryCall, StoreEntry, UsageEntry } from '../../store/records.ts';
+import type { CallDetails, HistoryCall, StoreEntry, UsageEntry } from '../../store/records.ts';
 import { wordsOf } from '../../store/words.ts';
 import type { Session } from '../session.ts';
+import { isFault } from './faults.ts';
 import type { Summary } from './record.ts';
-import type { TimelineEvent } from './timeline.ts';
 
 /** A call whose client sends nothing but noise has one a chunk. */
 const MAX_FAULTS = 100;
-
-/** Entries of a timeline that tell of something wrong. */
-const FAULTS = new Set([
-  'chunk_rejected',
-  'chunks_missing',
-  'reply_cancelled',
-  'reply_rejected',
-  'transcription_failed',
-  'upstream_failed',
-  'upstream_lost',
-  'worker_lost',
-]);
 
 /** What is kept of a call that is over. */
 export interface Kept {
@@ -114,13 +102,4 @@ function historyCall(session: Session, summary: Summary, body: CallSummary): His
     details: JSON.stringify(details),
     words: wordsOf(summary.transcript),
   };
-}
-
-function isFault(event: TimelineEvent): event is Fault {
-  const { type, status, verdict } = event;
-  return (
-    FAULTS.has(type) ||
-    (type === 'response_done' && status === 'failed') ||
-    (type === 'upstream_error' && verdict !== 'benign')
-  );
 }

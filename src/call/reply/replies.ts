@@ -1,4 +1,5 @@
 import { assistantLine, type Conversation, cutToHeard } from '../../upstream/conversation.ts';
+import type { TranscriptLines } from '../record/lines.ts';
 import type { PlaybackLedger } from './playback-ledger.ts';
 
 /** Audio may get shorter by this much on its way through resampling and framing. */
@@ -23,11 +24,18 @@ export class Replies {
   readonly #replies = new Map<string, Reply>();
   readonly #conversation: Conversation;
   readonly #ledger: PlaybackLedger;
+  readonly #lines: TranscriptLines;
   readonly #onLine: (line: string) => void;
 
-  constructor(conversation: Conversation, ledger: PlaybackLedger, onLine: (line: string) => void) {
+  constructor(
+    conversation: Conversation,
+    ledger: PlaybackLedger,
+    lines: TranscriptLines,
+    onLine: (line: string) => void,
+  ) {
     this.#conversation = conversation;
     this.#ledger = ledger;
+    this.#lines = lines;
     this.#onLine = onLine;
   }
 
@@ -42,6 +50,7 @@ export class Replies {
     reply.audioMs = audioMs;
     // Until it is known how much was heard, all of it stands.
     this.#conversation.setText(itemId, 'assistant', text);
+    this.#lines.agentSays(itemId, text);
     this.settle(itemId);
   }
 
@@ -50,7 +59,7 @@ export class Replies {
     const reply = this.#reply(itemId);
     if (reply.heardMs !== undefined) return;
     reply.heardMs = heardMs;
-    if (reply.isFinal) this.#conversation.setText(itemId, 'assistant', heardOf(reply, heardMs));
+    if (reply.isFinal) this.#heard(itemId, reply, heardMs);
     else this.settle(itemId);
   }
 
@@ -77,9 +86,15 @@ export class Replies {
 
   #finish(itemId: string, reply: Reply, heardMs: number): void {
     reply.isFinal = true;
-    const heard = heardOf(reply, heardMs);
-    this.#conversation.setText(itemId, 'assistant', heard);
+    const heard = this.#heard(itemId, reply, heardMs);
     if (heard !== '') this.#onLine(assistantLine(heard));
+  }
+
+  #heard(itemId: string, { text = '', audioMs }: Reply, heardMs: number): string {
+    const heard = cutToHeard(text, heardMs, audioMs);
+    this.#conversation.setText(itemId, 'assistant', heard);
+    this.#lines.heard(itemId, text, heard);
+    return heard;
   }
 
   #reply(itemId: string): Reply {
@@ -90,8 +105,4 @@ export class Replies {
     }
     return reply;
   }
-}
-
-function heardOf({ text = '', audioMs }: Reply, heardMs: number): string {
-  return cutToHeard(text, heardMs, audioMs);
 }

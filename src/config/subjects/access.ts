@@ -15,7 +15,7 @@ export const access = subject({
     API_KEYS_FILE: Type.Optional(
       Type.String({
         description:
-          'JSON list of `{name, sha256, tenantId, budgetPerDay}`, the last optional; reloaded when it changes',
+          'JSON list of `{name, sha256, tenantId, may, budgetPerDay}`, the last two optional; reloaded when it changes',
       }),
     ),
     TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM certificate chain; serves HTTPS with TLS_KEY_FILE' })),

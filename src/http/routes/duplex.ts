@@ -34,7 +34,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   app.post(
     '/api/voice/stream/:callId/duplex',
     {
-      config: { takesAudio: true },
+      config: { takesAudio: true, needsCalls: true },
       schema: {
         operationId: 'duplex',
         tags: ['Audio'],
@@ -91,6 +91,7 @@ export const duplexRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     '/api/voice/stream/:callId/audio',
     {
       exposeHeadRoute: false,
+      config: { needsCalls: true },
       schema: {
         operationId: 'streamDown',
         tags: ['Audio'],

@@ -7,6 +7,7 @@ import type { CallSearch, NumberStyle } from '../../store/records.ts';
 import type { CallHistory } from '../call-history.ts';
 import { ApiError } from '../errors.ts';
 import { failures, KEY_FAILURES } from '../failure-schemas.ts';
+import { asked, timeOf } from '../history-questions.ts';
 import {
   CALLS_EXAMPLES,
   CallPageAnswer,
@@ -19,7 +20,9 @@ import {
   KeptCallAnswer,
   KeptCallParams,
 } from '../history-schemas.ts';
+import { may, nameOf, numbersOf } from '../permissions.ts';
 import { quote } from '../quote.ts';
+import { withoutWords } from '../without-words.ts';
 
 /** Calls an export reads at a time: what it has in memory, and how long others wait for the store. */
 const EXPORT_PAGE = 100;
@@ -52,20 +55,27 @@ export const historyRoutes: FastifyPluginAsyncTypebox<{ history: CallHistory }> 
     },
     async (request, reply) => {
       const query = request.query as CallsQuery;
-      const { numbers = 'masked' } = query;
+      const numbers = numbersOf(request.scope, query.numbers);
+      const seesWords = may(request.scope, 'transcripts');
+      if (!seesWords && query.q !== undefined) {
+        throw new ApiError('forbidden', 'q is set, but the API key may not see what was said, nor look for it');
+      }
       const search = searchOf(request.scope.tenantId, query);
       const format = query.format ?? acceptedFormat(request);
       if (format === 'json') {
         const { calls, nextCursor } = await asked(history.search(search, numbers));
         return reply.send({ calls, ...(nextCursor === undefined ? {} : { nextCursor: String(nextCursor) }) } as never);
       }
+      if (!seesWords)
+        throw new ApiError('forbidden', 'files have what was said in them, which the API key may not see');
+      const who = nameOf(request.scope);
       // The first page is read before the answer begins: what is wrong can still be said.
       const first = { ...search, limit: EXPORT_PAGE };
-      const page = await asked(history.exportPage(first, numbers, format));
+      const page = await asked(history.exportPage(first, numbers, format, who));
       return reply
         .type(TYPES[format])
         .header('content-disposition', `attachment; filename="calls.${format}"`)
-        .send(Readable.from(exported(history, first, numbers, format, page), { objectMode: false }) as never);
+        .send(Readable.from(exported(history, first, numbers, format, who, page), { objectMode: false }) as never);
     },
   );
 
@@ -89,8 +99,10 @@ export const historyRoutes: FastifyPluginAsyncTypebox<{ history: CallHistory }> 
     },
     async (request, reply) => {
       const { callId } = request.params;
-      const { numbers = 'masked' } = request.query;
-      const found = await asked(history.find(request.scope.tenantId, callId, numbers));
+      const numbers = numbersOf(request.scope, request.query.numbers);
+      const seesWords = may(request.scope, 'transcripts');
+      const who = seesWords ? nameOf(request.scope) : undefined;
+      const found = await asked(history.find(request.scope.tenantId, callId, numbers, who));
       if (found.length > 1) {
         throw new CallError('ambiguous_call_id', { callId, tenantCount: found.length });
       }
@@ -100,7 +112,9 @@ export const historyRoutes: FastifyPluginAsyncTypebox<{ history: CallHistory }> 
       }
       const { details, ...call } = kept;
       // As text: what an earlier version kept of a call may lack what this one documents.
-      return reply.type('application/json; charset=utf-8').send(JSON.stringify({ ...call, ...details }) as never);
+      return reply
+        .type('application/json; charset=utf-8')
+        .send(JSON.stringify({ ...call, ...(seesWords ? details : withoutWords(details)) }) as never);
     },
   );
 };
@@ -117,16 +131,6 @@ function searchOf(tenantId: string | undefined, query: CallsQuery): CallSearch {
     cursor: cursor === undefined ? undefined : Number(cursor),
     limit,
   };
-}
-
-export function timeOf(field: 'from' | 'to', text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const timeMs = Date.parse(text);
-  if (timeMs >= 0) return timeMs;
-  throw new ApiError(
-    'invalid_field',
-    `${field} is ${quote(text)}, but must be a date, or a time with its zone, since 1970`,
-  );
 }
 
 /** The format that `Accept` names first among those there are. */
@@ -146,6 +150,7 @@ async function* exported(
   search: CallSearch,
   numbers: NumberStyle,
   format: 'csv' | 'jsonl',
+  who: string,
   firstPage: Awaited<ReturnType<CallHistory['exportPage']>>,
 ): AsyncGenerator<string> {
   if (format === 'csv') yield CSV_HEADER;
@@ -154,15 +159,6 @@ async function* exported(
     if (page.text !== '') yield page.text;
     const { nextCursor } = page;
     if (nextCursor === undefined) return;
-    page = await history.exportPage({ ...search, cursor: nextCursor }, numbers, format);
-  }
-}
-
-/** What the store answers; what keeps it from answering is a failure that passes. */
-export async function asked<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    throw new ApiError('history_unavailable', 'the history of calls cannot be read at the moment', { cause });
+    page = await history.exportPage({ ...search, cursor: nextCursor }, numbers, format, who);
   }
 }

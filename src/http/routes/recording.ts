@@ -5,9 +5,10 @@ import { CallError } from '../../call/errors.ts';
 import type { CallHistory } from '../call-history.ts';
 import { ApiError } from '../errors.ts';
 import { failures, KEY_FAILURES } from '../failure-schemas.ts';
+import { asked } from '../history-questions.ts';
 import { KeptCallParams } from '../history-schemas.ts';
+import { may, nameOf } from '../permissions.ts';
 import { quote } from '../quote.ts';
-import { asked } from './history.ts';
 
 const WAV = { schema: { type: 'string', format: 'binary' } } as const;
 
@@ -32,11 +33,17 @@ export const recordingRoutes: FastifyPluginAsyncTypebox<{ history: CallHistory }
     },
     async (request, reply) => {
       const { callId } = request.params;
-      const found = await asked(history.findRecording(request.scope.tenantId, callId));
+      const { scope } = request;
+      if (!may(scope, 'transcripts')) {
+        throw new ApiError('forbidden', 'a recording has what was said in it, which the API key may not know');
+      }
+      const found = await asked(history.findRecording(scope.tenantId, callId));
       if (found.length > 1) throw new CallError('ambiguous_call_id', { callId, tenantCount: found.length });
       const [recording] = found;
       if (!recording) throw notFound(callId);
-      const { path } = recording;
+      const { path, id: sessionId, tenantId } = recording;
+      const look = { who: nameOf(scope), what: 'recording', tenantId, sessionId, callId: recording.callId } as const;
+      await asked(history.noteLooks([look]));
       const { type, statusCode, headers, stream } = await send(request.raw, basename(path), {
         root: dirname(path),
         index: false,

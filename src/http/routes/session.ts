@@ -1,15 +1,24 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { type CallHistory, hasNotedLook } from '../call-history.ts';
 import { ClientWatch } from '../client-watch.ts';
-import { CallEvents } from '../event-schemas.ts';
 import { CALL_FAILURES, CREATE_FAILURES, failures, KEY_FAILURES } from '../failure-schemas.ts';
 import type { CallGateway } from '../gateway.ts';
+import { isFromPage } from '../origin.ts';
+import { may } from '../permissions.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
+import { withoutWords } from '../without-words.ts';
+
+export interface SessionOptions {
+  readonly gateway: CallGateway;
+  readonly history: CallHistory;
+}
 
 /** Creating, looking at and ending calls. */
-export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {
+export const sessionRoutes: FastifyPluginAsyncTypebox<SessionOptions> = async (app, { gateway, history }) => {
   app.post(
     '/api/voice/session/create',
     {
+      config: { needsCalls: true },
       schema: {
         operationId: 'createSession',
         tags: ['Calls'],
@@ -39,7 +48,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
     handler: (_request, reply) => reply.callNotFound(),
   });
 
-  await app.register(endRoute, { gateway });
+  await app.register(endRoute, { gateway, history });
 
   app.get(
     '/api/voice/session/:callId',
@@ -53,22 +62,6 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
       },
     },
     async (request) => gateway.findSession(request.scope, request.params.callId).info(),
-  );
-
-  app.get(
-    '/api/voice/session/:callId/events',
-    {
-      schema: {
-        operationId: 'getSessionEvents',
-        tags: ['Calls'],
-        summary: 'What happened on a call',
-        description:
-          'Every turn with its hops and their milliseconds, and everything else that happened, until 10 minutes after the end. `npm run trace -- CALL_ID` prints it.',
-        params: CallParams,
-        response: { 200: CallEvents, ...failures(...CALL_FAILURES) },
-      },
-    },
-    async (request) => gateway.findSession(request.scope, request.params.callId).events(),
   );
 
   app.get(
@@ -90,13 +83,14 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> 
 };
 
 /** Ending a call takes no body, whatever the client says it sends: mod_curl and `curl -d ''` name a type for nothing. */
-const endRoute: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app, { gateway }) => {
+const endRoute: FastifyPluginAsyncTypebox<SessionOptions> = async (app, { gateway, history }) => {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null));
 
   app.post(
     '/api/voice/session/:callId/end',
     {
+      config: { needsCalls: true },
       schema: {
         operationId: 'endSession',
         tags: ['Calls'],
@@ -106,9 +100,14 @@ const endRoute: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> = async (app
         response: { 200: EndAnswer, ...failures(...CALL_FAILURES) },
       },
     },
-    async (request) => ({
-      status: 'ended' as const,
-      summary: await gateway.findSession(request.scope, request.params.callId).end(),
-    }),
+    async (request) => {
+      const { scope } = request;
+      const call = gateway.findSession(scope, request.params.callId);
+      const summary = await call.end();
+      // To a switch its own call's summary is no look; on a page somebody may read it.
+      const seesWords =
+        may(scope, 'transcripts') && (!isFromPage(request) || (await hasNotedLook(history, scope, call, 'end')));
+      return { status: 'ended' as const, summary: seesWords ? summary : withoutWords(summary) };
+    },
   );
 };

@@ -6,10 +6,10 @@ import { monotonicNowMs } from '../../clock.ts';
 import { ClientWatch } from '../client-watch.ts';
 import { pollAnswer } from '../delivery-answer.ts';
 import { ApiError } from '../errors.ts';
-
 import { CALL_FAILURES, failures } from '../failure-schemas.ts';
 import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio, installAudioParsers } from '../media-types.ts';
+import { may } from '../permissions.ts';
 import {
   CallParams,
   ChunkHeaders,
@@ -34,7 +34,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
   app.post(
     '/api/voice/stream/:callId',
     {
-      config: { takesAudio: true },
+      config: { takesAudio: true, needsCalls: true },
       bodyLimit: MAX_AUDIO_BODY_BYTES,
       // What is wrong is told by the handler: a refused chunk uses up its number.
       attachValidation: true,
@@ -91,7 +91,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       });
       if (poll === 1) {
         const delivery = session.deliver(request.query);
-        return send(reply, { status: 'streamed' as const, ...pollAnswer(delivery) }, delivery);
+        const answer = pollAnswer(delivery, { hasWords: may(request.scope, 'transcripts') });
+        return send(reply, { status: 'streamed' as const, ...answer }, delivery);
       }
       const { generation: now } = session;
       if (!session.takeInterrupted()) return { status: 'streamed' as const, generation: now };
@@ -107,6 +108,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
     {
       // A HEAD request would take the audio away and send none of it.
       exposeHeadRoute: false,
+      config: { needsCalls: true },
       schema: {
         operationId: 'pollResponse',
         tags: ['Audio'],
@@ -125,7 +127,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{ gateway: CallGateway }> =
       const client = new ClientWatch(reply.raw);
       const delivery = await session.poll(request.query, timeout, client);
       client.end();
-      return send(reply, pollAnswer(delivery), delivery);
+      return send(reply, pollAnswer(delivery, { hasWords: may(request.scope, 'transcripts') }), delivery);
     },
   );
 };

@@ -3,9 +3,9 @@ import { USAGE_SLOT_MS } from '../../store/usage-slot.ts';
 import type { CallHistory } from '../call-history.ts';
 import { ApiError } from '../errors.ts';
 import { failures, KEY_FAILURES } from '../failure-schemas.ts';
+import { asked, timeOf } from '../history-questions.ts';
 import { quote } from '../quote.ts';
 import { UsageAnswer, UsageQuery } from '../usage-schemas.ts';
-import { asked, timeOf } from './history.ts';
 
 const DAY_MS = 86_400_000;
 

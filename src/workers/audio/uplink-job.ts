@@ -53,7 +53,7 @@ function chunk(
 }
 
 function readPcm16(data: Uint8Array, declared: DeclaredAudio | undefined, call: AudioFormat): Chunk {
-  if (declared?.kind === 'pcmu' || declared?.kind === 'pcma') {
+  if (declared !== undefined && declared.kind !== 'wav' && declared.kind !== 'pcm16') {
     throw new InvalidAudioError(
       'unsupported_format',
       `audio is ${declared.kind} by its Content-Type, but the call was created as pcm16`,

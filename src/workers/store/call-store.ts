@@ -10,6 +10,9 @@ import type {
   CallSearch,
   FoundRecording,
   KeptCall,
+  Look,
+  LookPage,
+  LookSearch,
   NumberStyle,
   StoreEntry,
   StoreMark,
@@ -185,16 +188,25 @@ export class CallStore {
     return this.#ask((client) => client.search({ search, numbers }, { timeoutMs: READ_TIMEOUT_MS }));
   }
 
-  find(tenantId: string | undefined, name: string, numbers: NumberStyle): Promise<readonly KeptCall[]> {
-    return this.#ask((client) => client.find({ tenantId, name, numbers }, { timeoutMs: READ_TIMEOUT_MS }));
+  find(tenantId: string | undefined, name: string, numbers: NumberStyle, who?: string): Promise<readonly KeptCall[]> {
+    return this.#ask((client) => client.find({ tenantId, name, numbers, who }, { timeoutMs: READ_TIMEOUT_MS }));
   }
 
   exportPage(
     search: CallSearch,
     numbers: NumberStyle,
     format: 'csv' | 'jsonl',
+    who: string,
   ): Promise<{ readonly text: string; readonly nextCursor?: number | undefined }> {
-    return this.#ask((client) => client.export({ search, numbers, format }, { timeoutMs: READ_TIMEOUT_MS }));
+    return this.#ask((client) => client.export({ search, numbers, format, who }, { timeoutMs: READ_TIMEOUT_MS }));
+  }
+
+  noteLooks(looks: readonly Look[]): Promise<void> {
+    return this.#ask((client) => client.noteLooks({ looks }, { timeoutMs: READ_TIMEOUT_MS }));
+  }
+
+  looks(search: LookSearch): Promise<LookPage> {
+    return this.#ask((client) => client.looks(search, { timeoutMs: READ_TIMEOUT_MS }));
   }
 
   /**

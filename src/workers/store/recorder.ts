@@ -21,6 +21,8 @@ export class Recorder {
   readonly #minFreeBytes: number;
   readonly #nowMs: () => number;
   readonly #recordings = new Map<string, Recording>();
+  /** Recordings that are over, and of which the database does not know it yet. */
+  readonly #unnoted: { readonly id: string; readonly file: RecordingFile; readonly isWhole: boolean }[] = [];
   #freeBytes = 0;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -65,7 +67,22 @@ export class Recorder {
 
   #end({ id }: RecordingHead, { file }: Recording, isWhole: boolean): void {
     this.#recordings.delete(id);
-    this.#store().transaction((store) => store.recordings.end(id, file, isWhole));
+    this.#unnoted.push({ id, file, isWhole });
+    this.settle();
+  }
+
+  /** Notes the ends of recordings that a full disk had no room for. */
+  settle(): void {
+    while (this.#unnoted.length > 0) {
+      const { id, file, isWhole } = this.#unnoted[0]!;
+      try {
+        this.#store().transaction((store) => store.recordings.end(id, file, isWhole));
+      } catch {
+        // Whoever writes what matters more is told of the disk.
+        return;
+      }
+      this.#unnoted.shift();
+    }
   }
 
   #checkRoom(): void {

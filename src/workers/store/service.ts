@@ -5,6 +5,9 @@ import type {
   CallSearch,
   FoundRecording,
   KeptCall,
+  Look,
+  LookPage,
+  LookSearch,
   NumberStyle,
   StoreEntry,
   StoreMark,
@@ -41,13 +44,21 @@ export const StoreService = defineService('store', {
   readSummary: unary<{ readonly id: string }, { readonly tenantId: string; readonly body: string } | undefined>(),
   search: unary<SearchRequest, CallPage>(),
   find: unary<
-    { readonly tenantId: string | undefined; readonly name: string; readonly numbers: NumberStyle },
+    {
+      readonly tenantId: string | undefined;
+      readonly name: string;
+      readonly numbers: NumberStyle;
+      readonly who: string | undefined;
+    },
     readonly KeptCall[]
   >(),
   export: unary<
-    SearchRequest & { readonly format: 'csv' | 'jsonl' },
+    SearchRequest & { readonly format: 'csv' | 'jsonl'; readonly who: string },
     { readonly text: string; readonly nextCursor?: number | undefined }
   >(),
+  /** Answers when they are on the disk. */
+  noteLooks: unary<{ readonly looks: readonly Look[] }, void>(),
+  looks: unary<LookSearch, LookPage>(),
   /** Answers when what has gathered of a recording is written; fails where it ends because the disk did not take it. */
   record: unary<RecordingBatch, void>(),
   findRecording: unary<{ readonly tenantId: string | undefined; readonly name: string }, readonly FoundRecording[]>(),

@@ -90,8 +90,10 @@ peer.serve(StoreService, {
   write: ({ entries, marks }) => withStore((opened) => opened.write(entries, marks)),
   readSummary: ({ id }) => withStore((opened) => opened.readSummary(id)),
   search: ({ search, numbers }) => withStore((opened) => opened.search(search, numbers)),
-  find: ({ tenantId, name, numbers }) => withStore((opened) => opened.find(tenantId, name, numbers)),
-  export: ({ search, numbers, format }) => withStore((opened) => opened.export(search, numbers, format)),
+  find: ({ tenantId, name, numbers, who }) => withStore((opened) => opened.find(tenantId, name, numbers, who)),
+  export: ({ search, numbers, format, who }) => withStore((opened) => opened.export(search, numbers, format, who)),
+  noteLooks: ({ looks }) => withStore((opened) => opened.noteLooks(looks)),
+  looks: (search) => withStore((opened) => opened.looks(search)),
   record: (batch) => withStore(() => recorder?.write(batch)),
   findRecording: ({ tenantId, name }) => withStore((opened) => opened.recordings.find(tenantId, name)),
   usage: (query) => withStore((opened) => opened.usage(query)),
@@ -108,6 +110,7 @@ function sweep(): void {
   if (store) {
     try {
       isMore = withStore((opened) => opened.sweep());
+      recorder?.settle();
     } catch (error) {
       const fields = { why: (error as Error).message };
       note({ level: 'warn', message: 'the store of calls cannot be cleaned up', fields });

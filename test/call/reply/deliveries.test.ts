@@ -15,7 +15,7 @@ const failing = new CallGuard((error) => {
 });
 
 /** With the answer that is made of it. */
-const told = (delivery: Delivery) => ({ ...delivery, answer: pollAnswer(delivery) });
+const told = (delivery: Delivery) => ({ ...delivery, answer: pollAnswer(delivery, { hasWords: true }) });
 
 function call() {
   const delivered: number[] = [];

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { TranscriptLines } from '../../../src/call/record/lines.ts';
 import type { Downlink } from '../../../src/call/reply/downlink.ts';
 import { Interruptions } from '../../../src/call/reply/interruptions.ts';
 import { Outbox } from '../../../src/call/reply/outbox.ts';
@@ -29,7 +30,7 @@ beforeEach(() => {
   settled = [];
   underWay = new Set();
   told = 0;
-  replies = new Replies(new Conversation(), ledger, (line) => lines.push(line));
+  replies = new Replies(new Conversation(), ledger, new TranscriptLines(() => 0), (line) => lines.push(line));
   interruptions = new Interruptions({
     ledger,
     outbox,

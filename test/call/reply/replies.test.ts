@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { TranscriptLines } from '../../../src/call/record/lines.ts';
 import { PlaybackLedger } from '../../../src/call/reply/playback-ledger.ts';
 import { Replies } from '../../../src/call/reply/replies.ts';
 import { Conversation } from '../../../src/upstream/conversation.ts';
@@ -14,7 +15,7 @@ beforeEach(() => {
   ledger = new PlaybackLedger();
   conversation = new Conversation();
   lines = [];
-  replies = new Replies(conversation, ledger, (line) => lines.push(line));
+  replies = new Replies(conversation, ledger, new TranscriptLines(() => 0), (line) => lines.push(line));
 });
 
 function ready(itemId: string, frames: number): void {
@@ -41,7 +42,7 @@ describe('a reply', () => {
       ledger = new PlaybackLedger();
       conversation = new Conversation();
       lines = [];
-      replies = new Replies(conversation, ledger, (line) => lines.push(line));
+      replies = new Replies(conversation, ledger, new TranscriptLines(() => 0), (line) => lines.push(line));
       ready('a', 10);
       for (const [index, step] of order.entries()) {
         expect(lines).toEqual([]);

@@ -58,8 +58,8 @@ export async function askingCall(gateway: TestGateway, callId: string, headers =
 }
 
 /** A caller who talks over a long answer and is put through to a person. */
-export async function interruptingCall(gateway: TestGateway, callId: string): Promise<TestCall> {
-  const call = new TestCall(gateway.url, callId);
+export async function interruptingCall(gateway: TestGateway, callId: string, headers = {}): Promise<TestCall> {
+  const call = new TestCall(gateway.url, callId, headers);
   await call.create({ aiAgentRef: 'brief', callerNumber: CALLER_NUMBER });
   await say(call, spoken('interrupter-16k', 3.5, 6));
   await call.pollUntil(({ heard }) => heard.length > 0);

@@ -76,6 +76,20 @@ describe('recordings on the disk', () => {
     expect(files()).toEqual([]);
   });
 
+  it('are told of once the database has room for it', () => {
+    const recorder = newRecorder();
+    recorder.write(batch('one'));
+    const { transaction } = store;
+    store.transaction = () => {
+      throw new Error('full');
+    };
+    recorder.write(batch('one', { isFirst: false, isLast: true }));
+    expect(store.recordings.find('acme', 'one')).toEqual([]);
+    store.transaction = transaction;
+    recorder.settle();
+    expect(store.recordings.find('acme', 'one')).toMatchObject([{ byteCount: 44 + 8_000 * 4 }]);
+  });
+
   it('can be played as far as they came when the daemon dies', () => {
     newRecorder().write(batch('one'));
     store.close();
