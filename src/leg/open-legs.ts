@@ -4,6 +4,7 @@ import { portRange, switchAddresses } from '../config/subjects/leg.ts';
 import { ApiError } from '../http/errors.ts';
 import type { CallGateway, Scope } from '../http/gateway.ts';
 import type { KeyRing } from '../http/key-ring.ts';
+import { may } from '../http/permissions.ts';
 import type { LegMetrics } from '../metrics/leg-metrics.ts';
 import { InProcessGateway } from './gateway/in-process.ts';
 import type { LegGateway } from './gateway/leg-gateway.ts';
@@ -59,5 +60,7 @@ function scopeOf(key: string | undefined, keys: KeyRing): Scope {
   if (key === undefined || keys.isOpen) return { tenantId: undefined };
   const holder = keys.find(key);
   if (!holder) throw new ApiError('forbidden', 'the API key is not known here');
-  return { tenantId: holder.tenantId };
+  const scope = { tenantId: holder.tenantId, by: holder };
+  if (may(scope, 'calls')) return scope;
+  throw new ApiError('forbidden', 'the API key may look at calls, but not make, hear or end them');
 }

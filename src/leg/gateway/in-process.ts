@@ -177,7 +177,7 @@ class InProcessCall implements GatewayCall {
     try {
       while (!this.#isOver && monotonicNowMs() < endsAtMs) {
         const delivery = await this.#session.poll({}, endsAtMs - monotonicNowMs(), this.#client);
-        const end = endIn(pollAnswer(delivery));
+        const end = endIn(pollAnswer(delivery, { hasWords: false }));
         if (this.#isOver) delivery.aborted();
         else delivery.written();
         if (end) return this.#finish(end);
