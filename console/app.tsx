@@ -6,6 +6,7 @@ import { HistoryPage } from './history/history-page.tsx';
 import { Confirmation } from './parts/confirm.tsx';
 import { Failure } from './parts/failure.tsx';
 import { linkTo, place } from './place.ts';
+import { areNumbersWhole } from './sign-in/numbers.ts';
 import { SignInPage } from './sign-in/sign-in-page.tsx';
 import { findOutWho, signOut, who, whoProblem } from './sign-in/who.ts';
 import { TalkPage } from './talk/talk-page.tsx';
@@ -52,12 +53,32 @@ function Header() {
           ))}
         </nav>
       )}
-      {typeof person === 'object' && !person.isKeyless && (
+      {typeof person === 'object' && (
         <span class="person">
-          {person.name} <SignOut />
+          {person.may.numbers && <WholeNumbers />}
+          {!person.isKeyless && (
+            <>
+              {person.name} <SignOut />
+            </>
+          )}
         </span>
       )}
     </header>
+  );
+}
+
+function WholeNumbers() {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        checked={areNumbersWhole.value}
+        onChange={(event) => {
+          areNumbersWhole.value = event.currentTarget.checked;
+        }}
+      />
+      Whole numbers
+    </label>
   );
 }
 

@@ -1,8 +1,11 @@
 /**
  * One phone call, from the first request to the summary: starts the gateway with its embedded simulator, plays a
- * recorded caller into it in real time, shows the conversation, and writes what both sides said to WAV files.
+ * recorded caller into it in real time, shows the conversation, and writes what both sides said to WAV files. With
+ * `--stay` the gateway stays up afterwards, for whoever wants to look around in its console and to talk to the agent.
  */
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +17,7 @@ import { type DemoPhone, Phone, type Summary } from './phone.ts';
 import { StreamedPhone } from './streamed-phone.ts';
 
 const SAMPLE_RATE_HZ = 16_000;
+const USUAL_PORT = 3105;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 interface Manifest {
@@ -27,9 +31,10 @@ const options = new Command('demo')
   .description('Plays a recorded call through the gateway and its embedded simulator.')
   .option('--call <name>', `recording to play: ${playable.join(', ')}`, 'order-status-16k')
   .option('--duplex', 'call with one streamed request instead of one for each chunk', false)
+  .option('--stay', 'leave the gateway up afterwards, with its console', false)
   .option('--out <folder>', 'where the WAV files go', 'demo-out')
   .parse()
-  .opts<{ call: string; duplex: boolean; out: string }>();
+  .opts<{ call: string; duplex: boolean; stay: boolean; out: string }>();
 
 const recording = manifest.calls[options.call];
 if (!recording || !playable.includes(options.call)) {
@@ -46,10 +51,18 @@ const gateway = await startGatewayProcess({
   OPENAI_API_KEY: '',
   OPENAI_REALTIME_URL: '',
   W3_API_URL: '',
+  // An address that can be told to others, where nobody else has it.
+  ...(options.stay && (await isFree(USUAL_PORT)) ? { PORT: String(USUAL_PORT) } : {}),
 });
+const consoleUrl = `${gateway.url}/console/`;
 let isGood = false;
 try {
   isGood = await call();
+  say(`\nConsole: ${consoleUrl}${options.stay ? '' : ' (gone now: --stay leaves it up)'}`);
+  if (options.stay) {
+    say('Open it, choose Talk, and speak to the agent: it knows orders, invoices and opening hours. Ctrl-C ends.');
+    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  }
 } finally {
   await gateway.stop();
   rmSync(dataDir, { recursive: true, force: true });
@@ -88,6 +101,7 @@ async function call(): Promise<boolean> {
   });
 
   say(`Gateway at ${gateway.url}, answered by the embedded simulator.`);
+  if (options.stay) say(`Watch the call in the console: ${consoleUrl}`);
   say(`Playing fixtures/${recording!.file} in real time, ${seconds(callerMs).trim()}.\n`);
   const readyMs = await phone.create({ callerNumber: '393297626144', did: '5406594427' });
   bar.start(Math.round(callerMs), 0, { played: seconds(0), length: seconds(callerMs) });
@@ -112,6 +126,14 @@ async function call(): Promise<boolean> {
   for (const text of missing) process.stderr.write(`the agent never said: "${text}"\n`);
   if (agentEnd === 0) process.stderr.write('no audio of the agent was received\n');
   return missing.length === 0 && agentEnd > 0;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /** What the gateway measured itself, from its metrics. */

@@ -44,6 +44,7 @@ const app = await buildApp({
     looks: async () => ({ looks: [] }),
   },
   currency: 'USD',
+  status: { read: () => ({}) },
   version: 'benchmark',
   openMetrics: true,
   onRequestEnd: (method, route, status, seconds) =>

@@ -9,6 +9,7 @@ const QUESTION_SECONDS = [4, 6.9] as const;
 /** A caller asks, listens, thinks: another question a little later. */
 const EVERY_MS = 10_000;
 const POLL_MS = 5_000;
+const CREATE_ATTEMPTS = 30;
 
 /**
  * Callers who cost little: a question is one request, the answer is polled. What happens on their calls, turn by turn, is
@@ -21,6 +22,7 @@ export class LightCallers {
   readonly #stopped = new AbortController();
   readonly #question: Buffer;
   #lines: Promise<void>[] = [];
+  #failures = 0;
 
   constructor(url: string, apiKey: string) {
     this.#url = url;
@@ -35,9 +37,17 @@ export class LightCallers {
     for (let i = 0; i < count; i++) {
       const callId = `light-${i}`;
       await this.create(callId, { callerNumber: `3932976${String(i).padStart(5, '0')}` });
-      this.#lines.push(this.#listen(callId), this.#talk(callId, (i * 997) % EVERY_MS));
+      const failed = () => {
+        if (!this.#stopped.signal.aborted) this.#failures += 1;
+      };
+      this.#lines.push(this.#listen(callId).catch(failed), this.#talk(callId, (i * 997) % EVERY_MS).catch(failed));
       await sleep(1_000 / perSecond);
     }
+  }
+
+  /** Callers who gave up. */
+  get failures(): number {
+    return this.#failures;
   }
 
   async stop(): Promise<void> {
@@ -47,8 +57,18 @@ export class LightCallers {
     await this.#agent.destroy();
   }
 
+  /** @throws {Error} where the gateway takes no call for half a minute */
   async create(callId: string, fields: object = {}): Promise<void> {
-    await this.#ask('POST', '/api/voice/session/create', JSON.stringify({ callId, ...fields }), 'application/json');
+    const body = JSON.stringify({ callId, ...fields });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#ask('POST', '/api/voice/session/create', body, 'application/json');
+      } catch (error) {
+        // A machine that is busy with something else refuses for a second.
+        if (attempt === CREATE_ATTEMPTS) throw error;
+        await sleep(1_000, undefined, { signal: this.#stopped.signal });
+      }
+    }
   }
 
   async end(callId: string): Promise<void> {

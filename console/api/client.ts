@@ -4,6 +4,8 @@ import type { Failure } from './types.ts';
 export interface AskOptions {
   readonly method?: 'GET' | 'POST';
   readonly json?: unknown;
+  /** An answer of this status is none that failed. */
+  readonly acceptStatus?: number;
   /** A body that is sent as it is. */
   readonly body?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
@@ -62,7 +64,7 @@ export async function request(path: string, options: AskOptions = {}): Promise<R
     const why = deadline?.aborted ? `did not answer within ${Number(timeoutMs) / 1000} s` : 'cannot be reached';
     throw new ApiFailure('unreachable', `The gateway ${why}.`, 0, undefined, { cause });
   }
-  if (answer.ok) return answer;
+  if (answer.ok || answer.status === options.acceptStatus) return answer;
   const failure = (await answer.json().catch(() => ({}))) as Partial<Failure>;
   if (answer.status === 401) onSignedOut();
   throw new ApiFailure(

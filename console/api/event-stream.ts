@@ -3,6 +3,13 @@ import { signal } from '@preact/signals';
 /** `waiting`: the browser tries again by itself. `refused`: it does not. */
 export type StreamState = 'connecting' | 'open' | 'waiting' | 'refused';
 
+let onRefused: () => void = () => {};
+
+/** Has `handler` told whenever a stream is refused: it may be that nobody is signed in any more. */
+export function whenRefused(handler: () => void): void {
+  onRefused = handler;
+}
+
 type Handlers = Readonly<Record<string, (data: never) => void>>;
 
 /** After a refusal the browser gives up: a gateway that starts again refuses for a while. */
@@ -59,6 +66,7 @@ export class EventStream {
       const isRefused = source.readyState === EventSource.CLOSED;
       this.state.value = isRefused ? 'refused' : 'waiting';
       if (!isRefused) return;
+      onRefused();
       this.#disconnect();
       this.#retry = setTimeout(() => {
         if (!document.hidden) this.#open();

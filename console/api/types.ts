@@ -1,4 +1,5 @@
 import type { Static } from 'typebox';
+import type { Who as WhoSchema } from '../../src/http/console-schemas.ts';
 import type { CallEvents, Figures, Turn } from '../../src/http/event-schemas.ts';
 import type { CallPageAnswer, KeptCallAnswer } from '../../src/http/history-schemas.ts';
 import type {
@@ -13,13 +14,17 @@ import type {
 import type {
   CreateAnswer as CreateAnswerSchema,
   ErrorAnswer,
+  Health as HealthSchema,
   PollAnswer as PollAnswerSchema,
+  Readiness as ReadinessSchema,
 } from '../../src/http/schemas.ts';
 
 /** What the gateway answers. The schemas that it validates with, and that the OpenAPI document is made of, are the source. */
 export type Failure = Static<typeof ErrorAnswer>;
 export type CreateAnswer = Static<typeof CreateAnswerSchema>;
 export type PollAnswer = Static<typeof PollAnswerSchema>;
+export type Health = Static<typeof HealthSchema>;
+export type Readiness = Static<typeof ReadinessSchema>;
 
 export type Timeline = Static<typeof CallEvents>;
 /** Details depend on its type. */
@@ -40,12 +45,5 @@ export type ToldCall = Static<typeof FollowedCall>;
 export type ToldEntry = Static<typeof Entry> & Readonly<Record<string, unknown>>;
 export type ToldLine = Static<typeof Line>;
 export type ToldEnd = Static<typeof FollowedEnd>;
-export interface Who {
-  readonly name: string;
-  readonly tenantId?: string;
-  readonly isKeyless: boolean;
-  readonly may: { readonly transcripts: boolean; readonly end: boolean; readonly talk: boolean };
-}
-export interface Status {
-  readonly problems: readonly { readonly severity: 'warning' | 'critical'; readonly text: string }[];
-}
+
+export type Who = Static<typeof WhoSchema>;

@@ -9,6 +9,7 @@ import { PageTitle } from '../parts/page-title.tsx';
 import { nowMs } from '../parts/ticker.ts';
 import { clock, duration, moment, OUTCOMES, plural } from '../parts/words.ts';
 import { place } from '../place.ts';
+import { numbersQuery } from '../sign-in/numbers.ts';
 import { who } from '../sign-in/who.ts';
 import { Conversation } from './conversation.tsx';
 import { Entries } from './entries.tsx';
@@ -26,12 +27,13 @@ type Found =
 /** One call, while it goes on and afterwards: the same link shows both. */
 export function CallPage({ name }: { name: string }) {
   const { session: sessionId, tenant: tenantId } = place.value.query;
+  const numbers = numbersQuery();
   const found = useSignal<Found>({ kind: 'asking' });
   useEffect(() => {
     let isGone = false;
     let followed: FollowedCall | undefined;
     const look = async () => {
-      const result = await find(name, sessionId, tenantId);
+      const result = await find(name, sessionId, tenantId, numbers);
       if (isGone) return;
       if (result.kind === 'live') followed = result.followed;
       found.value = result;
@@ -41,7 +43,7 @@ export function CallPage({ name }: { name: string }) {
       isGone = true;
       followed?.close();
     };
-  }, [name, sessionId, tenantId]);
+  }, [name, sessionId, tenantId, numbers['numbers']]);
   const { value } = found;
   if (value.kind === 'asking') return <PageTitle title={`Call ${name}`} />;
   if (value.kind === 'failed') {
@@ -56,14 +58,22 @@ export function CallPage({ name }: { name: string }) {
   return <LiveCallView followed={value.followed} callId={name} tenantId={tenantId} />;
 }
 
-async function find(callId: string, sessionId: string | undefined, tenantId: string | undefined): Promise<Found> {
+async function find(
+  callId: string,
+  sessionId: string | undefined,
+  tenantId: string | undefined,
+  numbers: Readonly<Record<string, string>>,
+): Promise<Found> {
   const timeline = await timelineOf(callId, tenantId).catch(() => undefined);
   const isThisCall = timeline !== undefined && (sessionId === undefined || timeline.sessionId === sessionId);
   if (isThisCall && timeline.status !== 'ended') {
-    return { kind: 'live', followed: new FollowedCall({ callId, tenantId }) };
+    return { kind: 'live', followed: new FollowedCall({ callId, tenantId }, numbers) };
   }
   try {
-    const kept = await ask<KeptCall>(`/api/voice/calls/${encodeURIComponent(sessionId ?? callId)}`, { tenantId });
+    const kept = await ask<KeptCall>(
+      `/api/voice/calls/${encodeURIComponent(sessionId ?? callId)}?${new URLSearchParams(numbers)}`,
+      { tenantId },
+    );
     return { kind: 'over', kept, timeline: isThisCall ? timeline : undefined };
   } catch (error) {
     return { kind: 'failed', error };
@@ -122,6 +132,7 @@ function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId:
       )}
       <Parts
         lines={followed.lines.value}
+        withheld={timeline?.withheld}
         turns={followed.turns.value}
         entries={entries}
         omitted={timeline?.omittedEvents ?? 0}
@@ -133,7 +144,8 @@ function LiveCallView(props: { followed: FollowedCall; callId: string; tenantId:
 
 function KeptCallView({ kept, timeline }: { kept: KeptCall; timeline: Timeline | undefined }) {
   const { figures } = kept;
-  const lines = useMemo(() => linesOf(kept.transcript), [kept]);
+  const lines = useMemo(() => linesOf(kept.transcript ?? []), [kept]);
+  const mayHear = typeof who.value === 'object' && who.value.may.transcripts;
   return (
     <>
       <PageTitle title={`Call ${kept.callId}`}>
@@ -164,6 +176,16 @@ function KeptCallView({ kept, timeline }: { kept: KeptCall; timeline: Timeline |
         {kept.cost !== undefined && <span>cost {kept.cost.toFixed(4)}</span>}
         {kept.summary !== 'none' && <span>summary {kept.summary}</span>}
       </p>
+      {mayHear && kept.recording !== undefined && (
+        // biome-ignore lint/a11y/useMediaCaption: the words of the call stand below
+        <audio
+          controls
+          preload="none"
+          aria-label="What was said on the call"
+          src={`/api/voice/calls/${encodeURIComponent(kept.sessionId)}/recording`}
+        />
+      )}
+      {kept.recording?.isWhole === false && <p class="quiet">The recording is not whole.</p>}
       <Actions actions={kept.actions} />
       <Parts
         lines={lines}
@@ -195,6 +217,8 @@ function Actions({ actions }: { actions: KeptCall['actions'] }) {
 
 function Parts(props: {
   readonly lines: readonly Line[];
+  /** Why there are none, where that is not the key. */
+  readonly withheld?: string | undefined;
   readonly turns: readonly CallTurn[];
   readonly entries: readonly TimelineEntry[];
   readonly omitted: number;
@@ -205,10 +229,12 @@ function Parts(props: {
     <div class="columns">
       <section aria-labelledby="words">
         <h2 id="words">Conversation</h2>
-        {mayRead ? (
-          <Conversation lines={props.lines} isLive={props.isLive} />
-        ) : (
+        {!mayRead ? (
           <p class="quiet">Your key may not read what was said.</p>
+        ) : props.withheld !== undefined ? (
+          <p class="quiet">What is said is not shown: {props.withheld}.</p>
+        ) : (
+          <Conversation lines={props.lines} isLive={props.isLive} />
         )}
       </section>
       <section aria-labelledby="turns">

@@ -21,8 +21,9 @@ export class FollowedCall {
   readonly #told = new Map<number, ToldLine>();
   readonly #stream: EventStream;
 
-  constructor({ callId, tenantId }: CallName) {
-    const query = new URLSearchParams({ follow: '1', ...(tenantId === undefined ? {} : { tenantId }) });
+  /** @param wanted what of it is wanted */
+  constructor({ callId, tenantId }: CallName, wanted: Readonly<Record<string, string>> = {}) {
+    const query = new URLSearchParams({ follow: '1', ...wanted, ...(tenantId === undefined ? {} : { tenantId }) });
     this.#stream = new EventStream(
       `/api/voice/session/${encodeURIComponent(callId)}/events?${query}`,
       {

@@ -4,21 +4,23 @@ import { Failure } from '../parts/failure.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { duration, plural } from '../parts/words.ts';
 import { linkTo, place } from '../place.ts';
+import { numbersQuery } from '../sign-in/numbers.ts';
 import { CallsTable } from './calls-table.tsx';
 import { type Filter, LiveCalls } from './live-calls.ts';
 import { isSlow, SLOW_TURN_MS, troubleOf } from './trouble.ts';
 
 /** The calls that go on, worst first. */
 export function CallsPage() {
-  const calls = useMemo(() => new LiveCalls(), []);
+  const query = numbersQuery();
+  const calls = useMemo(() => new LiveCalls(query), [query['numbers']]);
   useEffect(() => () => calls.close(), [calls]);
   return (
     <>
       <PageTitle title="Calls">
         <Connection calls={calls} />
       </PageTitle>
-      <Counts calls={calls} />
-      <Shown calls={calls} />
+      <Counts key={query['numbers']} calls={calls} />
+      <Shown key={query['numbers']} calls={calls} />
       <JustEnded calls={calls} />
     </>
   );
@@ -33,12 +35,12 @@ const FILTERS: Readonly<Record<Filter, (call: Parameters<typeof troubleOf>[0]) =
 
 /** The numbers; each leads to the calls behind it. */
 function Counts({ calls }: { calls: LiveCalls }) {
-  const count = (filter: Filter) =>
-    useComputed(() => calls.sorted.value.filter((call) => FILTERS[filter](call.value)).length);
-  const all = count('all');
-  const trouble = count('trouble');
-  const slow = count('slow');
-  const speaking = count('speaking');
+  const counts = useComputed(() => {
+    const values = calls.sorted.value.map((call) => call.value);
+    const count = (filter: Filter) => values.filter(FILTERS[filter]).length;
+    return { all: count('all'), trouble: count('trouble'), slow: count('slow'), speaking: count('speaking') };
+  });
+  const { all, trouble, slow, speaking } = counts.value;
   const here = place.value.query['show'] ?? 'all';
   const link = (filter: Filter, number: number, text: string) => (
     <a
@@ -51,10 +53,10 @@ function Counts({ calls }: { calls: LiveCalls }) {
   );
   return (
     <nav class="counts" aria-label="Which calls">
-      {link('all', all.value, all.value === 1 ? 'call' : 'calls')}
-      {link('trouble', trouble.value, 'in trouble')}
-      {link('slow', slow.value, `answered later than ${duration(SLOW_TURN_MS)}`)}
-      {link('speaking', speaking.value, 'somebody speaks')}
+      {link('all', all, all === 1 ? 'call' : 'calls')}
+      {link('trouble', trouble, 'in trouble')}
+      {link('slow', slow, `answered later than ${duration(SLOW_TURN_MS)}`)}
+      {link('speaking', speaking, 'somebody speaks')}
     </nav>
   );
 }

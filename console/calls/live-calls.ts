@@ -22,8 +22,9 @@ export class LiveCalls {
   readonly hasArrived = signal(false);
   readonly #stream: EventStream;
 
-  constructor() {
-    this.#stream = new EventStream('/api/voice/events', {
+  /** @param query what of them is wanted */
+  constructor(query: Readonly<Record<string, string>>) {
+    this.#stream = new EventStream(`/api/voice/events?${new URLSearchParams(query)}`, {
       snapshot: (data: Snapshot) => this.#snapshot(data.calls),
       changes: (data: Changes) => this.#changes(data),
     });

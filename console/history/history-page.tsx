@@ -7,13 +7,14 @@ import { Failure } from '../parts/failure.tsx';
 import { PageTitle } from '../parts/page-title.tsx';
 import { BAD_OUTCOMES, clock, duration, moment, OUTCOMES, plural } from '../parts/words.ts';
 import { goTo, linkTo, place } from '../place.ts';
+import { numbersQuery } from '../sign-in/numbers.ts';
 
 const SEARCH_FIELDS = ['q', 'outcome', 'agent', 'from', 'to'] as const;
 
 /** Calls that are over. What is looked for is in the address: a search can be sent to a colleague. */
 export function HistoryPage() {
   const { query } = place.value;
-  const wanted = Object.fromEntries(SEARCH_FIELDS.map((name) => [name, query[name]]));
+  const wanted = { ...Object.fromEntries(SEARCH_FIELDS.map((name) => [name, query[name]])), ...numbersQuery() };
   return (
     <>
       <PageTitle title="History" />
@@ -175,6 +176,7 @@ function Table({ calls }: { calls: readonly ListedCall[] }) {
               </a>{' '}
               {call.did === undefined ? null : <span class="quiet">to {call.did}</span>}
               {call.callerNumber === undefined ? null : <span class="quiet id">{call.callId}</span>}
+              {call.recording !== undefined && <span class="quiet">recorded</span>}
               {call.faultCount > 0 && <span class="trouble">{plural(call.faultCount, 'fault')}</span>}
             </th>
             <td data-label="Began">{moment(call.startedAt)}</td>

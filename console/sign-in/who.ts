@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { ask, whenSignedOut } from '../api/client.ts';
+import { whenRefused } from '../api/event-stream.ts';
 import { ApiFailure } from '../api/failure.ts';
 import type { Who } from '../api/types.ts';
 
@@ -11,6 +12,8 @@ export const whoProblem = signal<unknown>(undefined);
 whenSignedOut(() => {
   who.value = 'nobody';
 });
+
+whenRefused(() => void findOutWho());
 
 export async function findOutWho(): Promise<void> {
   try {

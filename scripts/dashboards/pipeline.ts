@@ -226,6 +226,13 @@ export const pipeline: DashboardSpec = {
       'A band at the timeouts: attempts that failed first.',
     ),
 
+    lines(
+      'Spans of traces, a minute',
+      'short',
+      [perMinute('voice_gateway_trace_spans_total', 'outcome')],
+      '`lost`: the receiver at OTEL_EXPORTER_OTLP_ENDPOINT does not take them. No call suffers from it.',
+    ),
+
     row('Tokens and cost'),
     lines(
       'Tokens a second',

@@ -12,4 +12,7 @@ export interface CallRequest {
   readonly aiAgentRef?: string;
   readonly encoding?: Encoding;
   readonly sampleRate?: SampleRateHz;
+  /** W3C Trace Context of whoever asks. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 }

@@ -7,6 +7,8 @@ import { transcriptionOf } from '../backend/profiles/upstream-fields.ts';
 import { monotonicNowMs } from '../clock.ts';
 import { CallCosts, type Costs } from '../costs/call-costs.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { type TraceContext, traceHeaders } from '../traces/context.ts';
+import type { Traces } from '../traces/traces.ts';
 import type { UpstreamTarget } from '../upstream/ai-conversation.ts';
 import { isUnanswered, type ReplayItem } from '../upstream/conversation.ts';
 import type { InterruptVerdict, OpenItem, ToolCall, ToolResult } from '../upstream/host.ts';
@@ -27,6 +29,7 @@ import { recorderOf, type WriteRecording } from './record/call-recording.ts';
 import { CallObserver } from './record/observer.ts';
 import { CallRecord, type Summary } from './record/record.ts';
 import type { CallRecorder } from './record/recorder.ts';
+import { tracedCall } from './record/traced.ts';
 import { type ClientReport, Deliveries, type Delivery } from './reply/deliveries.ts';
 import type { Fillers } from './reply/fillers.ts';
 import { Interruptions } from './reply/interruptions.ts';
@@ -61,6 +64,7 @@ export interface SessionDeps {
   readonly reorderWaitMs?: number | undefined;
   readonly defaultModel: string;
   readonly costs: Costs;
+  readonly traces: Traces;
   /** Whether a session whose worker died goes on with another. */
   readonly survivesWorkerLoss: boolean;
 }
@@ -87,6 +91,8 @@ export class Session {
   readonly #createdAtMs = monotonicNowMs();
   readonly observer: CallObserver;
   readonly record: CallRecord;
+  /** Its place in a trace, for what is asked in its name; undefined: it has none. */
+  readonly trace: TraceContext | undefined;
   readonly #deps: SessionDeps;
   /** Absent: the call is not recorded. */
   readonly #recorder: CallRecorder | undefined;
@@ -119,6 +125,7 @@ export class Session {
     this.#deps = deps;
     const { pool } = deps;
     const { formats, log, profile } = setup;
+    this.trace = deps.traces.begin(setup.request);
     const costs = new CallCosts(
       {
         tenantId: setup.tenantId,
@@ -185,6 +192,7 @@ export class Session {
     this.#tools = new CallTools({
       profile,
       values: this.#values,
+      headers: traceHeaders(this.trace),
       record: this.record,
       log,
       said: (toolCallId) => downlink.said(toolCallId),
@@ -283,7 +291,9 @@ export class Session {
       this.#state = 'ended';
       this.#uplink.close();
       this.#deliveries.wake();
-      throw toOpenError(error, timeoutMs);
+      const failure = toOpenError(error, timeoutMs);
+      this.#guard.run(() => this.#trace(failure.code));
+      throw failure;
     }
     if (this.isOver) {
       await this.#upstream.close();
@@ -573,6 +583,10 @@ export class Session {
     if (this.#replies.outbox.isEmpty) await this.#conclude();
   }
 
+  #trace(error: string | undefined): void {
+    this.#deps.traces.ended(this.trace, (context) => tracedCall(this, context, this.#durationMs ?? this.#ageMs, error));
+  }
+
   /** Makes the summary, once; resolves when it is safe. */
   #conclude(): Promise<void> {
     if (this.#state === 'ended') return this.#concluded;
@@ -598,6 +612,7 @@ export class Session {
     this.#guard.run(() => this.#replies.outbox.close());
     this.#clock.onEnded(nowMs);
     this.#guard.run(() => this.observer.ended(summary, this.#error));
+    this.#guard.run(() => this.#trace(this.#error));
     this.#concluded = this.setup.onConcluded(this);
     return this.#concluded;
   }

@@ -12,6 +12,8 @@ import type { CallAction } from './reply/outbox.ts';
 export interface CallToolsOptions {
   readonly profile: AgentProfile;
   readonly values: CallValues;
+  /** Of every webhook's request: the call's place in a trace. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly record: CallRecord;
   readonly log: Logger;
   /** Resolves when everything that was said before the tool was called is queued for the client. */
@@ -111,6 +113,7 @@ export class CallTools {
       case 'webhook': {
         const { ok, output } = await runWebhook(tool, args, values, {
           allowedHosts: profile.webhookHosts ?? [],
+          headers: this.#options.headers,
           signal: this.#ended.signal,
           log: webhookLog(log),
         });

@@ -47,8 +47,8 @@ export class Cluster implements MembershipListener {
       instance: membership?.instance ?? randomUUID(),
     });
     metrics.observeCluster({
-      nodes: () => (membership ? membership.others.length + (membership.isReplaced ? 0 : 1) : 1),
-      isDirectoryUp: () => !membership?.isAway,
+      nodes: () => this.state.nodes,
+      isDirectoryUp: () => this.state.isDirectoryUp,
       unregistered: () => this.gateway.held.all().filter(({ epoch }) => epoch === 0).length,
     });
     if (!membership || !shared) return;
@@ -64,6 +64,16 @@ export class Cluster implements MembershipListener {
       onForwarded: (outcome) => metrics.clusterForwarded.inc({ outcome }),
     });
     this.gateway.connect({ membership, peers, router: this.router });
+  }
+
+  /** How it stands, for operators. */
+  get state(): { readonly isShared: boolean; readonly isDirectoryUp: boolean; readonly nodes: number } {
+    const membership = this.#membership;
+    return {
+      isShared: membership !== undefined,
+      isDirectoryUp: !membership?.isAway,
+      nodes: membership ? membership.others.length + (membership.isReplaced ? 0 : 1) : 1,
+    };
   }
 
   /**

@@ -11,7 +11,7 @@ import { docsPlugin } from './docs.ts';
 import { answerFrameworkError, installErrorHandling } from './error-handler.ts';
 import { ApiError } from './errors.ts';
 import { Followers } from './followers.ts';
-import type { CallGateway, RequestRouter } from './gateway.ts';
+import type { CallGateway, RequestRouter, StatusReader } from './gateway.ts';
 import { installJsonParser } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
 import { type OriginRules, originRefusal } from './origin.ts';
@@ -25,6 +25,7 @@ import { looksRoutes } from './routes/looks.ts';
 import { operationsRoutes } from './routes/operations.ts';
 import { recordingRoutes } from './routes/recording.ts';
 import { sessionRoutes } from './routes/session.ts';
+import { statusRoutes } from './routes/status.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { usageRoutes } from './routes/usage.ts';
 import { MAX_BODY_BYTES, MAX_POLL_TIMEOUT_MS } from './schemas.ts';
@@ -43,6 +44,7 @@ export interface AppOptions {
   /** What costs are in. */
   readonly currency: string;
   readonly keys: KeyRing;
+  readonly status: StatusReader;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
   readonly openMetrics: boolean;
@@ -122,6 +124,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(streamRoutes, { gateway });
   await app.register(duplexRoutes, { gateway });
   await app.register(historyRoutes, { history: options.history });
+  await app.register(statusRoutes, { status: options.status });
   await app.register(looksRoutes, { history: options.history });
   await app.register(consoleRoutes, { ...access, throttle: new SignInThrottle(monotonicNowMs) });
   await app.register(consoleFiles, { folder: options.consoleFolder });

@@ -84,6 +84,11 @@ export interface RequestRouter {
   route(request: FastifyRequest, reply: FastifyReply): Promise<Readable | 'answered' | undefined> | undefined;
 }
 
+/** Tells how the gateway does; the answer is as its schema says. */
+export interface StatusReader {
+  read(): object;
+}
+
 /** The gateway, as the routes see it. */
 export interface CallGateway {
   /** Whose call a create request is about. @throws {CallError} `forbidden` where it is another tenant's */

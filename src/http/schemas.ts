@@ -83,6 +83,8 @@ export const CreateBody = Type.Object(
         description: 'Sample rate in Hz in both directions; default 16000, 8000 for G.711',
       }),
     ),
+    traceparent: Type.Optional(text('W3C Trace Context, where the header of this name cannot be sent', 128)),
+    tracestate: Type.Optional(text('The same', 512)),
   },
   { description: 'Only `callId` is required.', 'x-examples': CREATE_EXAMPLES },
 );

@@ -20,6 +20,7 @@ import { openLegs } from '../leg/open-legs.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { GatewayStatus } from '../status/gateway-status.ts';
 import type { StoreError } from '../store/errors.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -29,6 +30,7 @@ import { checkDefaultAgent } from './check.ts';
 import { openCosts } from './costs.ts';
 import { Descriptors } from './descriptors.ts';
 import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
+import { openTraces } from './tracing.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
@@ -94,6 +96,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const keys = openKeys(config, log);
     closers.push(() => keys.close());
     const costs = await openCosts(config, keys, store, log);
+    const traces = await openTraces(config, log, metrics);
+    closers.push(() => traces.close());
     const simulator = config.upstreamUrl === undefined ? await startEmbeddedSimulator() : undefined;
     if (simulator) closers.push(() => simulator.close());
     const credentials = credentialsOf(config);
@@ -124,6 +128,7 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       version,
       metrics,
       costs,
+      traces,
       log,
       upstream: config.upstream,
       upstreamUrls: { realtime: upstreamUrlOf(config, simulator) },
@@ -160,8 +165,20 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const cluster: Cluster = await openCluster(config, log, metrics, gateway);
     closers.push(() => cluster.close());
     const connections = new Connections();
+    const status = new GatewayStatus({
+      gateway,
+      maxSessions: env.MAX_SESSIONS,
+      guard,
+      descriptors,
+      store,
+      summaries,
+      profiles,
+      hasBackend: env.W3_API_URL !== undefined,
+      cluster,
+    });
     const app = await buildApp({
       gateway: cluster.gateway,
+      status,
       router: cluster.router,
       connections,
       history: store,

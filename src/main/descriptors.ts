@@ -40,6 +40,11 @@ export class Descriptors {
     this.#open = Math.min(this.#countOpen(), this.#limit);
   }
 
+  /** Those that were open when they were last counted, and how many there may be. */
+  get use(): { readonly now: number; readonly limit?: number } {
+    return Number.isFinite(this.#limit) ? { now: this.#open, limit: this.#limit } : { now: 0 };
+  }
+
   /** Why there is none for another call, as a sentence for the client. */
   get shortage(): string | undefined {
     const begun = Math.max(0, this.#calls() - this.#callsAtLook);

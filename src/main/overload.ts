@@ -42,6 +42,7 @@ export class OverloadGuard {
   readonly #timer: NodeJS.Timeout;
   readonly #eventLoopMs: number[] = [];
   readonly #poolQueue: number[] = [];
+  #rssMb = 0;
   #reason: string | undefined;
 
   constructor(options: OverloadGuardOptions) {
@@ -56,6 +57,21 @@ export class OverloadGuard {
     return this.#reason ?? this.#options.descriptors?.shortage;
   }
 
+  /** What the load is, and what is bearable. */
+  get load(): Readonly<Record<keyof OverloadLimits, { readonly now: number; readonly limit: number }>> {
+    const { limits } = this.#options;
+    return {
+      eventLoopMs: { now: Math.round(this.#lateMs * 10) / 10, limit: limits.eventLoopMs },
+      poolQueue: { now: Math.min(...(this.#poolQueue.length > 0 ? this.#poolQueue : [0])), limit: limits.poolQueue },
+      rssMb: { now: Math.round(this.#rssMb), limit: limits.rssMb },
+    };
+  }
+
+  /** Mean lateness over the last second. */
+  get #lateMs(): number {
+    return this.#eventLoopMs.reduce((sum, sample) => sum + sample, 0) / Math.max(1, this.#eventLoopMs.length);
+  }
+
   /** Looks at the load. Called four times a second. */
   sample(): void {
     const { probes, descriptors, onChange } = this.#options;
@@ -63,7 +79,8 @@ export class OverloadGuard {
     keep(this.#eventLoopMs, probes.eventLoopMs());
     keep(this.#poolQueue, probes.poolQueue());
     const before = this.#reason;
-    this.#reason = this.#judge(probes.rssMb());
+    this.#rssMb = probes.rssMb();
+    this.#reason = this.#judge(this.#rssMb);
     if ((before === undefined) !== (this.#reason === undefined)) onChange?.(this.#reason);
   }
 
@@ -80,7 +97,7 @@ export class OverloadGuard {
     }
     // A second has to have passed: what happens while the process starts says nothing.
     if (this.#eventLoopMs.length < SAMPLES) return undefined;
-    const lateMs = this.#eventLoopMs.reduce((sum, sample) => sum + sample, 0) / SAMPLES;
+    const lateMs = this.#lateMs;
     if (lateMs > limits.eventLoopMs) {
       return `the gateway is overloaded: its event loop is ${Math.round(lateMs)} ms late, its limit is ${limits.eventLoopMs}`;
     }

@@ -17,7 +17,9 @@ import { sentenceOf } from '../http/errors.ts';
 import type { CallSession, Scope } from '../http/gateway.ts';
 import type { CreateAnswer, CreateBody, Health, Readiness } from '../http/schemas.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Traces } from '../traces/traces.ts';
 import { ConnectGovernor } from '../upstream/connect-governor.ts';
+import type { ConnectReport } from '../upstream/connect-record.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { type Protocol, protocolOf } from '../upstream/protocol.ts';
 import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -62,6 +64,7 @@ export interface VoiceGatewayOptions {
   readonly fillerAfterMs?: number | undefined;
   readonly metrics: Metrics;
   readonly costs: Costs;
+  readonly traces: Traces;
   readonly log: Logger;
   /** The profile of an agent; undefined: nobody knows it. */
   readonly agentProfile: (ref: string, tenantId: string) => Promise<LoadedProfile | undefined>;
@@ -213,6 +216,7 @@ export class VoiceGateway implements LocalGateway {
         reorderWaitMs: this.#options.reorderWaitMs,
         defaultModel: this.#options.defaultModel,
         costs: this.#options.costs,
+        traces: this.#options.traces,
         survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
         limits: {
           idleTimeoutMs: this.#options.idleTimeoutMs,
@@ -272,6 +276,11 @@ export class VoiceGateway implements LocalGateway {
 
   *runningCalls(): Iterable<CallSession> {
     for (const session of this.#sessions.all()) if (session.state !== 'ended') yield session;
+  }
+
+  /** How the last connections to the AI went. */
+  get connects(): ConnectReport {
+    return this.#governor.report;
   }
 
   /** Jobs that wait for the audio pool, or run. */

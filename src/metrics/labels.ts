@@ -103,6 +103,9 @@ export function methodLabel(method: string): string {
   return METHODS.has(method) ? method : 'other';
 }
 
+/** What became of spans; `lost`: nobody took them. */
+export const TRACE_OUTCOMES = ['exported', 'lost'] as const;
+
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
 

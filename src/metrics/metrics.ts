@@ -23,6 +23,7 @@ import {
   SUMMARY_OUTCOMES,
   TAKEOVER_REASONS,
   TOOL_OUTCOMES,
+  TRACE_OUTCOMES,
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
@@ -214,6 +215,9 @@ export class Metrics {
     'store_failures_total',
     'Attempts to open or to write the store of calls that failed',
   );
+  readonly traceSpans = this.#counter('trace_spans_total', 'Spans of traces, by what became of them', {
+    outcome: TRACE_OUTCOMES,
+  });
   readonly workersLost = this.#counter('session_workers_lost_total', 'Session worker threads that died unasked');
   readonly workerBusySeconds = this.#counter(
     'session_worker_busy_seconds_total',

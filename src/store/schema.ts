@@ -9,7 +9,7 @@ import { StoreError } from './errors.ts';
  * the full text are then in the order of time, and a page of any search is a range of ids. `words` holds what was said
  * and, as words of its own, what a search may ask for beside it (`facets`): one intersection finds both.
  */
-const STEPS: readonly string[] = [
+export const STEPS: readonly string[] = [
   `
   CREATE TABLE calls (
     id INTEGER PRIMARY KEY,
@@ -115,7 +115,7 @@ const STEPS: readonly string[] = [
 ];
 
 /** `w3vg`, in a database's `application_id`: not every SQLite file is ours. */
-const APPLICATION_ID = 0x77337667;
+export const APPLICATION_ID = 0x77337667;
 
 /**
  * Brings a database to the present schema.

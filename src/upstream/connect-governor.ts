@@ -1,4 +1,5 @@
 import { type Clock, monotonicNowMs, timerMs } from '../clock.ts';
+import { ConnectRecord, type ConnectReport } from './connect-record.ts';
 import type { ConnectPermit, ConnectRequest, ConnectResult } from './host.ts';
 
 export interface ConnectGovernorOptions {
@@ -45,6 +46,7 @@ export class ConnectGovernor {
   readonly #openMs: number;
   readonly #permitMs: number;
   readonly #now: Clock;
+  readonly #record: ConnectRecord;
   readonly #waiting = new Set<Waiter>();
   readonly #permits = new Set<Permit>();
   #timer: NodeJS.Timeout | undefined;
@@ -62,6 +64,12 @@ export class ConnectGovernor {
     this.#openMs = openMs;
     this.#permitMs = permitMs;
     this.#now = now;
+    this.#record = new ConnectRecord(now);
+  }
+
+  /** How the last attempts ended. */
+  get report(): ConnectReport {
+    return this.#record.report;
   }
 
   /** Whether the upstream is taken to be down. */
@@ -166,6 +174,7 @@ export class ConnectGovernor {
   #settle(permit: Permit, result: ConnectResult): void {
     if (!this.#permits.delete(permit)) return;
     clearTimeout(permit.timer);
+    this.#record.ended(result);
     const wasProbe = this.#probe === permit;
     if (wasProbe) this.#probe = undefined;
     switch (result) {

@@ -55,6 +55,14 @@ describe('requests', () => {
     });
   });
 
+  test("carry the call's place in a trace, but for a tool that has a header of its own of that name", async () => {
+    const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+    await run({}, {}, { headers });
+    expect(server.received.at(-1)?.headers).toMatchObject(headers);
+    await run({ headers: { Traceparent: 'its own' } }, {}, { headers });
+    expect(server.received.at(-1)?.headers['traceparent']).toBe('its own');
+  });
+
   test('GET and DELETE put the arguments the template does not use into the query', async () => {
     const args = { id: 'a/b c', verbose: true, tags: ['x', 'y'], nothing: null, format: 'xml' };
     for (const method of ['GET', 'DELETE'] as const) {

@@ -49,6 +49,7 @@ beforeEach(async () => {
       did: undefined,
     },
     record,
+    headers: {},
     log: pino({ level: 'silent' }),
     said: (toolCallId) => {
       const mark = Promise.withResolvers<void>();

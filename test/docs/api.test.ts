@@ -30,6 +30,8 @@ import {
   Summary,
 } from '../../src/http/schemas.ts';
 
+import { StatusAnswer } from '../../src/http/status-schemas.ts';
+
 const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
 
 it('the API page has the table of errors, as the gateway has it', () => {
@@ -72,6 +74,7 @@ it.each(
     SignInBody,
     LooksQuery,
     LooksAnswer,
+    StatusAnswer,
   }),
 )('the API page names every field of %s', (_name, schema) => {
   for (const field of Object.keys((schema as { properties: object }).properties)) {

@@ -625,6 +625,7 @@ const PROVOKERS: Record<string, Provoker> = {
     await http('GET', `${gateway.url}/api/voice/calls/${callId}`, undefined, OPERATOR);
     return send(one, { query: `?call=${callId}` });
   },
+  'status well': (one) => send(one, { headers: ANYONE }),
   'who operator': (one) => send(one, { headers: ANYONE }),
   'who tenant': (one) => send(one, { headers: ACME }),
   'signIn forbidden': (one) => send(one, { headers: {}, body: { key: 'wrong' } }),

@@ -155,6 +155,7 @@ export async function appOverRecorder(
   const app = await buildApp({
     gateway,
     history: emptyHistory,
+    status: { read: () => ({}) },
     currency: 'USD',
     keys,
     logger: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),

@@ -17,6 +17,7 @@ import {
   SUMMARY_OUTCOMES,
   TAKEOVER_REASONS,
   TOOL_OUTCOMES,
+  TRACE_OUTCOMES,
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from '../../src/metrics/labels.ts';
@@ -101,6 +102,7 @@ const LABELS: Record<string, Record<string, readonly string[] | undefined>> = {
   tenant_budget_used_ratio: { tenant: undefined },
   tool_calls_total: { outcome: TOOL_OUTCOMES },
   tool_call_seconds: {},
+  trace_spans_total: { outcome: TRACE_OUTCOMES },
   summaries_total: { outcome: SUMMARY_OUTCOMES },
   summaries_pending: {},
   duplex_connections: { direction: ['up', 'down'] },

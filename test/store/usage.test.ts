@@ -1,7 +1,9 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StoreEntry, UsageEntry, UsageQuery } from '../../src/store/records.ts';
+import { APPLICATION_ID, STEPS } from '../../src/store/schema.ts';
 import { STORE_FILE, Store } from '../../src/store/store.ts';
 import { forgetCaller } from '../../src/store/upkeep.ts';
 import { NO_TOKENS } from '../../src/upstream/usage.ts';
@@ -117,18 +119,22 @@ test('stays when callers are forgotten and calls are out of date, for more than 
 });
 
 test('is kept from the day that a file of an older version is opened', () => {
-  store.write([storeEntry('before')], []);
   store.close();
+  rmSync(join(directory.path, STORE_FILE));
   const database = new DatabaseSync(join(directory.path, STORE_FILE));
-  database.exec(
-    'DROP TABLE looks; DROP TABLE recordings; DROP TABLE usage; DROP TABLE counted; ALTER TABLE calls DROP COLUMN model; PRAGMA user_version = 1',
-  );
+  database.exec(`${STEPS[0]}
+    PRAGMA application_id = ${APPLICATION_ID};
+    PRAGMA user_version = 1;
+    INSERT INTO calls (id, session_id, tenant_id, call_id, agent, outcome, ended_at_ms, duration_ms, turns,
+      interruptions, reconnects, tool_calls, faults, summary)
+    VALUES (${(BEGUN_MS - DAY_MS) * 1024}, 's', 'acme', 'before', 'care', 'completed', 0, 0, 0, 0, 0, 0, 0, 'none')`);
   database.close();
   store = open();
   store.write([call()], []);
   expect(read()).toMatchObject([{ calls: 1 }]);
-  expect(store.search({ limit: 9 }, 'masked').calls.map(({ callId, model }) => [callId, model])).toContainEqual([
-    'before',
-    undefined,
+  const found = store.search({ limit: 9 }, 'masked').calls.map(({ callId, model }) => [callId, model]);
+  expect(found).toEqual([
+    ['call-1', 'gpt-realtime-2.1'],
+    ['before', undefined],
   ]);
 });

@@ -1,5 +1,5 @@
 import type { BackendLog } from '../log.ts';
-import { type LoadedProfile, ProfileFiles } from './profile-files.ts';
+import { type AgentState, type LoadedProfile, ProfileFiles } from './profile-files.ts';
 import { type MergedProfile, mergeRemote, type RemoteFields } from './remote-answer.ts';
 import { RemoteProfiles, type RemoteProfilesOptions } from './remote-profiles.ts';
 
@@ -45,6 +45,16 @@ export class AgentProfiles {
    */
   static async open(options: AgentProfilesOptions): Promise<AgentProfiles> {
     return new AgentProfiles(await ProfileFiles.open(options), options);
+  }
+
+  /** How each local profile is. */
+  get agents(): AgentState[] {
+    return this.#files.states;
+  }
+
+  /** Whether the W3 backend failed when it was last asked. */
+  get isBackendFailing(): boolean {
+    return this.#remote?.isFailing ?? false;
   }
 
   /** Names of the local profiles. */

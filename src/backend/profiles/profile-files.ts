@@ -19,6 +19,15 @@ export type LoadedProfile = AgentProfile & {
   readonly fillerFile?: string;
 };
 
+/** How a profile is. */
+export interface AgentState {
+  readonly ref: string;
+  /** There is a profile in use. */
+  readonly isUsable: boolean;
+  /** Why the file, as it is now, is not it. */
+  readonly problem?: string;
+}
+
 export interface ProfileFilesOptions {
   readonly directory: string;
   readonly log: BackendLog;
@@ -74,6 +83,17 @@ export class ProfileFiles {
   /** Names that have a profile. */
   get refs(): string[] {
     return [...this.#files].filter(([, { profile }]) => profile).map(([ref]) => ref);
+  }
+
+  /** How each of them is, by name. */
+  get states(): AgentState[] {
+    return [...this.#files]
+      .map(([ref, { profile, refusal }]) => ({
+        ref,
+        isUsable: profile !== undefined,
+        ...(refusal === undefined ? {} : { problem: refusal }),
+      }))
+      .sort((a, b) => a.ref.localeCompare(b.ref));
   }
 
   get(ref: string): LoadedProfile | undefined {

@@ -67,6 +67,11 @@ export class RemoteProfiles {
   #wanted: Question | undefined;
   #isFailing = false;
 
+  /** Whether the backend failed when it was last asked. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
   constructor(options: RemoteProfilesOptions, log: BackendLog) {
     this.#options = {
       freshMs: 60_000,

@@ -51,4 +51,6 @@ export interface CallSummary {
   readonly transferredTo: string | null;
   readonly transferReason: string | null;
   readonly usage: SummaryUsage;
+  /** W3C Trace Context of the call, which its request has in its headers. Absent: it was in no trace. */
+  readonly trace?: Readonly<Record<string, string>>;
 }

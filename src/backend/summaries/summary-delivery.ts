@@ -101,6 +101,11 @@ export class SummaryDelivery {
     return this.#pending.size;
   }
 
+  /** Whether the backend has taken none since it last failed to. */
+  get isFailing(): boolean {
+    return this.#failureCount > 0;
+  }
+
   /**
    * Takes what is to be kept of a call; when this resolves, it survives a crash, or the disk has failed and it is kept in
    * memory until the disk or the backend takes it.

@@ -1,5 +1,6 @@
 import { type ExchangeAnswer, ExchangeError, type ExchangeOptions, exchange, retryAfterMs } from '../exchange.ts';
 import { type W3ApiOptions, w3Headers, w3Url } from '../w3-api.ts';
+import type { CallSummary } from './call-summary.ts';
 
 const MAX_RETRY_AFTER_MS = 3_600_000;
 /** The answer's body says nothing that is acted upon; reading it leaves the connection fit for the next request. */
@@ -32,6 +33,11 @@ export interface OutgoingBody {
   readonly body: string;
 }
 
+/** The headers that put the request into the trace of its call. */
+function traceOf({ body }: OutgoingBody): Readonly<Record<string, string>> {
+  return (JSON.parse(body) as Partial<CallSummary>).trace ?? {};
+}
+
 export type PostOptions = Pick<ExchangeOptions, 'dispatcher' | 'timeoutMs' | 'signal'>;
 
 /**
@@ -53,6 +59,7 @@ export async function postSummary(
         ...w3Headers(api, summary.tenantId),
         'content-type': 'application/json',
         'idempotency-key': idempotencyKey,
+        ...traceOf(summary),
       },
       body: summary.body,
       maxBodyBytes: MAX_BODY_BYTES,

@@ -21,6 +21,8 @@ const RETRYABLE_STATUSES = new Set([502, 503, 504]);
 export interface WebhookOptions {
   /** The profile's `webhookHosts`. */
   readonly allowedHosts: readonly string[];
+  /** Sent besides those of the tool, which come first. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Aborted when the call ends. */
   readonly signal?: AbortSignal | undefined;
   readonly log: BackendLog;
@@ -106,7 +108,7 @@ async function attempt(
     return { ok: false, output: failureOutput('This tool may not call that service.'), problem: 'host_not_allowed' };
   }
   try {
-    headers = fillHeaders(tool.headers ?? {}, context, options.environment ?? process.env);
+    headers = { ...options.headers, ...fillHeaders(tool.headers ?? {}, context, options.environment ?? process.env) };
   } catch (error) {
     const output = failureOutput('This tool is not configured correctly.');
     return { ok: false, output, problem: (error as Error).message };

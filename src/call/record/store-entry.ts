@@ -1,6 +1,7 @@
 import type { CallSummary } from '../../backend/summaries/call-summary.ts';
 import type { CallDetails, HistoryCall, StoreEntry, UsageEntry } from '../../store/records.ts';
 import { wordsOf } from '../../store/words.ts';
+import { traceHeaders } from '../../traces/context.ts';
 import type { Session } from '../session.ts';
 import { isFault } from './faults.ts';
 import type { Summary } from './record.ts';
@@ -46,6 +47,7 @@ function callSummary(session: Session, summary: Summary): CallSummary {
     transferredTo: transferred?.extension ?? null,
     transferReason: transferred?.reason ?? null,
     usage: summary.usage,
+    ...(session.trace ? { trace: traceHeaders(session.trace) } : {}),
   };
 }
 

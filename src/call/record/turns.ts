@@ -36,7 +36,15 @@ const TRIGGERS: Readonly<Record<string, Turn['trigger']>> = {
   no_input: 'no_input',
 };
 
-const HOPS = new Set(['response_started', 'first_delta', 'in_outbox', 'handed_over', 'tool', 'upstream_restored']);
+/** Entries of a timeline that are steps of a turn. */
+export const HOPS: ReadonlySet<string> = new Set([
+  'response_started',
+  'first_delta',
+  'in_outbox',
+  'handed_over',
+  'tool',
+  'upstream_restored',
+]);
 
 /** Finds the turns of a call in its timeline. */
 export function turnsOf(events: readonly TimelineEvent[]): Turn[] {

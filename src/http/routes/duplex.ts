@@ -20,6 +20,7 @@ import { CALL_FAILURES, CREATE_FAILURES, failures } from '../failure-schemas.ts'
 import type { CallGateway, CallSession } from '../gateway.ts';
 import { declaredAudio } from '../media-types.ts';
 import { BARE_AUDIO_TYPES, CallParams, type CreateBody } from '../schemas.ts';
+import { withTrace } from '../trace-fields.ts';
 
 const binary = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' });
 const audioOf = (types: readonly string[]) => Object.fromEntries(types.map((type) => [type, { schema: binary }]));
@@ -131,7 +132,7 @@ async function sessionOf(
   const fields = CREATE_FIELDS.filter((name) => query[name] !== undefined).map((name) => [name, query[name]]);
   const body: CreateBody = { callId, ...Object.fromEntries(fields), encoding, sampleRate };
   const client = new ClientWatch(response);
-  await gateway.createSession(scope, body, id, client);
+  await gateway.createSession(scope, withTrace(body, request.headers), id, client);
   client.end();
   return gateway.findSession({ tenantId: gateway.tenantOf(scope, body) }, callId);
 }

@@ -6,6 +6,7 @@ import type { CallGateway } from '../gateway.ts';
 import { isFromPage } from '../origin.ts';
 import { may } from '../permissions.ts';
 import { CallParams, CreateAnswer, CreateBody, EndAnswer, ListQuery, SessionInfo, SessionList } from '../schemas.ts';
+import { withTrace } from '../trace-fields.ts';
 import { withoutWords } from '../without-words.ts';
 
 export interface SessionOptions {
@@ -33,7 +34,8 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionOptions> = async (a
       },
     },
     async (request, reply) => {
-      const answer = await gateway.createSession(request.scope, request.body, request.id, new ClientWatch(reply.raw));
+      const body = withTrace(request.body, request.headers);
+      const answer = await gateway.createSession(request.scope, body, request.id, new ClientWatch(reply.raw));
       if (answer.streamUrl !== undefined) reply.header('x-call-node', new URL(answer.streamUrl).host);
       return answer;
     },
