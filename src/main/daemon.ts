@@ -20,7 +20,9 @@ import { openLegs } from '../leg/open-legs.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { Descriptors } from '../status/descriptors.ts';
 import { GatewayStatus } from '../status/gateway-status.ts';
+import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from '../status/overload.ts';
 import type { StoreError } from '../store/errors.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -28,14 +30,15 @@ import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { openCosts } from './costs.ts';
-import { Descriptors } from './descriptors.ts';
-import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { openTraces } from './tracing.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
 /** Upstream connections opened a second, over all calls. */
 const CONNECTS_PER_SECOND = 50;
+
+/** How much of its grace a stopping node waits for quiet moments to pass its calls on. */
+const HAND_OVER_SHARE = 0.7;
 
 /** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the store. */
 const SUMMARY_FLUSH_MS = 3_000;
@@ -154,6 +157,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       store: () => store.state,
+      onChanged: (call) => cluster.gateway.changed(call),
+      mayAct: (call) => cluster.gateway.mayAct(call),
       writeRecording: (batch) => store.writeRecording(batch),
       onConcluded: async (session, summary) => {
         await summaries.record(storeEntry(session, summary, kept));
@@ -224,7 +229,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       stop: (graceMs = 0) => {
         legs?.drain();
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
-        stopping ??= gateway.drain(graceMs).then(stopAll);
+        // What no other node takes by then ends here.
+        const handedOver = graceMs > 0 ? cluster.handOver(graceMs * HAND_OVER_SHARE) : Promise.resolve();
+        stopping ??= Promise.all([gateway.drain(graceMs), handedOver]).then(stopAll);
         return stopping;
       },
     };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { AudioReceiver, DownStream } from '../../call/duplex/down-stream.ts';
 import type { AudioSender, UpStream } from '../../call/duplex/up-stream.ts';
 import { CallError } from '../../call/errors.ts';
+import type { Departure } from '../../call/reply/poll-wait.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { pollAnswer } from '../../http/delivery-answer.ts';
 import { sentenceOf } from '../../http/errors.ts';
@@ -35,11 +36,9 @@ export class InProcessGateway implements LegGateway {
 
   async open(call: NewCall, listener: GatewayCallListener, signal: AbortSignal): Promise<GatewayCall> {
     const { callId, format, tenantId, storeId, aiAgentRef, did, callerNumber } = call;
-    const client: { isGone: boolean; onGone: (() => void) | undefined } = { isGone: signal.aborted, onGone: undefined };
-    const onAbort = () => {
-      client.isGone = true;
-      client.onGone?.();
-    };
+    const client = new Caller();
+    const onAbort = () => client.go();
+    if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       const scope = this.#scopeOf(call.apiKey);
@@ -71,13 +70,28 @@ export class InProcessGateway implements LegGateway {
   async close(): Promise<void> {}
 }
 
+/** The caller, as a call sees who waits for its answers. */
+class Caller implements Departure {
+  isGone = false;
+  #onGone: (() => void) | undefined;
+
+  watch(onGone: (() => void) | undefined): void {
+    this.#onGone = onGone;
+  }
+
+  go(): void {
+    this.isGone = true;
+    this.#onGone?.();
+  }
+}
+
 /** A call of this process: its leg is its client, and no network lies between them. */
 class InProcessCall implements GatewayCall {
   readonly leadMs = LEAD_MS;
   readonly #session: CallSession;
   readonly #call: NewCall;
   readonly #listener: GatewayCallListener;
-  readonly #client: { isGone: boolean; onGone: (() => void) | undefined } = { isGone: false, onGone: undefined };
+  readonly #client = new Caller();
   readonly #receiver: AudioReceiver;
   readonly #sender: AudioSender;
   #up: UpStream | undefined;
@@ -138,8 +152,7 @@ class InProcessCall implements GatewayCall {
 
   end(): Promise<void> {
     this.#isOver = true;
-    this.#client.isGone = true;
-    this.#client.onGone?.();
+    this.#client.go();
     this.#ended ??= this.#end();
     return this.#ended;
   }
