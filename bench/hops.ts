@@ -55,10 +55,7 @@ async function inlineCosts(): Promise<InlineCosts> {
     frameMs: 60,
     audioMs: 60,
   }));
-  const outbox = new Outbox(
-    () => {},
-    () => {},
-  );
+  const outbox = new Outbox({ wake: () => {} }, { onDelivered: () => {} });
   const answer = { status: 'streamed', audio: output.base64, seq: 7, generation: 0, hasMore: true };
   const serialize = await serializer();
   const costs = await compare(

@@ -20,7 +20,8 @@
 ------------------------------------------------------------------------------------------------------------------------
 
 -- Where the gateway listens. Several addresses, separated by blanks, share the calls: each call picks one and moves on to
--- the next if it cannot create its session there.
+-- the next if it cannot create its session there. Where they are nodes of one gateway, it also moves on, as the same call,
+-- when the one it talks to no longer answers.
 local W3_GATEWAY_URL = "http://127.0.0.1:3105"             -- ai_gateway_url
 local API_KEY = ""                                         -- ai_api_key; empty when the gateway has none
 local TENANT_ID = ""                                       -- ai_tenant_id; empty: the tenant of the key
@@ -62,6 +63,7 @@ local RETRY_CHUNK_MS = 1000       -- a chunk older than this is not sent again
 local RETRY_PAUSE_MS = 50
 local REQUEST_TIMEOUT_S = 2       -- mod_curl knows whole seconds only
 local GIVE_UP_MS = 3000           -- without a good answer for this long, the call goes to the fallback
+local GIVE_UP_NODES_MS = 5000     -- the same with several addresses: another node needs up to 3 s to take the call over
 local CREATE_ATTEMPTS = 3
 local CREATE_TIMEOUT_S = 8        -- a session is created when the AI is ready, which takes it a moment
 local CREATE_GIVE_UP_MS = 10000   -- no attempt is started later than this
@@ -696,8 +698,9 @@ function Http:create()
   local start = 0
   for i = 1, #s.call_id do start = start + s.call_id:byte(i) end
   local began, why = now_ms(), "not tried"
+  self.urls, self.url_at = urls, start
   for attempt = 1, CREATE_ATTEMPTS do
-    self.request = requester(urls[(start + attempt) % #urls + 1], s)
+    self:next_address()
     self.exchange:set(CELL.alive, now_ms())
     local status, answer, exit_code = self.request("/api/voice/session/create", body, CREATE_TIMEOUT_S)
     -- Without an answer the session may exist all the same.
@@ -715,6 +718,12 @@ function Http:create()
   end
   self:decide("fallback no session: " .. why)
   return false
+end
+
+-- From here on requests go to the next of the addresses, which may be the same.
+function Http:next_address()
+  self.url_at = self.url_at + 1
+  self.request = requester(self.urls[self.url_at % #self.urls + 1], self.settings)
 end
 
 -- Waits until a chunk is full and returns it as G.711; nil when the call is over.
@@ -811,7 +820,9 @@ function Http:send(bytes)
       return
     end
     local why = describe(status, answer, exit_code)
-    if status == 404 then
+    -- An address that took over from a silent one may be another gateway, which never knew the call.
+    local is_stranger = status == 404 and self.failing_since ~= nil and #self.urls > 1
+    if status == 404 and not is_stranger then
       self.known = false
       self:decide("fallback the gateway does not know the call")
       self.ended = true
@@ -831,11 +842,13 @@ function Http:send(bytes)
     if status ~= 503 and not NOT_CONNECTED[exit_code] then number_used = true end
     if not self.failing_since then self.log("warning", "chunk %d: %s", self.seq, why) end
     self.failing_since = self.failing_since or asked
-    if now_ms() - self.failing_since > GIVE_UP_MS then
+    if now_ms() - self.failing_since > (#self.urls > 1 and GIVE_UP_NODES_MS or GIVE_UP_MS) then
       self:decide("fallback the gateway does not answer: " .. why)
       self.ended = true
       return
     end
+    -- Another node of the gateway knows the call, or takes it over.
+    if status == 0 or is_stranger or answer.code == "node_unreachable" then self:next_address() end
     self:wait(RETRY_PAUSE_MS)
     if self:is_over() then return end
     -- The caller's audio is the clock of its own age.

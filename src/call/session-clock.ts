@@ -45,10 +45,10 @@ export class SessionClock {
   /** Prompts that were asked for since, and not spoken. */
   #unspoken = 0;
 
-  constructor(limits: CallLimits, profile: AgentProfile, nowMs: number) {
+  constructor(limits: CallLimits, profile: AgentProfile, nowMs: number, createdAtMs = nowMs) {
     this.#limits = limits;
     this.#profile = profile;
-    this.#createdAtMs = nowMs;
+    this.#createdAtMs = createdAtMs;
     this.#lastRequestAtMs = nowMs;
     this.#lastSpeechAtMs = nowMs;
   }
@@ -81,6 +81,15 @@ export class SessionClock {
   /** Whether nobody has come for what the agent says, so that none is waited for at the end. */
   isUnattended(nowMs: number): boolean {
     return !this.#hasRequest || this.idleMs(nowMs) > this.#limits.outboxKeptMs;
+  }
+
+  get hasCallerAudio(): boolean {
+    return this.#hasAudio;
+  }
+
+  /** Whether the caller speaks at the moment, as far as the upstream has told. */
+  get isSpeaking(): boolean {
+    return this.#isSpeaking;
   }
 
   onCallerAudio(): void {

@@ -6,8 +6,11 @@ import type { CallValues } from '../backend/profiles/instructions.ts';
 import { runWebhook } from '../backend/webhooks/webhook.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { ToolCall, ToolResult } from '../upstream/host.ts';
+import type { CallObserver } from './record/observer.ts';
 import type { CallRecord, RecordedAction } from './record/record.ts';
-import type { CallAction } from './reply/outbox.ts';
+import type { Downlink } from './reply/downlink.ts';
+import type { CallAction, Outbox } from './reply/outbox.ts';
+import type { PendingAction } from './snapshot.ts';
 
 export interface CallToolsOptions {
   readonly profile: AgentProfile;
@@ -16,11 +19,18 @@ export interface CallToolsOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly record: CallRecord;
   readonly log: Logger;
-  /** Resolves when everything that was said before the tool was called is queued for the client. */
-  readonly said: (toolCallId: string) => Promise<void>;
-  /** Queues an action for the client. */
-  readonly queueAction: (action: CallAction) => void;
-  readonly onFinished: (name: string, outcome: RecordedAction['outcome'], durationMs: number) => void;
+  /** Knows what was said before a tool was called. */
+  readonly downlink: Pick<Downlink, 'said'>;
+  /** Takes the actions for the client. */
+  readonly outbox: Pick<Outbox, 'pushAction'>;
+  readonly observer: Pick<CallObserver, 'toolFinished'>;
+  /** Asked before anything is done that must not be done twice; false: the call goes on elsewhere. */
+  readonly mayAct: () => Promise<boolean>;
+}
+
+/** An action on its way to the client. */
+interface UnderWay extends PendingAction {
+  readonly onSettled: (delivered: boolean) => void;
 }
 
 type Outcome = Pick<ToolResult, 'output' | 'respond'> & { readonly outcome: RecordedAction['outcome'] };
@@ -30,7 +40,7 @@ export class CallTools {
   readonly #options: CallToolsOptions;
   readonly #ended = new AbortController();
   /** Actions on their way to the client, by id. */
-  readonly #underWay = new Map<string, (delivered: boolean) => void>();
+  readonly #underWay = new Map<string, UnderWay>();
   /** Those that are not queued yet, because what was said before them is not. */
   readonly #unqueued = new Set<string>();
   /** Calls by id: a new worker asks again for what the lost one had begun. */
@@ -38,6 +48,48 @@ export class CallTools {
 
   constructor(options: CallToolsOptions) {
     this.#options = options;
+  }
+
+  /** Actions on their way to the client. */
+  get pending(): PendingAction[] {
+    return [...this.#underWay.values()].map(({ action, toolCallId }) => ({ action, toolCallId }));
+  }
+
+  /**
+   * Takes up what another process had begun: actions go on their way again; what else still ran there may have been done,
+   * or not, and is not done again.
+   */
+  restore(pending: readonly PendingAction[]): void {
+    const { record, outbox } = this.#options;
+    const { conversation } = record.transcript;
+    for (const { action, toolCallId } of pending) {
+      const recorded = record.actions.find(
+        ({ outcome, by, name }) => outcome === 'running' && !by && isOf(action, name),
+      );
+      const startedAtMs = monotonicNowMs();
+      const settled = new Promise<boolean>((resolve) => {
+        this.#underWay.set(action.id, {
+          action,
+          toolCallId,
+          onSettled: (delivered) => {
+            if (recorded) this.#finish(recorded, delivered ? 'ok' : 'cancelled', startedAtMs);
+            resolve(delivered);
+          },
+        });
+      });
+      if (toolCallId !== undefined) this.#calls.set(toolCallId, settled.then(toldOfAction));
+      outbox.pushAction(action);
+    }
+    const known = new Set(pending.map(({ toolCallId }) => toolCallId));
+    for (const { tool } of conversation.items()) {
+      if (!tool || tool.output !== undefined || known.has(tool.toolCallId)) continue;
+      conversation.setToolOutput(tool.toolCallId, UNCERTAIN);
+    }
+    const waiting = new Set(pending.map(({ action }) => action.type));
+    for (const action of record.actions) {
+      const isWaiting = [...waiting].some((type) => isOf({ type }, action.name));
+      if (action.outcome === 'running' && !isWaiting) action.outcome = 'failed';
+    }
   }
 
   /** Runs a function once; its failure is told to the model. */
@@ -52,7 +104,7 @@ export class CallTools {
 
   /** The client has an action, or it was withdrawn because the caller interrupted. */
   settleAction(actionId: string, delivered: boolean): void {
-    this.#underWay.get(actionId)?.(delivered);
+    this.#underWay.get(actionId)?.onSettled(delivered);
     this.#underWay.delete(actionId);
     this.#unqueued.delete(actionId);
   }
@@ -74,7 +126,10 @@ export class CallTools {
   }
 
   async #run(call: ToolCall): Promise<ToolResult> {
-    const { record, onFinished } = this.#options;
+    const { record, downlink, mayAct } = this.#options;
+    const { conversation } = record.transcript;
+    // What was said before it is waited for in any case, so that nothing waits to be asked about it.
+    const said = downlink.said(call.toolCallId);
     const startedAtMs = monotonicNowMs();
     const args = parseArguments(call.arguments);
     const action: RecordedAction = {
@@ -84,23 +139,27 @@ export class CallTools {
       durationMs: 0,
     };
     record.actions.push(action);
-    const finish = (settled: RecordedAction['outcome']) => {
-      action.outcome = settled;
-      action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
-      onFinished(call.name, settled, action.durationMs);
-    };
-    record.conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
-    const { outcome, output, respond } = await this.#outcome(call, args, (settled) => finish(settled)).catch(
+    const finish = (settled: RecordedAction['outcome']) => this.#finish(action, settled, startedAtMs);
+    conversation.setToolCall(call.itemId, call.toolCallId, call.name, call.arguments);
+    if (!(await mayAct())) return { output: told({ error: 'the call goes on elsewhere' }), respond: false };
+    const { outcome, output, respond } = await this.#outcome(call, args, said, (settled) => finish(settled)).catch(
       (error: Error): Outcome => ({ outcome: 'failed', output: told({ error: error.message }), respond: true }),
     );
     if (action.outcome === 'running') finish(outcome);
-    record.conversation.setToolOutput(call.toolCallId, output);
+    conversation.setToolOutput(call.toolCallId, output);
     return { output, respond };
+  }
+
+  #finish(action: RecordedAction, outcome: RecordedAction['outcome'], startedAtMs: number): void {
+    action.outcome = outcome;
+    action.durationMs = Math.round(monotonicNowMs() - startedAtMs);
+    this.#options.observer.toolFinished(action.name, outcome, action.durationMs);
   }
 
   async #outcome(
     { name, toolCallId }: ToolCall,
     args: Record<string, unknown> | undefined,
+    said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
   ): Promise<Outcome> {
     const { profile, values, log } = this.#options;
@@ -125,42 +184,59 @@ export class CallTools {
         if (!profile.transferExtensions?.includes(extension)) {
           return refused(`calls cannot be transferred to extension ${JSON.stringify(wanted)}`);
         }
-        return this.#act({ id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) }, toolCallId, onSettled);
+        return this.#act(
+          { id: randomUUID(), type: 'transfer', extension, ...reasonOf(args) },
+          toolCallId,
+          said,
+          onSettled,
+        );
       }
       case 'end_call':
-        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId, onSettled);
+        return this.#act({ id: randomUUID(), type: 'hangup', ...reasonOf(args) }, toolCallId, said, onSettled);
     }
   }
 
   /**
    * Queues an action and waits until the client has it, or the caller prevents it.
+   * @param said resolves when everything that was said before it is queued
    * @param onSettled told at once which, because the call's summary may be made in the same turn
    */
   async #act(
     action: CallAction,
     toolCallId: string,
+    said: Promise<void>,
     onSettled: (outcome: RecordedAction['outcome']) => void,
   ): Promise<Outcome> {
     const settled = new Promise<boolean>((resolve) => {
-      this.#underWay.set(action.id, (delivered) => {
+      const settle = (delivered: boolean) => {
         onSettled(delivered ? 'ok' : 'cancelled');
         resolve(delivered);
-      });
+      };
+      this.#underWay.set(action.id, { action, toolCallId, onSettled: settle });
     });
-    const { said, queueAction } = this.#options;
     this.#unqueued.add(action.id);
-    void said(toolCallId).then(() => {
+    void said.then(() => {
       // It may have been cancelled before its turn came.
-      if (this.#unqueued.delete(action.id)) queueAction(action);
+      if (this.#unqueued.delete(action.id)) this.#options.outbox.pushAction(action);
     });
-    if (await settled) return { outcome: 'ok', output: told({ ok: true }), respond: false };
-    return {
-      outcome: 'cancelled',
-      output: told({ ok: false, error: 'the caller spoke before it was carried out, so it was cancelled' }),
-      // The turn that prevented it is answered anyway.
-      respond: false,
-    };
+    const delivered = await settled;
+    return { outcome: delivered ? 'ok' : 'cancelled', ...toldOfAction(delivered) };
   }
+}
+
+/** What the model is told of what another process began, and did not see the end of. */
+const UNCERTAIN = told({ error: 'the connection was lost while this ran: it is not known whether it was carried out' });
+
+function isOf({ type }: Pick<CallAction, 'type'>, toolName: string): boolean {
+  return toolName === (type === 'transfer' ? 'transfer_to_extension' : 'end_call');
+}
+
+/** What the model is told of an action. It need not go on: the call is over, or the turn that prevented it is answered. */
+function toldOfAction(delivered: boolean): ToolResult {
+  const output = delivered
+    ? told({ ok: true })
+    : told({ ok: false, error: 'the caller spoke before it was carried out, so it was cancelled' });
+  return { output, respond: false };
 }
 
 /** A call's log as webhooks use it: the call is on every line already, and that one answered is told by its tool's. */

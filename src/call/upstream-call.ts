@@ -1,20 +1,19 @@
-import { setTimeout } from 'node:timers/promises';
 import { BusError, Status } from '../bus/index.ts';
 import { monotonicNowMs } from '../clock.ts';
 import type { ReplyAudio } from '../upstream/host.ts';
 import type { OpenRequest, ReportedEvent, SessionCommand } from '../workers/session/service.ts';
 import type { SessionWorkers, WorkerLease } from '../workers/session/workers.ts';
 import { CallError } from './errors.ts';
-import { OpenReplies } from './reply/open-replies.ts';
-import type { Uplink } from './up/uplink.ts';
+import type { CallerAudioFeed } from './up/caller-audio-feed.ts';
 
-export interface UpstreamCallHandlers {
-  readonly onEvent: (event: ReportedEvent) => void;
+/** Told what comes of a session on a worker. */
+export interface UpstreamListener {
+  onEvent(event: ReportedEvent): void;
   /** What it returns makes the worker hold back. */
-  readonly onAudio: (audio: ReplyAudio) => Promise<void> | undefined;
-  readonly onWorkerLost: (error: Error) => void;
-  /** A stream of the session failed, by what the worker did or by what a handler threw: nothing more comes of it. */
-  readonly onFailed: (error: Error) => void;
+  onAudio(audio: ReplyAudio): Promise<void> | undefined;
+  onWorkerLost(error: Error): void;
+  /** A stream of the session failed, by what the worker did or by what a listener threw: nothing more comes of it. */
+  onFailed(error: Error): void;
 }
 
 /** Workers that a call may lose. A call that loses more may be what kills them, and others are on them too. */
@@ -26,24 +25,28 @@ const LOSS_TOLD_WITHIN_MS = 5_000;
 /** One call's side of its session on a worker: the lease, the streams, the commands. */
 export class UpstreamCall {
   readonly #sessionKey: string;
-  readonly #workers: SessionWorkers;
-  readonly #uplink: Uplink;
-  readonly #handlers: UpstreamCallHandlers;
-  readonly #replies = new OpenReplies();
+  readonly #workers: Pick<SessionWorkers, 'lease'>;
+  readonly #feed: CallerAudioFeed;
   readonly #closing = new AbortController();
   #lease: WorkerLease | undefined;
   #workersLost = 0;
+  #isResponding = false;
 
-  constructor(sessionKey: string, workers: SessionWorkers, uplink: Uplink, handlers: UpstreamCallHandlers) {
+  /** @param feed goes to whichever worker holds the session */
+  constructor(sessionKey: string, workers: Pick<SessionWorkers, 'lease'>, feed: CallerAudioFeed) {
     this.#sessionKey = sessionKey;
     this.#workers = workers;
-    this.#uplink = uplink;
-    this.#handlers = handlers;
+    this.#feed = feed;
   }
 
-  /** Whether the agent had more to say when the worker was lost. */
+  /** Whether the agent had more to say when the worker was lost, and nobody has interrupted it. */
   get isCutShort(): boolean {
-    return this.#replies.isCutShort;
+    return this.#isResponding;
+  }
+
+  /** The agent had more to say in another process. */
+  cutShort(): void {
+    this.#isResponding = true;
   }
 
   /** Id of the worker that holds the session; undefined while none does. */
@@ -61,54 +64,62 @@ export class UpstreamCall {
    * @throws {BusError} as the worker says, or because there is none, or because the call has lost too many of them; no
    * place is kept then
    */
-  async open(request: Omit<OpenRequest, 'sessionKey'>, timeoutMs: number): Promise<void> {
+  async open(
+    request: Omit<OpenRequest, 'sessionKey' | 'isCutShort'>,
+    timeoutMs: number,
+    listener: UpstreamListener,
+  ): Promise<void> {
     if (this.#workersLost > MAX_WORKERS_LOST) {
       throw new BusError(Status.Unavailable, `${this.#workersLost} session workers of this call died`);
     }
-    const { onWorkerLost } = this.#handlers;
     const sessionKey = this.#sessionKey;
     const endsAtMs = monotonicNowMs() + timeoutMs;
-    const lease = await this.#workers.lease(timeoutMs, this.#closing.signal);
+    const lost = Promise.withResolvers<void>();
+    const onLost = (error: Error) => {
+      lost.resolve();
+      // Who has given its place back need not know.
+      if (this.#lease !== lease) return;
+      this.#feed.attach(undefined);
+      this.#lease = undefined;
+      this.#workersLost += 1;
+      listener.onWorkerLost(error);
+    };
+    const lease = await this.#workers.lease({ onLost }, timeoutMs, this.#closing.signal);
     if (this.#closing.signal.aborted) {
       // Closed between the grant and this line.
       lease.release();
       throw new BusError(Status.Cancelled, 'the session was closed before it was open');
     }
     this.#lease = lease;
-    const lost = Promise.withResolvers<void>();
-    lease.onLost = (error) => {
-      lost.resolve();
-      this.#uplink.attach(undefined);
-      this.#lease = undefined;
-      this.#workersLost += 1;
-      // What it did not finish ends where it is.
-      for (const reply of this.#replies.finish()) {
-        this.#handlers.onEvent({ type: 'assistant_text', ...reply, atMs: monotonicNowMs() });
-      }
-      onWorkerLost(error);
-    };
     const { client } = lease;
     // A call whose events no longer arrive would go on for ever, deaf to its own end.
-    const onStreamFailed = (error: unknown) => void this.#onStreamFailed(lease, lost.promise, error);
+    const onStreamFailed = async (error: unknown) => {
+      // The loss of a worker is told by its lease, a moment later, and the call may go on with another.
+      if (isWorkerLost(error)) await orSoon(lost.promise);
+      if (this.#lease === lease) listener.onFailed(BusError.from(error));
+    };
     client
       .events({ sessionKey })
-      .onItem((event) => this.#onEvent(event))
+      .onItem((event) => {
+        this.#followResponse(event);
+        listener.onEvent(event);
+      })
       .catch(onStreamFailed);
     client
       .downlink({ sessionKey })
-      .onItem((audio) => this.#onAudio(audio))
+      .onItem((audio) => listener.onAudio(audio))
       .catch(onStreamFailed);
     const uplink = client.uplink({ sessionKey });
     uplink.answer.catch(ignore);
     try {
-      const { handedReplies, isCutShort } = this.#replies;
+      const { isCutShort } = this;
       const remainingMs = Math.max(1, endsAtMs - monotonicNowMs());
-      await client.open({ sessionKey, handedReplies, isCutShort, ...request }, { timeoutMs: remainingMs });
-      this.#uplink.attach(uplink.sink);
+      await client.open({ ...request, sessionKey, isCutShort }, { timeoutMs: remainingMs });
+      this.#feed.attach(uplink.sink);
     } catch (error) {
       // The bus knows of a worker's death before its thread has ended; then the session goes to another.
       if (this.#lease === lease && isWorkerLost(error)) {
-        await Promise.race([lost.promise, setTimeout(LOSS_TOLD_WITHIN_MS, undefined, { ref: false })]);
+        await orSoon(lost.promise);
       }
       if (this.#lease === lease) await this.#giveBack();
       throw error;
@@ -119,20 +130,19 @@ export class UpstreamCall {
     this.#lease?.client.command({ sessionKey: this.#sessionKey, command }).catch(ignore);
   }
 
-  #onEvent(event: ReportedEvent): void {
-    this.#replies.event(event);
-    this.#handlers.onEvent(event);
-  }
-
-  #onAudio(audio: ReplyAudio): Promise<void> | undefined {
-    this.#replies.audio(audio);
-    return this.#handlers.onAudio(audio);
-  }
-
-  async #onStreamFailed(lease: WorkerLease, lost: Promise<void>, error: unknown): Promise<void> {
-    // The loss of a worker is told by its lease, a moment later, and the call may go on with another.
-    if (isWorkerLost(error)) await Promise.race([lost, setTimeout(LOSS_TOLD_WITHIN_MS, undefined, { ref: false })]);
-    if (this.#lease === lease) this.#handlers.onFailed(BusError.from(error));
+  #followResponse({ type }: ReportedEvent): void {
+    switch (type) {
+      case 'response_started':
+        this.#isResponding = true;
+        break;
+      // Whoever speaks does not wait for the rest; what a new connection does not ask for anew is not missing.
+      case 'speech_started':
+      case 'response_done':
+      case 'upstream_restored':
+      case 'rotated':
+        this.#isResponding = false;
+        break;
+    }
   }
 
   /** Ends the session on the worker and gives its place back. Idempotent. */
@@ -145,7 +155,6 @@ export class UpstreamCall {
     const lease = this.#lease;
     this.#lease = undefined;
     if (!lease) return;
-    lease.onLost = () => {};
     try {
       await lease.client.close({ sessionKey: this.#sessionKey }, { timeoutMs: 5_000 });
     } catch {
@@ -156,6 +165,18 @@ export class UpstreamCall {
 }
 
 function ignore(): void {}
+
+/** A worker whose port is gone is known to be lost a moment later. */
+function orSoon(lost: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LOSS_TOLD_WITHIN_MS);
+    timer.unref();
+    void lost.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
 
 /** Whether an error is the bus's own and not the worker's. */
 function isWorkerLost(error: unknown): boolean {

@@ -12,6 +12,7 @@ import { CallRouter } from './router.ts';
 
 /** How long a node that is late with its lease may take to answer. */
 const PROBE_TIMEOUT_MS = 400;
+const SWEEP_EVERY_MS = 5_000;
 
 export interface ClusterOptions {
   readonly local: LocalGateway;
@@ -33,16 +34,16 @@ export class Cluster implements MembershipListener {
   readonly #membership: Membership | undefined;
   readonly #peers: Peers | undefined;
   readonly #log: Logger;
+  readonly #sweeping: NodeJS.Timeout | undefined;
 
   private constructor(options: ClusterOptions, directory: Directory) {
-    const { local, shared, log, metrics } = options;
+    const { shared, log, metrics } = options;
     this.#directory = directory;
     this.#log = log;
     this.#membership = shared && new Membership({ directory, keyPrint: keyPrint(shared.key), log, listener: this });
     const membership = this.#membership;
     this.gateway = new ClusterGateway({
       ...options,
-      local,
       directory,
       instance: membership?.instance ?? randomUUID(),
     });
@@ -64,6 +65,7 @@ export class Cluster implements MembershipListener {
       onForwarded: (outcome) => metrics.clusterForwarded.inc({ outcome }),
     });
     this.gateway.connect({ membership, peers, router: this.router });
+    this.#sweeping = setInterval(() => this.#watch(this.gateway.sweep()), SWEEP_EVERY_MS).unref();
   }
 
   /** How it stands, for operators. */
@@ -97,18 +99,35 @@ export class Cluster implements MembershipListener {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    clearInterval(this.#sweeping);
     this.gateway.close();
     await this.#membership?.close();
     await this.#peers?.close();
     await this.#directory.close();
   }
 
+  /** Passes calls on to other nodes, as far as there are any; see {@link ClusterGateway.handOver}. */
+  handOver(graceMs: number): Promise<void> {
+    return this.gateway.handOver(graceMs);
+  }
+
+  /** What is done for the cluster ends no call and no process. */
+  #watch(doing: Promise<void>): void {
+    doing.catch((err: Error) => this.#log.error({ err }, 'the cluster cannot be looked after'));
+  }
+
   // What the membership tells
 
-  onTaken(_calls: readonly (CallName & { readonly epoch: number })[]): void {}
+  onTaken(calls: readonly (CallName & { readonly epoch: number })[]): void {
+    this.gateway.taken(calls);
+  }
 
   onBack(): void {
-    this.#log.info('the directory of the cluster answers again');
+    this.#log.info(
+      { calls: this.gateway.held.all().length },
+      'the directory of the cluster answers: calls are registered',
+    );
+    this.#watch(this.gateway.register());
   }
 
   onAway(err: Error): void {

@@ -70,8 +70,8 @@ export type LookupAnswer =
   | { readonly type: 'unknown'; readonly directoryAgeMs: number };
 
 export type TakeOverAnswer =
-  /** `snapshot`: as it was saved last. */
-  | { readonly type: 'taken'; readonly epoch: number; readonly snapshot: string }
+  /** `snapshot`: as it was saved last, `savedMsAgo`. */
+  | { readonly type: 'taken'; readonly epoch: number; readonly snapshot: string; readonly savedMsAgo: number }
   /** Another node was quicker, or the call is over by now. */
   | { readonly type: 'outdone' }
   /** Its owner lives. */
@@ -99,7 +99,11 @@ export interface Directory {
   claim(name: CallName, instance: string, tenantLimit: number | undefined, keptMs: number): Promise<ClaimAnswer>;
   /** @param tenantId undefined: whichever tenant's it is */
   lookup(tenantId: string | undefined, callId: string): Promise<LookupAnswer>;
-  /** Keeps what the call needs to go on elsewhere. @returns whether the call is still this epoch's */
+  /**
+   * Keeps what the call needs to go on elsewhere.
+   * @param isReleased whoever takes the call from now on may; absent: no longer
+   * @returns whether the call is still this epoch's
+   */
   save(name: CallName, epoch: number, snapshot: string, keptMs: number, isReleased?: boolean): Promise<boolean>;
   /** The call goes on: its entry is kept for longer. @returns the names whose epochs are outdone */
   touch(calls: readonly (CallName & { readonly epoch: number })[], keptMs: number): Promise<CallName[]>;

@@ -248,10 +248,15 @@ export class Membership {
     }
     const before = this.#members;
     this.#members = new Map(answer.members.map((member) => [member.instance, { member, atMs: askedAtMs }]));
-    for (const [instance, { member }] of before) {
+    for (const [instance, { member, atMs }] of before) {
       if (member.leaseLeftMs === 0) continue;
       const now = this.#members.get(instance);
       if (now && now.member.leaseLeftMs > 0) continue;
+      // A directory that was away or is new has not heard of everybody yet: whoever lived has the time of a lease.
+      if (!now && (isBack || answer.directoryAgeMs < LEASE_MS)) {
+        this.#members.set(instance, { member: { ...member, leaseLeftMs: LEASE_MS }, atMs: isBack ? nowMs : atMs });
+        continue;
+      }
       // The record goes with the lease; where it was is still of use.
       if (now) this.#members.set(instance, { ...now, member: { ...member, ...now.member, url: member.url } });
       this.#listener.onDead(instance);

@@ -19,6 +19,7 @@ interface Call {
   isOpen: boolean;
   isReleased: boolean;
   snapshot: string | undefined;
+  savedAtMs: number;
   summary: string | undefined;
   expiresAtMs: number;
 }
@@ -89,6 +90,7 @@ export class MemoryDirectory implements Directory {
       isOpen: true,
       isReleased: false,
       snapshot: undefined,
+      savedAtMs: this.#nowMs(),
       summary: undefined,
       expiresAtMs: this.#nowMs() + keptMs,
     });
@@ -117,7 +119,8 @@ export class MemoryDirectory implements Directory {
     const call = this.#open(name);
     if (call?.epoch !== epoch) return false;
     call.snapshot = snapshot;
-    call.isReleased ||= isReleased;
+    call.savedAtMs = this.#nowMs();
+    call.isReleased = isReleased;
     call.expiresAtMs = this.#nowMs() + keptMs;
     return true;
   }
@@ -143,7 +146,12 @@ export class MemoryDirectory implements Directory {
     }
     this.#lastEpoch += 1;
     Object.assign(call, { owner: instance, epoch: this.#lastEpoch, isReleased: false });
-    return { type: 'taken', epoch: this.#lastEpoch, snapshot: call.snapshot };
+    return {
+      type: 'taken',
+      epoch: this.#lastEpoch,
+      snapshot: call.snapshot,
+      savedMsAgo: this.#nowMs() - call.savedAtMs,
+    };
   }
 
   async conclude(name: CallName, epoch: number, summary: string, keptMs: number): Promise<boolean> {
@@ -189,6 +197,7 @@ export class MemoryDirectory implements Directory {
       isOpen: true,
       isReleased: false,
       snapshot,
+      savedAtMs: this.#nowMs(),
       summary: undefined,
       expiresAtMs: this.#nowMs() + keptMs,
     });

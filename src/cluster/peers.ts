@@ -52,7 +52,7 @@ export class Peers {
     const { method, path, scope, body, timeoutMs, requestId, client } = request;
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    if (client) client.onGone = () => abort.abort(new Error('the client has gone'));
+    client?.watch(() => abort.abort(new Error('the client has gone')));
     let status: number;
     let headers: Record<string, string | string[] | undefined>;
     let text: string;
@@ -77,7 +77,7 @@ export class Peers {
       throw new PeerUnreachable(member, cause);
     } finally {
       clearTimeout(timer);
-      if (client) client.onGone = undefined;
+      client?.watch(undefined);
     }
     if (headers[NOT_HERE] !== undefined) throw new NotHere();
     if (status >= 300) throw errorOf(text);

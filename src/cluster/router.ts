@@ -23,6 +23,9 @@ const MAX_KEPT_BODY_BYTES = 1_048_576;
 const MAX_LOCATIONS = 20_000;
 const ASK_TIMEOUT_MS = 1_500;
 
+/** Where a call is after an attempt to take it over; `not_yet`: its owner still counts as living. */
+export type TakeOver = 'here' | 'elsewhere' | 'not_yet' | 'nowhere';
+
 /** The calls of this node, as the router asks for them. */
 export interface LocalCalls {
   /** `live`: it goes on here, or still has something to deliver; `over`: only its summary is left. */
@@ -32,13 +35,8 @@ export interface LocalCalls {
   /**
    * Takes over a call whose owner is dead or has put it down. Called again meanwhile, it is the same attempt.
    * @param leaseLeftMs an owner with no more than this left of its lease is dead
-   * @returns whether it is here now, is elsewhere, must be waited for, or is nowhere
    */
-  takeOver(
-    name: CallName,
-    ownership: Ownership,
-    leaseLeftMs: number,
-  ): Promise<'here' | 'elsewhere' | 'not_yet' | 'nowhere'>;
+  takeOver(name: CallName, ownership: Ownership, leaseLeftMs: number): Promise<TakeOver>;
 }
 
 export interface CallRouterOptions {

@@ -16,10 +16,13 @@ import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
+import { openLegs } from '../leg/open-legs.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
+import { Descriptors } from '../status/descriptors.ts';
 import { GatewayStatus } from '../status/gateway-status.ts';
+import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from '../status/overload.ts';
 import type { StoreError } from '../store/errors.ts';
 import { credentialHeaders } from '../upstream/credentials.ts';
 import type { ReconnectPolicy } from '../upstream/reconnect-policy.ts';
@@ -27,14 +30,15 @@ import { CallStore } from '../workers/store/call-store.ts';
 import { capacityNote } from './capacity-note.ts';
 import { checkDefaultAgent } from './check.ts';
 import { openCosts } from './costs.ts';
-import { Descriptors } from './descriptors.ts';
-import { defaultRssLimitMb, type LoadProbes, OverloadGuard, processProbes } from './overload.ts';
 import { openTraces } from './tracing.ts';
 import { version } from './version.ts';
 import { VoiceGateway } from './voice-gateway.ts';
 
 /** Upstream connections opened a second, over all calls. */
 const CONNECTS_PER_SECOND = 50;
+
+/** How much of its grace a stopping node waits for quiet moments to pass its calls on. */
+const HAND_OVER_SHARE = 0.7;
 
 /** How long a stopping daemon tries to hand its last summaries to the backend; the rest waits in the store. */
 const SUMMARY_FLUSH_MS = 3_000;
@@ -46,6 +50,8 @@ export interface Daemon {
   readonly gateway: VoiceGateway;
   /** The history of calls. */
   readonly store: CallStore;
+  /** Where FreeSWITCH hands calls over; undefined: it does not. */
+  readonly legPort: number | undefined;
   /**
    * Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Once it stops, only
    * `graceMs` 0 makes a difference: running calls end at once.
@@ -151,6 +157,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       overload: () => guard.reason,
       summariesPending: () => summaries.pending,
       store: () => store.state,
+      onChanged: (call) => cluster.gateway.changed(call),
+      mayAct: (call) => cluster.gateway.mayAct(call),
       writeRecording: (batch) => store.writeRecording(batch),
       onConcluded: async (session, summary) => {
         await summaries.record(storeEntry(session, summary, kept));
@@ -193,6 +201,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const maxConnections = descriptors.maxConnections();
     connections.limit = maxConnections;
     await listen(app, config);
+    const legs = await openLegs(config, gateway, keys, metrics.legs, log);
+    if (legs) closers.push(() => legs.close());
     const url = urlOf(app, tls !== undefined);
     await cluster.join(env.NODE_URL ?? nodeUrlOf(url));
     log.info(
@@ -215,9 +225,13 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       url,
       gateway,
       store,
+      legPort: legs?.port,
       stop: (graceMs = 0) => {
+        legs?.drain();
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
-        stopping ??= gateway.drain(graceMs).then(stopAll);
+        // What no other node takes by then ends here.
+        const handedOver = graceMs > 0 ? cluster.handOver(graceMs * HAND_OVER_SHARE) : Promise.resolve();
+        stopping ??= Promise.all([gateway.drain(graceMs), handedOver]).then(stopAll);
         return stopping;
       },
     };

@@ -3,14 +3,17 @@ import type { LoadedProfile } from '../backend/profiles/agent-profiles.ts';
 import type { CallInfo } from '../call/call-info.ts';
 import { Metronome } from '../call/duplex/metronome.ts';
 import { CallError } from '../call/errors.ts';
+import type { CallOrigin } from '../call/life.ts';
 import type { WriteRecording } from '../call/record/call-recording.ts';
 import type { Summary } from '../call/record/record.ts';
 import { Fillers } from '../call/reply/fillers.ts';
 import type { Departure } from '../call/reply/poll-wait.ts';
-import { Session } from '../call/session.ts';
+import { Session, type SessionListener } from '../call/session.ts';
 import { callerHash, callFormats, maskNumber } from '../call/settings.ts';
+import type { SessionDeps, SessionSetup } from '../call/setup.ts';
+import type { CallSnapshot } from '../call/snapshot.ts';
 import { monotonicNowMs } from '../clock.ts';
-import type { LocalGateway } from '../cluster/cluster-gateway.ts';
+import type { LocalGateway, Origin } from '../cluster/cluster-gateway.ts';
 import type { CallName } from '../cluster/directory.ts';
 import type { Costs } from '../costs/call-costs.ts';
 import { sentenceOf } from '../http/errors.ts';
@@ -74,6 +77,10 @@ export interface VoiceGatewayOptions {
   readonly store?: () => StoreState;
   /** Given each session that has ended, with its summary; resolves when the summary is safe. */
   readonly onConcluded?: (session: Session, summary: Summary) => Promise<void>;
+  /** Told when something of a call has changed that a process that takes it up would have to know. */
+  readonly onChanged?: (call: CallName) => void;
+  /** Asked before something is done for a call that must not be done twice, in this process or another. */
+  readonly mayAct?: (call: CallName) => Promise<boolean>;
   /** Puts recordings on the disk; absent: nothing is recorded. */
   readonly writeRecording?: WriteRecording | undefined;
   /** How long an early chunk waits for the missing one. */
@@ -83,7 +90,7 @@ export interface VoiceGatewayOptions {
 }
 
 /** The calls of one daemon: takes new ones, finds running ones, ends them all. Whoever creates it closes it. */
-export class VoiceGateway implements LocalGateway {
+export class VoiceGateway implements LocalGateway, SessionListener {
   readonly #options: VoiceGatewayOptions;
   readonly #sessions = new SessionTable();
   /** Creations under way, by session, so that concurrent duplicates open one session. */
@@ -185,47 +192,7 @@ export class VoiceGateway implements LocalGateway {
     // What an earlier call of this name has not delivered yet, nobody will ask for any more.
     // Not awaited: until this session is in the table, nobody else may come here.
     if (rival?.state === 'ending') void rival.end();
-    const log = this.#options.log.child({ callId: body.callId, tenantId });
-    const protocol = protocolOf(profile, profile.model ?? this.#options.defaultModel);
-    const session = new Session(
-      {
-        tenantId,
-        aiAgentRef,
-        request: body,
-        profile,
-        formats,
-        log,
-        target: {
-          protocol,
-          url: this.#options.upstreamUrls[protocol],
-          ...this.#options.upstreamCredentials,
-          safetyIdentifier: callerHash(this.#options.callerHashKey, tenantId, body.callerNumber),
-        },
-        onConcluded: (concluded) => this.#onConcluded(concluded),
-      },
-      {
-        pool: this.#pool,
-        workers: this.#workers,
-        metronome: this.#metronome,
-        metrics: this.#options.metrics,
-        reconnect: this.#reconnect,
-        fillers: this.#fillers,
-        writeRecording: this.#options.writeRecording,
-        maxOutboxMs: this.#options.maxOutboxMs ?? MAX_OUTBOX_MS,
-        fillerAfterMs: this.#options.fillerAfterMs,
-        reorderWaitMs: this.#options.reorderWaitMs,
-        defaultModel: this.#options.defaultModel,
-        costs: this.#options.costs,
-        traces: this.#options.traces,
-        survivesWorkerLoss: this.#options.sessionWorkers !== 'dedicated',
-        limits: {
-          idleTimeoutMs: this.#options.idleTimeoutMs,
-          firstAudioTimeoutMs: this.#options.firstAudioTimeoutMs,
-          outboxKeptMs: OUTBOX_KEPT_MS,
-          summaryKeptMs: SUMMARY_KEPT_MS,
-        },
-      },
-    );
+    const session = this.#newSession({ tenantId, aiAgentRef, request: body, profile, formats });
     session.observer.started({
       requestId,
       sessionId: session.id,
@@ -252,6 +219,76 @@ export class VoiceGateway implements LocalGateway {
     }
     session.observer.ready(monotonicNowMs() - startedAtMs);
     return this.#created(session, 'created', client);
+  }
+
+  #newSession(call: Omit<SessionSetup, 'log' | 'target'>, origin?: CallOrigin): Session {
+    const { tenantId, profile, request } = call;
+    const { callId, callerNumber } = request;
+    const { upstreamUrls, upstreamCredentials, defaultModel, callerHashKey } = this.#options;
+    const protocol = protocolOf(profile, profile.model ?? defaultModel);
+    const safetyIdentifier = callerHash(callerHashKey, tenantId, callerNumber);
+    const target = { protocol, url: upstreamUrls[protocol], ...upstreamCredentials, safetyIdentifier };
+    const log = this.#options.log.child({ callId, tenantId });
+    return new Session({ ...call, log, target }, this.#sessionDeps, this, origin);
+  }
+
+  get #sessionDeps(): SessionDeps {
+    const { metrics, defaultModel, costs, maxOutboxMs, fillerAfterMs, reorderWaitMs } = this.#options;
+    const { idleTimeoutMs, firstAudioTimeoutMs, sessionWorkers, writeRecording, traces } = this.#options;
+    return {
+      pool: this.#pool,
+      workers: this.#workers,
+      metronome: this.#metronome,
+      metrics,
+      reconnect: this.#reconnect,
+      fillers: this.#fillers,
+      maxOutboxMs: maxOutboxMs ?? MAX_OUTBOX_MS,
+      fillerAfterMs,
+      reorderWaitMs,
+      defaultModel,
+      costs,
+      writeRecording,
+      traces,
+      survivesWorkerLoss: sessionWorkers !== 'dedicated',
+      limits: { idleTimeoutMs, firstAudioTimeoutMs, outboxKeptMs: OUTBOX_KEPT_MS, summaryKeptMs: SUMMARY_KEPT_MS },
+    };
+  }
+
+  // What goes on in another process, or comes from there
+
+  snapshotOf({ tenantId, callId }: CallName): string | undefined {
+    const session = this.#sessions.get(tenantId, callId);
+    return session?.state === 'active' ? JSON.stringify(session.snapshot()) : undefined;
+  }
+
+  resume(snapshot: string, origin: Origin): void {
+    const from = { ...origin, snapshot: JSON.parse(snapshot) as CallSnapshot };
+    this.#adopt(from).resume(from);
+  }
+
+  conclude(snapshot: string, origin: Origin): Promise<void> {
+    const from = { ...origin, snapshot: JSON.parse(snapshot) as CallSnapshot };
+    return this.#adopt(from).concludeOrphan(from);
+  }
+
+  #adopt(origin: CallOrigin): Session {
+    const { tenantId, aiAgentRef, request, profile } = origin.snapshot;
+    const formats = callFormats(request);
+    const session = this.#newSession({ tenantId, aiAgentRef, request, profile, formats }, origin);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  letGo({ tenantId, callId }: CallName): void {
+    const session = this.#sessions.get(tenantId, callId);
+    if (!session || session.state === 'ended') return;
+    session.letGo();
+    this.#sessions.markOver(session);
+    this.#sessions.remove(session);
+  }
+
+  isQuiet({ tenantId, callId }: CallName): boolean {
+    return this.#sessions.get(tenantId, callId)?.isQuiet ?? false;
   }
 
   findSession(scope: Scope, callId: string): CallSession {
@@ -343,11 +380,20 @@ export class VoiceGateway implements LocalGateway {
     return scope.tenantId ?? body.tenantId ?? this.#options.defaultTenantId;
   }
 
-  async #onConcluded(session: Session): Promise<void> {
+  onChanged(session: Session): void {
+    this.#options.onChanged?.(nameOf(session));
+  }
+
+  async mayAct(session: Session): Promise<boolean> {
+    return (await this.#options.mayAct?.(nameOf(session))) ?? true;
+  }
+
+  async onConcluded(session: Session): Promise<void> {
     this.#sessions.markOver(session);
     const { summary, setup } = session;
     if (!summary) return;
     try {
+      if (!(await this.mayAct(session))) return;
       await this.#options.onConcluded?.(session, summary);
     } catch (error) {
       setup.log.error({ err: error }, 'the summary of this call is lost');
@@ -372,4 +418,8 @@ function taskOf(jobs: readonly { kind: 'up' | 'down' | 'file' }[]): string {
   const hasUp = jobs.some(({ kind }) => kind === 'up');
   const hasDown = jobs.some(({ kind }) => kind !== 'up');
   return hasUp && hasDown ? 'mixed' : hasUp ? 'up' : 'down';
+}
+
+function nameOf({ setup }: Session): CallName {
+  return { tenantId: setup.tenantId, callId: setup.request.callId };
 }

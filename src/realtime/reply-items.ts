@@ -26,6 +26,9 @@ export interface ReplyItem {
 /** Far more than anybody says at a stretch. */
 const MAX_TEXT_LENGTH = 100_000;
 
+/** Interrupted responses of which something may still come: the server works on one, or on a few, at a time. */
+const MAX_INTERRUPTED = 32;
+
 /** Stands for the responses of an earlier session. */
 const HANDED_OVER = 'handed_over';
 
@@ -161,6 +164,7 @@ export class ReplyItems {
   /** What still comes of a response is not passed on. */
   interrupt(responseId: string): void {
     this.#interrupted.add(responseId);
+    if (this.#interrupted.size > MAX_INTERRUPTED) this.#interrupted.delete(this.#interrupted.keys().next().value ?? '');
   }
 
   isInterrupted(responseId: string): boolean {
@@ -195,8 +199,9 @@ export class ReplyItems {
     this.#interrupted.clear();
   }
 
-  #forgetIfOver(item: ReplyItem): void {
-    if (item.isCut && item.isReported) this.#items.delete(item.itemId);
+  /** What has no audio is heard by nobody; the rest is, or is cut, when the gateway says so. */
+  #forgetIfOver({ itemId, isReported, isCut, receivedMs }: ReplyItem): void {
+    if (isReported && (isCut || receivedMs === 0)) this.#items.delete(itemId);
   }
 }
 

@@ -26,11 +26,16 @@ export function isAssistantMessage(item: ReplayItem): boolean {
   return item.kind === 'message' && item.role === 'assistant';
 }
 
+/** An item as it is kept elsewhere. Plain data. */
+export type ConversationItem = Readonly<Item>;
+
 interface Item {
   itemId: string;
   readonly role: 'user' | 'assistant' | 'tool';
   /** undefined: not known yet; null: it could not be transcribed. */
   text: string | null | undefined;
+  /** Its words are certain. */
+  isSettled?: true;
   tool?: { toolCallId: string; name: string; arguments: string; output?: string };
 }
 
@@ -55,6 +60,17 @@ export class Conversation {
     this.#byId.set(itemId, item);
   }
 
+  /** All of it, in order. */
+  items(): ConversationItem[] {
+    return this.#items.map((item) => ({ ...item }));
+  }
+
+  /** Takes up a conversation from its items. */
+  restore(items: readonly ConversationItem[]): void {
+    this.#items = items.map((item) => ({ ...item }));
+    this.#byId = new Map(this.#items.map((item) => [item.itemId, item]));
+  }
+
   has(itemId: string): boolean {
     return this.#byId.has(itemId);
   }
@@ -63,6 +79,16 @@ export class Conversation {
   setText(itemId: string, role: 'user' | 'assistant', text: string | null): void {
     this.add(itemId, null, role);
     this.#byId.get(itemId)!.text = text;
+  }
+
+  /** What was said in an item is certain. */
+  settle(itemId: string): void {
+    const item = this.#byId.get(itemId);
+    if (item) item.isSettled = true;
+  }
+
+  isSettled(itemId: string): boolean {
+    return this.#byId.get(itemId)?.isSettled ?? false;
   }
 
   /** Turns of the caller whose words are not known yet. */

@@ -2,8 +2,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentProfile } from '../../src/backend/profiles/agent-profile.ts';
 import { CallRecord } from '../../src/call/record/record.ts';
+import { Transcript } from '../../src/call/record/transcript.ts';
 import type { CallAction } from '../../src/call/reply/outbox.ts';
-import { PlaybackLedger } from '../../src/call/reply/playback-ledger.ts';
 import { CallTools } from '../../src/call/tools.ts';
 import type { ToolCall } from '../../src/upstream/host.ts';
 import { always, TestServer } from '../backend/support/http-server.ts';
@@ -17,7 +17,7 @@ let tools: CallTools;
 
 beforeEach(async () => {
   service = await TestServer.start(always(200, { status: 'shipped' }));
-  record = new CallRecord(new PlaybackLedger(), () => {});
+  record = new CallRecord(new Transcript({ pushTranscript: () => {} }));
   actions = [];
   said = new Map();
   finished = [];
@@ -51,13 +51,16 @@ beforeEach(async () => {
     record,
     headers: {},
     log: pino({ level: 'silent' }),
-    said: (toolCallId) => {
-      const mark = Promise.withResolvers<void>();
-      said.set(toolCallId, mark);
-      return mark.promise;
+    downlink: {
+      said: (toolCallId) => {
+        const mark = Promise.withResolvers<void>();
+        said.set(toolCallId, mark);
+        return mark.promise;
+      },
     },
-    queueAction: (action) => actions.push(action),
-    onFinished: (name, outcome) => finished.push({ name, outcome }),
+    outbox: { pushAction: (action) => actions.push(action) },
+    observer: { toolFinished: (name, outcome) => finished.push({ name, outcome }) },
+    mayAct: async () => true,
   });
 });
 afterEach(async () => {
@@ -86,7 +89,7 @@ describe('a webhook', () => {
       { name: 'lookup', arguments: { number: '47/11' }, outcome: 'ok', durationMs: expect.any(Number) },
     ]);
     expect(finished).toEqual([{ name: 'lookup', outcome: 'ok' }]);
-    expect(record.conversation.replay()).toMatchObject([{ kind: 'tool', name: 'lookup', output }]);
+    expect(record.transcript.conversation.replay()).toMatchObject([{ kind: 'tool', name: 'lookup', output }]);
   });
 
   it('is run once, however often it is asked for', async () => {

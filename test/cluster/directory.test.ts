@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Directory, NodeRecord } from '../../src/cluster/directory.ts';
 import { MemoryDirectory } from '../../src/cluster/memory-directory.ts';
 import { RedisDirectory } from '../../src/cluster/redis/redis-directory.ts';
+import { checkDirectory, violationsOf } from './directory-check.ts';
 import { hasRedis, type RedisServer, startRedis } from './support/redis-server.ts';
 
 const LEASE_MS = 60_000;
@@ -162,6 +163,33 @@ describe.each([
         expect.objectContaining({ instance: a.instance, leaseLeftMs: 0, callCount: held.length }),
       ]),
     });
+  });
+});
+
+describe('many nodes at once, which die and come back', () => {
+  it.runIf(hasRedis)('have one owner a call at any time, and epochs only rise', async () => {
+    const directories = await Promise.all(Array.from({ length: 4 }, () => RedisDirectory.open(redis!.url)));
+    const report = await checkDirectory({ seed: 7, operations: 800, directories });
+    await Promise.all(directories.map((directory) => directory.close()));
+    expect(report.violations).toEqual([]);
+    expect(report.takeovers).toBeGreaterThan(0);
+    expect(report.deaths).toBeGreaterThan(0);
+    expect(report.refusedSaves).toBeGreaterThan(0);
+  });
+
+  it('are found out where they are not', () => {
+    const grant = (epoch: number, owner: string, begunAt: number, doneAt: number) => ({
+      call: 'a/1',
+      epoch,
+      owner,
+      begunAt,
+      doneAt,
+    });
+    const late = { call: 'a/1', epoch: 1, begunAt: 5, doneAt: 6, isLast: false };
+    expect(violationsOf([grant(1, 'x', 0, 1), grant(2, 'y', 2, 3)], [late])).toHaveLength(1);
+    expect(violationsOf([grant(1, 'x', 0, 1), grant(2, 'y', 2, 7)], [late])).toEqual([]);
+    expect(violationsOf([grant(2, 'x', 0, 1), grant(1, 'y', 2, 3)], [])).toHaveLength(1);
+    expect(violationsOf([grant(1, 'x', 0, 1), grant(1, 'y', 2, 3)], [])).toHaveLength(1);
   });
 });
 

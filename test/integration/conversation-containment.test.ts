@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { PlaybackLedger } from '../../src/call/reply/playback-ledger.ts';
+import { Playhead } from '../../src/call/reply/playhead.ts';
 import { Replies } from '../../src/call/reply/replies.ts';
+import { Reply } from '../../src/call/reply/reply.ts';
 import { SessionClock } from '../../src/call/session-clock.ts';
 import { Conversation } from '../../src/upstream/conversation.ts';
 import { http, TestCall } from '../support/call.ts';
@@ -102,11 +103,11 @@ function breakOnce<K extends string>(prototype: Record<K, (...args: never[]) => 
 }
 
 it.each([
-  ['audio arrives at the client', () => breakOnce(PlaybackLedger.prototype, 'delivered')],
-  ['the audio pool is done with a piece', () => breakOnce(PlaybackLedger.prototype, 'received')],
+  ['audio arrives at the client', () => breakOnce(Playhead.prototype, 'delivered')],
+  ['the audio pool is done with a piece', () => breakOnce(Reply.prototype, 'received')],
   ['an event of the session arrives, whose stream fails with it', () => breakOnce(Conversation.prototype, 'add')],
   ['the clock is looked at', () => breakOnce(SessionClock.prototype, 'due')],
-  ['what is heard is written down', () => breakOnce(Replies.prototype, 'setText')],
+  ['what is heard is written down', () => breakOnce(Replies.prototype, 'setWords')],
 ])('what throws when %s ends that call with its fallback and its summary', async (_, breakIt) => {
   // The one that survives is the innocent one here.
   await innocent.end();

@@ -47,7 +47,7 @@ const upstreams = new Map<string, SimulatorConnection>();
 
 beforeAll(async () => {
   gateway = await startGateway({
-    env: { SESSION_WORKERS: '2', DEFAULT_AGENT_REF: 'quiet', CALLER_HASH_KEY },
+    env: { SESSION_WORKERS: '2', DEFAULT_AGENT_REF: 'quiet', CALLER_HASH_KEY, FIRST_AUDIO_TIMEOUT_MS: '600000' },
     simulator: { mode: 'loopback', captureAudio: true },
     profiles: { quiet: QUIET_PROFILE },
     // Time is the machine's here, and no measure: what is early waits as long as it takes.

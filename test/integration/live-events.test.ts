@@ -124,7 +124,8 @@ describe('one call', () => {
       const sorted = (told: Map<unknown, unknown>) => [...told].sort(([a], [b]) => Number(a) - Number(b));
       expect(sorted(latest(late.events, name, key)), name).toEqual(sorted(latest(early.events, name, key)));
     }
-    expect(JSON.stringify(blind.events)).not.toContain(cut!.heard!);
+    // Whoever is interrupted early was not heard to say a word; those that were to be said are not told either.
+    expect(JSON.stringify(blind.events)).not.toContain(cut!.text.split(' ').slice(0, 2).join(' '));
     expect(blind.events[0]!.data.lines).toBeUndefined();
     expect(JSON.stringify([early.events, list.events])).not.toContain(CALLER_NUMBER);
 

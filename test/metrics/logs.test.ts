@@ -154,7 +154,8 @@ describe('the log at info', () => {
       { prices: Prices.open(undefined), budgets: new Budgets({ budgetOf: () => undefined, onWarning() {} }) },
       metrics,
     );
-    const observer = new CallObserver(metrics, createLog({ level: 'info', destination: lines }), costs);
+    const log = createLog({ level: 'info', destination: lines });
+    const observer = new CallObserver(metrics, log, costs, { onNoted() {} });
     for (let i = 0; i < 50; i++) observer.replyRejected('odd_length', 'half a sample');
     expect(lines.all).toMatchObject([{ level: 50, msg: 'reply audio dropped', reason: 'odd_length' }]);
     expect(observer.report.events).toMatchObject([{ type: 'reply_rejected', reason: 'odd_length', count: 50 }]);

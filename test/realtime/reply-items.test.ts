@@ -110,4 +110,20 @@ describe('ReplyItems', () => {
     items.shorten(item, 90);
     expect(item).toMatchObject({ receivedMs: 70, droppedMs: 30 });
   });
+
+  it('holds nothing of what is over, however long the call', () => {
+    const ids: string[] = [];
+    for (let index = 0; index < 400; index++) {
+      const item = items.get(`item-${index}`, `response-${index}`);
+      ids.push(item.itemId);
+      // Every seventh is text alone, every fifth is interrupted; the others are heard.
+      if (index % 7 !== 0) items.audio(item, audio(100));
+      if (index % 5 === 0) items.cut(item);
+      items.finish([item]);
+      items.heard(items.open().map(({ itemId }) => itemId));
+    }
+    expect(ids.filter((itemId) => items.find(itemId))).toEqual([]);
+    expect(ids.filter((_, index) => items.isInterrupted(`response-${index}`)).length).toBeLessThan(40);
+    expect(items.isInterrupted('response-395')).toBe(true);
+  });
 });

@@ -1,4 +1,6 @@
-import { PlaybackLedger } from '../../src/call/reply/playback-ledger.ts';
+import { Transcript } from '../../src/call/record/transcript.ts';
+import { Playhead } from '../../src/call/reply/playhead.ts';
+import { Replies } from '../../src/call/reply/replies.ts';
 import type { Clock } from '../../src/clock.ts';
 import { RealtimeSession, type RealtimeSetup } from '../../src/realtime/session.ts';
 import type { RealtimeSettings } from '../../src/realtime/settings.ts';
@@ -36,14 +38,15 @@ const FRAME_MS = 60;
 
 /**
  * The gateway around a realtime session, on a clock that the test sets: it counts what was delivered and heard with the
- * gateway's own ledger, and keeps a record of everything.
+ * gateway's own replies, and keeps a record of everything.
  */
 export class TestHost implements ConversationHost {
   nowMs = 1_000;
   generation = 0;
   readonly events: SessionEvent[] = [];
   readonly conversation = new Conversation();
-  readonly ledger = new PlaybackLedger();
+  readonly #playhead = new Playhead();
+  readonly #replies = new Replies(new Transcript({ pushTranscript: () => {} }), this.#playhead);
   readonly verdicts: { asked: readonly OpenItem[]; verdict: InterruptVerdict }[] = [];
   readonly receivedMs = new Map<string, number>();
   runTool: (call: ToolCall) => Promise<ToolResult> = async () => ({ output: '{}', respond: true });
@@ -78,7 +81,7 @@ export class TestHost implements ConversationHost {
   }
 
   #frame(itemId: string, audioMs: number): void {
-    this.ledger.received(itemId, audioMs);
+    this.#replies.of(itemId).received(audioMs);
     this.#queue.push({ itemId, audioMs });
   }
 
@@ -89,7 +92,7 @@ export class TestHost implements ConversationHost {
   /** Gives the client so many frames. */
   deliver(frames: number): void {
     for (const { itemId, audioMs } of this.#queue.splice(0, frames)) {
-      this.ledger.delivered(itemId, FRAME_MS, audioMs, this.nowMs);
+      this.#playhead.delivered(this.#replies.of(itemId), FRAME_MS, audioMs, this.nowMs);
     }
   }
 
@@ -101,12 +104,12 @@ export class TestHost implements ConversationHost {
     // As over the bus: the answer comes in a later turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     const unheard = asked.filter((item) => this.#isUnheard(item));
-    const cuts = unheard.map(({ itemId }) => ({ itemId, heardMs: this.ledger.playback(itemId, this.nowMs).heardMs }));
+    const cuts = unheard.map(({ itemId }) => ({ itemId, heardMs: this.#replies.heardMs(itemId, this.nowMs) }));
     for (const { itemId } of cuts) this.#cut.add(itemId);
     if (cuts.length > 0) {
       this.generation += 1;
       this.#queue = [];
-      this.ledger.interrupt(this.nowMs);
+      this.#playhead.interrupt(this.nowMs);
     }
     const heard = asked.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);
     const verdict = { cuts, heard, isProtected: false };
@@ -115,7 +118,7 @@ export class TestHost implements ConversationHost {
   }
 
   #isUnheard({ itemId, receivedMs }: OpenItem): boolean {
-    return this.ledger.playback(itemId, this.nowMs).heardMs < receivedMs - 1;
+    return this.#replies.heardMs(itemId, this.nowMs) < receivedMs - 1;
   }
 
   async history(): Promise<readonly ReplayItem[]> {

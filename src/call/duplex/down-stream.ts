@@ -3,8 +3,10 @@ import { monotonicNowMs } from '../../clock.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { AudioEntry } from '../reply/outbox.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
+import type { CallStanding } from '../standing.ts';
 import { BEAT_MS, Metronome, type OnBeat } from './metronome.ts';
 import { Playout, type PlayoutListener, type SpeechPiece, type SpeechSource } from './playout.ts';
+import type { CallStreamsOptions } from './streams.ts';
 
 /** What a client asks of the way down. */
 export interface DownStreamRequest {
@@ -39,27 +41,25 @@ interface Piece extends SpeechPiece {
 
 /** One connection's way down: plays a call's outbox in real time, and tells what of it was heard. */
 export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener {
-  readonly #replies: ReplyPath;
+  readonly #replyPath: ReplyPath;
   readonly #observer: CallObserver;
   readonly #metronome: Metronome;
   readonly #receiver: AudioReceiver;
-  readonly #isCallOver: () => boolean;
+  readonly #standing: Pick<CallStanding, 'isSaidOut'>;
   readonly #playout: Playout<Piece>;
   #blockedSinceMs: number | undefined;
   #closed = false;
 
-  /** @param isCallOver nothing more is said on this call but what is queued */
   constructor(
     request: DownStreamRequest,
     receiver: AudioReceiver,
-    { replies, observer, metronome }: { replies: ReplyPath; observer: CallObserver; metronome: Metronome },
-    isCallOver: () => boolean,
+    { replyPath, observer, metronome, standing }: Omit<CallStreamsOptions, 'uplink'>,
   ) {
-    this.#replies = replies;
+    this.#replyPath = replyPath;
     this.#observer = observer;
     this.#metronome = metronome;
     this.#receiver = receiver;
-    this.#isCallOver = isCallOver;
+    this.#standing = standing;
     this.#playout = new Playout<Piece>({
       ...request,
       source: this,
@@ -69,7 +69,7 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
       startsAtMs: Metronome.beatOf(monotonicNowMs()) + BEAT_MS,
     });
     observer.streamOpened('down', { encoding: request.format.encoding, leadMs: request.leadMs });
-    replies.useFormat(request.format);
+    replyPath.useFormat(request.format);
     metronome.add(this);
   }
 
@@ -107,6 +107,13 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
     this.#observer.streamClosed('down');
   }
 
+  /** The call goes on elsewhere. */
+  breakOff(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#receiver.giveUp();
+  }
+
   /** Another stream takes its place. */
   replace(): void {
     if (this.#closed) return;
@@ -117,12 +124,12 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
   // What the playout asks for and tells
 
   get isOver(): boolean {
-    const { outbox } = this.#replies;
-    return !outbox.hasAudioAhead && (outbox.isAtAction || this.#isCallOver());
+    const { outbox } = this.#replyPath;
+    return !outbox.hasAudioAhead && (outbox.isAtAction || this.#standing.isSaidOut);
   }
 
   next(): Piece | undefined {
-    const { outbox } = this.#replies;
+    const { outbox } = this.#replyPath;
     const entry = outbox.takeAudio();
     if (entry === undefined) return undefined;
     this.#observer.replyPlayed(entry, monotonicNowMs());
@@ -131,20 +138,20 @@ export class DownStream implements OnBeat, SpeechSource<Piece>, PlayoutListener 
 
   heard(piece: Piece, playedMs: number, isWhole: boolean, startedAtMs: number): void {
     const { entry } = piece;
-    this.#replies.recorder?.played(entry, piece.heardMs, playedMs, startedAtMs);
+    this.#replyPath.recorder?.played(entry, piece.heardMs, playedMs, startedAtMs);
     piece.heardMs += playedMs;
     const audioMs = isWhole
       ? entry.audioMs - piece.heardAudioMs
       : Math.min(playedMs, entry.audioMs - piece.heardAudioMs);
     piece.heardAudioMs += audioMs;
-    this.#replies.played(entry, audioMs, isWhole);
+    this.#replyPath.played(entry, audioMs, isWhole);
   }
 
   giveBack(pieces: readonly Piece[]): void {
     // They are heard again from their beginning.
     for (const { entry, heardAudioMs } of pieces)
-      if (heardAudioMs > 0) this.#replies.played(entry, -heardAudioMs, false);
-    this.#replies.outbox.giveBackAudio(pieces.map(({ entry }) => entry));
+      if (heardAudioMs > 0) this.#replyPath.played(entry, -heardAudioMs, false);
+    this.#replyPath.outbox.giveBackAudio(pieces.map(({ entry }) => entry));
   }
 
   onFrame(lateMs: number): void {

@@ -1,5 +1,6 @@
 import type { CallObserver } from '../record/observer.ts';
 import type { ReplyPath } from '../reply/reply-path.ts';
+import type { CallStanding } from '../standing.ts';
 import type { Uplink } from '../up/uplink.ts';
 import { type AudioReceiver, DownStream, type DownStreamRequest } from './down-stream.ts';
 import type { Metronome } from './metronome.ts';
@@ -7,11 +8,10 @@ import { type AudioSender, UpStream, type UpStreamRequest } from './up-stream.ts
 
 export interface CallStreamsOptions {
   readonly uplink: Uplink;
-  readonly replies: ReplyPath;
+  readonly replyPath: ReplyPath;
   readonly observer: CallObserver;
   readonly metronome: Metronome;
-  /** Nothing more is said on this call but what is queued. */
-  readonly isCallOver: () => boolean;
+  readonly standing: Pick<CallStanding, 'isSaidOut'>;
 }
 
 /** The streamed connections of one call: at most one each way. A new one takes the place of the one before. */
@@ -49,7 +49,7 @@ export class CallStreams {
 
   openDown(request: DownStreamRequest, receiver: AudioReceiver): DownStream {
     this.#down?.replace();
-    this.#down = new DownStream(request, receiver, this.#options, this.#options.isCallOver);
+    this.#down = new DownStream(request, receiver, this.#options);
     return this.#down;
   }
 
@@ -68,6 +68,14 @@ export class CallStreams {
   /** Nothing of what was taken is to be said any more. The caller settles first. */
   flush(): void {
     this.#down?.flush();
+  }
+
+  /** The call goes on elsewhere: connections break, so that their clients make new ones. Idempotent. */
+  breakOff(): void {
+    this.#up?.breakOff();
+    this.#down?.breakOff();
+    this.#up = undefined;
+    this.#down = undefined;
   }
 
   /** The call is over, its outbox too. Idempotent. */

@@ -92,6 +92,13 @@ export class UpStream implements OnBeat {
     this.#observer.streamClosed('up');
   }
 
+  /** The call goes on elsewhere. */
+  breakOff(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#sender.cutOff();
+  }
+
   /** Another stream takes its place. */
   replace(): void {
     if (this.#closed) return;

@@ -5,6 +5,11 @@ import type { Metrics } from '../../metrics/metrics.ts';
 import { CallFigures, type FiguresSnapshot } from './figures.ts';
 import { CallTimeline } from './timeline.ts';
 
+export interface NotesListener {
+  /** Something new is on the timeline. */
+  onNoted(type: string): void;
+}
+
 /** Where what happens on one call is noted: the metrics of all calls, and the call's timeline, figures and log. */
 export class CallNotes {
   readonly metrics: Metrics;
@@ -13,11 +18,14 @@ export class CallNotes {
   readonly timeline = new CallTimeline(monotonicNowMs);
   readonly figures = new CallFigures();
 
+  readonly #listener: NotesListener;
+
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger, costs: CallCosts) {
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts, listener: NotesListener) {
     this.metrics = metrics;
     this.log = log;
     this.costs = costs;
+    this.#listener = listener;
   }
 
   /** The call in numbers, so far. */
@@ -29,6 +37,7 @@ export class CallNotes {
   note(type: string, details: Readonly<Record<string, unknown>> = {}, atMs?: number): void {
     this.timeline.add(type, details, atMs);
     this.log.debug(details, type);
+    this.#listener.onNoted(type);
   }
 
   reconnected(reason: 'lost' | 'rotated' | 'worker_lost'): void {

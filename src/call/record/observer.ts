@@ -7,7 +7,7 @@ import type { CallErrorCode } from '../errors.ts';
 import type { AudioEntry, CallAction } from '../reply/outbox.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { CallFigures, FiguresSnapshot } from './figures.ts';
-import { CallNotes, tenths } from './notes.ts';
+import { CallNotes, type NotesListener, tenths } from './notes.ts';
 import type { CallUsage, RecordedAction, Summary } from './record.ts';
 import type { CallTimeline, TimelineEvent } from './timeline.ts';
 import { type Turn, turnsOf } from './turns.ts';
@@ -36,8 +36,8 @@ export class CallObserver {
   #hasCallerAudio = false;
 
   /** @param log has the call's `callId` and `tenantId` on every line */
-  constructor(metrics: Metrics, log: Logger, costs: CallCosts) {
-    this.#notes = new CallNotes(metrics, log, costs);
+  constructor(metrics: Metrics, log: Logger, costs: CallCosts, listener: NotesListener) {
+    this.#notes = new CallNotes(metrics, log, costs, listener);
     this.#answers = new AnswerWatch(this.#notes);
     this.#upstream = new UpstreamNotes(this.#notes, this.#answers);
   }
@@ -118,6 +118,20 @@ export class CallObserver {
     this.#notes.metrics.upstreamOutage.observe(tookMs / 1000);
     this.#notes.note('upstream_restored', { outageMs: Math.round(tookMs) });
     this.#notes.log.info({ reason: 'worker_lost', outageMs: Math.round(tookMs) }, 'reconnected');
+  }
+
+  /** The call comes from another node, and goes on here. */
+  takenOver(reason: 'node_died' | 'handed_over', silentMs: number): void {
+    const ms = Math.round(silentMs);
+    this.#notes.metrics.clusterTakeovers.inc({ reason });
+    this.#notes.metrics.clusterTakeover.observe(silentMs / 1000);
+    this.#notes.note('taken_over', { reason, silentMs: ms });
+    this.#notes.log.warn({ reason, silentMs: ms }, 'call taken over from another node');
+  }
+
+  /** The call goes on at another node. */
+  letGo(): void {
+    this.#notes.note('let_go');
   }
 
   // The reply's way to the client

@@ -1,8 +1,11 @@
 import { monotonicNowMs } from '../../clock.ts';
+import type { CallStreams } from '../duplex/streams.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { CallGuard } from '../guard.ts';
+import type { CallObserver } from '../record/observer.ts';
+import type { CallStanding } from '../standing.ts';
 import type { AudioEntry, CallAction, Outbox, OutboxBatch, TakeOptions } from './outbox.ts';
-import { type Departure, PollWait } from './poll-wait.ts';
+import type { Departure, PollWait } from './poll-wait.ts';
 
 /** Which kind of request reads: an interruption is told once to each. */
 export type DeliveryKind = 'poll' | 'stream';
@@ -42,30 +45,26 @@ export interface Delivery extends Content {
   aborted(): void;
 }
 
-/** How a call stands, as its answers tell it. */
-export interface CallStanding {
-  /** The session is over and nothing more comes; what is queued is still delivered. */
-  readonly isOver: boolean;
-  readonly endReason?: EndReason | undefined;
-  readonly error?: string | undefined;
+export interface DeliveriesListener {
+  /** The client was told that nothing more comes. */
+  onLastAnswer(): void;
 }
 
 export interface DeliveriesOptions {
   readonly outbox: Outbox;
+  /** The outbox wakes it. */
+  readonly polls: PollWait;
+  readonly standing: Pick<CallStanding, 'isSaidOut' | 'endReason' | 'error'>;
+  /** What they play is queued for them: answers carry nothing of it. */
+  readonly streams: Pick<CallStreams, 'isPlaying'>;
+  readonly observer: Pick<CallObserver, 'replyHandedOver'>;
   readonly guard: CallGuard;
-  readonly standing: () => CallStanding;
-  /** A stream plays what is queued: answers carry nothing of it. */
-  readonly isStreamed: () => boolean;
-  /** Told the audio of each answer when it is built. */
-  readonly onAudio: (entries: readonly AudioEntry[]) => void;
-  /** The client was told that nothing more comes. */
-  readonly onLastAnswer: () => void;
+  readonly listener: DeliveriesListener;
 }
 
 /** Builds the answers that carry a call's outbox to its client. */
 export class Deliveries {
   readonly #options: DeliveriesOptions;
-  readonly #waiting = new PollWait();
   /** Kinds of answers that have not yet told of the last interruption. */
   #untold = new Set<DeliveryKind>();
 
@@ -75,7 +74,12 @@ export class Deliveries {
 
   /** Something may be there to answer with. */
   wake(): void {
-    this.#waiting.wake();
+    this.#options.polls.wake();
+  }
+
+  /** A poll that waits is answered without anything. */
+  releasePoll(): void {
+    this.#options.polls.supersede();
   }
 
   /** The generation rose: the first answer of each kind says so. */
@@ -95,18 +99,18 @@ export class Deliveries {
 
   /** Whether a poll waits for something to come. */
   get isAwaited(): boolean {
-    return this.#waiting.isWaiting;
+    return this.#options.polls.isWaiting;
   }
 
   /** What is queued now. */
   now(kind: DeliveryKind, { ack, maxMs }: TakeOptions): Delivery {
-    const { outbox, guard, standing, isStreamed, onAudio } = this.#options;
-    if (isStreamed()) return this.#nothing(ack);
+    const { outbox, guard, standing, streams, observer } = this.#options;
+    if (streams.isPlaying) return this.#nothing(ack);
     const batch = outbox.take({ ack, maxMs });
     const audio = batch.entries.filter((entry) => entry.kind === 'audio');
-    if (audio.length > 0) onAudio(audio);
-    const { isOver, endReason, error } = standing();
-    const isLast = isOver && batch.entries.length === 0 && outbox.isEmpty;
+    if (audio.length > 0) observer.replyHandedOver(audio, monotonicNowMs());
+    const { isSaidOut, endReason, error } = standing;
+    const isLast = isSaidOut && batch.entries.length === 0 && outbox.isEmpty;
     const isInterruption = this.takeInterrupted(kind);
     const settle = (isWritten: boolean) =>
       guard.run(() => this.#settle(batch, kind, { isInterruption, isLast }, isWritten));
@@ -126,14 +130,14 @@ export class Deliveries {
 
   /** As `now`, but waits for something to come. A poll whose place another has taken answers without anything. */
   async poll(query: TakeOptions, timeoutMs: number, client: Departure): Promise<Delivery> {
-    this.#waiting.supersede();
+    this.#options.polls.supersede();
     // What has arrived has arrived now, not when this poll is answered.
     this.#options.outbox.acknowledge(query.ack);
     const endsAtMs = monotonicNowMs() + timeoutMs;
     while (!this.#hasNews(query.ack)) {
       const leftMs = endsAtMs - monotonicNowMs();
       const resendInMs = query.ack === undefined ? undefined : this.#options.outbox.resendInMs(query.ack);
-      const why = await this.#waiting.wait(Math.min(leftMs, resendInMs ?? leftMs), client);
+      const why = await this.#options.polls.wait(Math.min(leftMs, resendInMs ?? leftMs), client);
       if (why === 'timeout' && leftMs <= (resendInMs ?? leftMs)) break;
       if (why === 'superseded' || why === 'gone') return this.#nothing(query.ack);
     }
@@ -148,7 +152,7 @@ export class Deliveries {
   ): void {
     if (isWritten) {
       batch.written();
-      if (isLast) this.#options.onLastAnswer();
+      if (isLast) this.#options.listener.onLastAnswer();
     } else {
       if (isInterruption) this.giveBackInterrupted(kind);
       batch.aborted();
@@ -156,9 +160,9 @@ export class Deliveries {
   }
 
   #hasNews(ack: number | undefined): boolean {
-    const { outbox, standing, isStreamed } = this.#options;
-    if (isStreamed()) return false;
-    return outbox.hasEntries(ack) || this.#untold.has('poll') || (outbox.isEmpty && standing().isOver);
+    const { outbox, standing, streams } = this.#options;
+    if (streams.isPlaying) return false;
+    return outbox.hasEntries(ack) || this.#untold.has('poll') || (outbox.isEmpty && standing.isSaidOut);
   }
 
   #nothing(ack: number | undefined): Delivery {

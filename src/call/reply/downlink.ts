@@ -4,53 +4,55 @@ import type { ReplyAudio } from '../../upstream/host.ts';
 import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallGuard } from '../guard.ts';
+import type { CallLanes } from '../lanes.ts';
+import type { Replies } from './replies.ts';
+import type { Reply } from './reply.ts';
 
-/** Pieces of one item that may wait for the pool before the worker is asked to hold back. */
+/** Pieces of one reply that may wait for the pool before the worker is asked to hold back. */
 const MAX_WAITING_PIECES = 32;
 
 /** A frame for the client. */
 export interface ReplyFrame {
   readonly base64: string;
   readonly frameMs: number;
-  /** Milliseconds of the item in it. */
+  /** Milliseconds of the reply in it. */
   readonly audioMs: number;
 }
 
+/** Told what comes of the audio. */
+export interface DownlinkListener {
+  /** Audio of a reply came off the socket, at `receivedAtMs`. */
+  onReceived(reply: Reply, receivedAtMs: number): void;
+  /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
+  onFrames(reply: Reply, frames: readonly ReplyFrame[], format: AudioFormat, receivedAtMs: number | undefined): void;
+  /** All frames of a reply are out. */
+  onComplete(reply: Reply): void;
+  onRejected(reason: string, message: string): void;
+}
+
 export interface DownlinkOptions {
-  /** A lane for a new reply item, whose frames are in `format`. */
-  readonly newLane: (format: AudioFormat) => AudioLane<string | null, DownlinkOutput>;
+  readonly lanes: Pick<CallLanes, 'down'>;
+  readonly replies: Replies;
   /** What frames are in until `useFormat` says otherwise. */
   readonly format: AudioFormat;
   readonly guard: CallGuard;
-  /** Audio of an item came off the socket, at `receivedAtMs`. */
-  readonly onReceived: (itemId: string, audioMs: number, receivedAtMs: number) => void;
-  /** Frames are ready for the client. `receivedAtMs`: when the audio came off the socket. */
-  readonly onFrames: (
-    itemId: string,
-    frames: ReplyFrame[],
-    format: AudioFormat,
-    receivedAtMs: number | undefined,
-  ) => void;
-  /** All frames of an item are out. */
-  readonly onComplete: (itemId: string) => void;
-  readonly onRejected: (reason: string, message: string) => void;
+  readonly listener: DownlinkListener;
 }
 
 /** What is known of a piece that the pool works on. */
 interface Piece {
   readonly format: AudioFormat;
-  /** The item is complete with it. */
+  /** The reply is complete with it. */
   readonly isEnd: boolean;
   readonly receivedAtMs?: number | undefined;
 }
 
-/** One call's way down: has reply audio converted and framed, an item at a time in order, and drops what was cut. */
+/** One call's way down: has reply audio converted and framed, a reply at a time in order, and drops what was cut. */
 export class Downlink {
   readonly #options: DownlinkOptions;
-  readonly #lanes = new Map<string, AudioLane<string | null, DownlinkOutput>>();
+  readonly #lanes = new Map<Reply, AudioLane<string | null, DownlinkOutput>>();
   #format: AudioFormat;
-  /** Items nobody is to hear more of. */
-  readonly #cut = new Set<string>();
+  /** Places in the stream where a tool was called, as long as nobody or nothing has reached them. */
   readonly #marks = new Map<string, PromiseWithResolvers<void>>();
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -61,16 +63,19 @@ export class Downlink {
 
   /** Takes what the worker sent. The promise, if any, is there to make it hold back. */
   accept(audio: ReplyAudio): Promise<void> | undefined {
+    const { replies, listener } = this.#options;
     switch (audio.kind) {
       case 'delta': {
-        if (this.#cut.has(audio.itemId)) return undefined;
-        this.#options.onReceived(audio.itemId, audio.audioMs, audio.receivedAtMs);
-        // The end of an item may come after the beginning of the next: its last frame must not.
-        if (!this.#lanes.has(audio.itemId)) this.#endLanes();
-        return this.#push(audio.itemId, audio.base64, audio.receivedAtMs);
+        const reply = replies.of(audio.itemId);
+        reply.told(audio.audioMs, audio.text);
+        if (reply.isClosed) return undefined;
+        listener.onReceived(reply, audio.receivedAtMs);
+        // The end of a reply may come after the beginning of the next: its last frame must not.
+        if (!this.#lanes.has(reply)) this.#endLanes();
+        return this.#push(reply, audio.base64, audio.receivedAtMs);
       }
       case 'end':
-        return this.#push(audio.itemId, null, undefined);
+        return this.#push(replies.of(audio.itemId), null, undefined);
       case 'tool': {
         const mark = this.#mark(audio.toolCallId);
         void this.#tail.then(() => mark.resolve());
@@ -79,23 +84,20 @@ export class Downlink {
     }
   }
 
-  /** Frames are in this format from now on: that of the item under way changes between two of them. */
+  /** Frames are in this format from now on: that of the reply under way changes between two of them. */
   useFormat(format: AudioFormat): void {
-    for (const [itemId, lane] of this.#lanes) {
-      this.#lanes.delete(itemId);
-      this.#follow(itemId, lane.push(null), { format: this.#format, isEnd: false });
+    for (const [reply, lane] of this.#lanes) {
+      this.#lanes.delete(reply);
+      this.#follow(reply, lane.push(null), { format: this.#format, isEnd: false });
     }
     this.#format = format;
   }
 
-  /** Drops what is under way of an item, and what still comes. */
-  cut(itemId: string): void {
-    this.#cut.add(itemId);
-  }
-
-  /** Resolves when everything that was said before a tool was called is in the outbox. */
-  said(toolCallId: string): Promise<void> {
-    return this.#mark(toolCallId).promise;
+  /** Resolves when everything that was said before a tool was called is in the outbox. Asked once a tool. */
+  async said(toolCallId: string): Promise<void> {
+    const mark = this.#mark(toolCallId);
+    await mark.promise;
+    this.#marks.delete(toolCallId);
   }
 
   /** Resolves when everything accepted so far is in the outbox. */
@@ -103,29 +105,29 @@ export class Downlink {
     await this.#tail;
   }
 
-  /** Ends the items that are still open, as when the worker that sent them is gone. */
+  /** Ends the replies that are still open, as when the worker that sent them is gone. */
   endAll(): void {
-    this.#endLanes();
+    for (const reply of this.#options.replies.all()) void this.#push(reply, null, undefined);
     for (const mark of this.#marks.values()) void this.#tail.then(() => mark.resolve());
   }
 
   #endLanes(): void {
-    for (const itemId of [...this.#lanes.keys()]) void this.#push(itemId, null, undefined);
+    for (const reply of [...this.#lanes.keys()]) void this.#push(reply, null, undefined);
   }
 
-  #push(itemId: string, base64: string | null, receivedAtMs: number | undefined): Promise<void> | undefined {
-    let lane = this.#lanes.get(itemId);
+  #push(reply: Reply, base64: string | null, receivedAtMs: number | undefined): Promise<void> | undefined {
+    let lane = this.#lanes.get(reply);
     if (!lane) {
-      // An item that ends without ever having had audio, or whose audio ended before.
+      // A reply that ends without ever having had audio, or whose audio ended before.
       if (base64 === null) {
-        this.#tail = this.#tail.then(() => this.#options.guard.run(() => this.#options.onComplete(itemId)));
+        this.#tail = this.#tail.then(() => this.#options.guard.run(() => this.#complete(reply)));
         return undefined;
       }
-      lane = this.#options.newLane(this.#format);
-      this.#lanes.set(itemId, lane);
+      lane = this.#options.lanes.down(this.#format);
+      this.#lanes.set(reply, lane);
     }
-    if (base64 === null) this.#lanes.delete(itemId);
-    const done = this.#follow(itemId, lane.push(base64), {
+    if (base64 === null) this.#lanes.delete(reply);
+    const done = this.#follow(reply, lane.push(base64), {
       format: this.#format,
       isEnd: base64 === null,
       receivedAtMs,
@@ -133,27 +135,37 @@ export class Downlink {
     return lane.pending > MAX_WAITING_PIECES ? done : undefined;
   }
 
-  /** Items follow each other in the order in which their pieces came, whatever the pool finishes first. */
-  #follow(itemId: string, result: Promise<DownlinkOutput>, piece: Piece): Promise<void> {
-    const { guard, onRejected } = this.#options;
+  /** Replies follow each other in the order in which their pieces came, whatever the pool finishes first. */
+  #follow(reply: Reply, result: Promise<DownlinkOutput>, piece: Piece): Promise<void> {
+    const { guard, listener } = this.#options;
     result.catch(() => {});
     const done: Promise<void> = this.#tail
       .then(() => result)
       .then(
-        (output) => guard.run(() => this.#onOutput(itemId, output, piece)),
-        (error: Error) => guard.run(() => onRejected('internal', error.message)),
+        (output) => guard.run(() => this.#onOutput(reply, output, piece)),
+        (error: Error) =>
+          guard.run(() => {
+            listener.onRejected('internal', error.message);
+            if (piece.isEnd) this.#complete(reply);
+          }),
       );
     this.#tail = done;
     return done;
   }
 
-  #onOutput(itemId: string, output: DownlinkOutput, { format, isEnd, receivedAtMs }: Piece): void {
+  #onOutput(reply: Reply, output: DownlinkOutput, { format, isEnd, receivedAtMs }: Piece): void {
+    const { listener } = this.#options;
     if (!output.ok) {
-      this.#options.onRejected(output.reason, output.message);
-    } else if (output.frameCount > 0 && !this.#cut.has(itemId)) {
-      this.#options.onFrames(itemId, framesOf(output), format, receivedAtMs);
+      listener.onRejected(output.reason, output.message);
+    } else if (output.frameCount > 0 && !reply.isClosed) {
+      listener.onFrames(reply, framesOf(output), format, receivedAtMs);
     }
-    if (isEnd) this.#options.onComplete(itemId);
+    if (isEnd) this.#complete(reply);
+  }
+
+  #complete(reply: Reply): void {
+    reply.complete();
+    this.#options.listener.onComplete(reply);
   }
 
   #mark(toolCallId: string): PromiseWithResolvers<void> {

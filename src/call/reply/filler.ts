@@ -1,4 +1,5 @@
 import type { CallGuard } from '../guard.ts';
+import type { CallObserver } from '../record/observer.ts';
 import type { ReplyFrame } from './downlink.ts';
 
 /** How long a caller who waits for an answer hears nothing before the filler begins. */
@@ -7,27 +8,40 @@ export const FILLER_AFTER_MS = 1_500;
 const PIECE_MS = 600;
 const AHEAD_MS = 1_200;
 
-export interface CallFillerOptions {
-  readonly guard: CallGuard;
-  readonly load: () => Promise<readonly ReplyFrame[]>;
-  /** Queues frames for the client, as an item of their own. */
-  readonly play: (itemId: string, frames: readonly ReplyFrame[]) => void;
-  /** Milliseconds of audio that the caller has yet to hear. */
-  readonly remainingMs: () => number;
-  readonly onStarted: () => void;
-  readonly onFailed: (error: Error) => void;
-  /** Default {@link FILLER_AFTER_MS}. */
+/** Where a filler comes from. */
+export interface FillerSource {
+  load(): Promise<readonly ReplyFrame[]>;
+  /** Of silence, before it begins; default {@link FILLER_AFTER_MS}. */
   readonly afterMs?: number | undefined;
+}
+
+/** Where it is played. */
+export interface FillerStage {
+  /** Milliseconds of audio that the caller has yet to hear. */
+  readonly remainingMs: number;
+  /** Queues frames for the client, as an item of their own. */
+  playSound(itemId: string, frames: readonly ReplyFrame[]): void;
 }
 
 /** Plays a recording, once an outage, to a caller who would otherwise wait in silence. */
 export class CallFiller {
-  readonly #options: CallFillerOptions;
+  readonly #source: FillerSource;
+  readonly #stage: FillerStage;
+  readonly #observer: Pick<CallObserver, 'fillerStarted' | 'fillerFailed'>;
+  readonly #guard: CallGuard;
   #timer: NodeJS.Timeout | undefined;
   #outages = 0;
 
-  constructor(options: CallFillerOptions) {
-    this.#options = options;
+  constructor(
+    source: FillerSource,
+    stage: FillerStage,
+    observer: Pick<CallObserver, 'fillerStarted' | 'fillerFailed'>,
+    guard: CallGuard,
+  ) {
+    this.#source = source;
+    this.#stage = stage;
+    this.#observer = observer;
+    this.#guard = guard;
   }
 
   /** The connection was lost while the caller waits for an answer. */
@@ -44,33 +58,31 @@ export class CallFiller {
   }
 
   #waitForSilence(outage: number): void {
-    const { guard, remainingMs, afterMs = FILLER_AFTER_MS } = this.#options;
+    const { afterMs = FILLER_AFTER_MS } = this.#source;
     this.#timer = setTimeout(() => {
       // What is still being said is no silence, and it takes the client time to fetch it.
-      if (remainingMs() > 0) this.#waitForSilence(outage);
-      else guard.watch(this.#start(outage));
-    }, remainingMs() + afterMs);
+      if (this.#stage.remainingMs > 0) this.#waitForSilence(outage);
+      else this.#guard.watch(this.#start(outage));
+    }, this.#stage.remainingMs + afterMs);
   }
 
   async #start(outage: number): Promise<void> {
-    const { load, onStarted, onFailed } = this.#options;
     const armed = this.#timer;
     try {
-      const frames = await load();
+      const frames = await this.#source.load();
       if (armed === undefined || this.#timer !== armed) return;
-      onStarted();
+      this.#observer.fillerStarted();
       this.#play(`filler_${outage}`, frames, 0, AHEAD_MS);
     } catch (error) {
-      onFailed(error as Error);
+      this.#observer.fillerFailed(error as Error);
     }
   }
 
   #play(itemId: string, frames: readonly ReplyFrame[], from: number, durationMs: number): void {
     let to = from;
     for (let ms = 0; to < frames.length && ms < durationMs; to++) ms += frames[to]!.frameMs;
-    const { guard, play } = this.#options;
-    play(itemId, frames.slice(from, to));
-    const next = () => guard.run(() => this.#play(itemId, frames, to, PIECE_MS));
+    this.#stage.playSound(itemId, frames.slice(from, to));
+    const next = () => this.#guard.run(() => this.#play(itemId, frames, to, PIECE_MS));
     this.#timer = to < frames.length ? setTimeout(next, PIECE_MS) : undefined;
   }
 }

@@ -1,24 +1,18 @@
 import { monotonicNowMs } from '../../clock.ts';
 import type { InterruptVerdict, OpenItem } from '../../upstream/host.ts';
-import type { CallRecorder } from '../record/recorder.ts';
+import type { CallStreams } from '../duplex/streams.ts';
+import type { CallObserver } from '../record/observer.ts';
 import type { CallTools } from '../tools.ts';
-import type { Downlink } from './downlink.ts';
-import type { Outbox } from './outbox.ts';
-import type { PlaybackLedger } from './playback-ledger.ts';
-import type { Replies } from './replies.ts';
+import type { Deliveries } from './deliveries.ts';
+import type { ReplyPath } from './reply-path.ts';
 
 export interface InterruptionsOptions {
-  readonly ledger: PlaybackLedger;
-  readonly outbox: Outbox;
-  readonly downlink: Downlink;
-  readonly replies: Replies;
-  /** Absent: the call is not recorded. */
-  readonly recorder?: CallRecorder | undefined;
-  readonly tools: CallTools;
-  /** A stream that plays the replies, and knows better than the ledger what has been heard by now. */
-  readonly player: { settle(nowMs: number): void; flush(): void };
-  /** The generation has risen. `heardMs`: of each item that was cut. */
-  readonly onInterrupted: (startedAtMs: number, heardMs: readonly number[]) => void;
+  readonly replyPath: Pick<ReplyPath, 'replies' | 'interrupt' | 'generation'>;
+  readonly tools: Pick<CallTools, 'interrupted' | 'isUnderWay' | 'settleAction'>;
+  /** Streams play the replies, and know better than the playhead what has been heard by now. */
+  readonly streams: Pick<CallStreams, 'settle' | 'flush'>;
+  readonly deliveries: Pick<Deliveries, 'interrupted'>;
+  readonly observer: Pick<CallObserver, 'interrupted'>;
 }
 
 /**
@@ -27,8 +21,6 @@ export interface InterruptionsOptions {
  */
 export class Interruptions {
   readonly #options: InterruptionsOptions;
-  /** Items that an interruption has stopped: a second one, asked for before the first was answered, stops nothing more. */
-  readonly #stopped = new Set<string>();
 
   constructor(options: InterruptionsOptions) {
     this.#options = options;
@@ -36,50 +28,45 @@ export class Interruptions {
 
   /** Whether the caller is being played something that may be interrupted. */
   isPlaying(items: readonly OpenItem[]): boolean {
+    const { replyPath, streams } = this.#options;
+    const { replies } = replyPath;
     const nowMs = monotonicNowMs();
-    this.#options.player.settle(nowMs);
+    streams.settle(nowMs);
     const isProtected = new Set(items.filter((item) => item.isProtected).map(({ itemId }) => itemId));
     return (
-      items.some((item) => !item.isProtected && this.#isUnheard(item, nowMs) && !this.#stopped.has(item.itemId)) ||
-      this.#options.ledger.unheard(nowMs).some((itemId) => !isProtected.has(itemId))
+      items.some((item) => !item.isProtected && replies.isUnheard(item.itemId, item.receivedMs, nowMs)) ||
+      replies.unheard(nowMs).some(({ itemId }) => !isProtected.has(itemId))
     );
   }
 
   /** Stops playback of everything unheard, unless some of it is protected. */
   interrupt(items: readonly OpenItem[], startedAtMs: number): InterruptVerdict {
-    const { ledger, outbox, downlink, replies, recorder, tools, player, onInterrupted } = this.#options;
+    const { replyPath, tools, streams, deliveries, observer } = this.#options;
+    const { replies } = replyPath;
     const nowMs = monotonicNowMs();
-    player.settle(nowMs);
-    const unheard = items.filter((item) => this.#isUnheard(item, nowMs));
+    streams.settle(nowMs);
+    // Those that an interruption stopped before this one was asked for are stopped, not heard.
+    const isStopped = (itemId: string) => replies.find(itemId)?.isCut ?? false;
+    const unheard = items.filter(
+      ({ itemId, receivedMs }) => isStopped(itemId) || replies.isUnheard(itemId, receivedMs, nowMs),
+    );
     const heard = items.filter((item) => !unheard.includes(item)).map(({ itemId }) => itemId);
-    if (unheard.some(({ isProtected }) => isProtected)) return { cuts: [], heard, isProtected: true };
+    if (unheard.some((item) => item.isProtected)) return { cuts: [], heard, isProtected: true };
     const named = new Set(items.map(({ itemId }) => itemId));
-    const others = ledger.unheard(nowMs).filter((itemId) => !named.has(itemId));
-    const itemIds = [...unheard.map(({ itemId }) => itemId), ...others];
-    if (itemIds.length === 0) return { cuts: [], heard, isProtected: false };
-    const cuts = itemIds.map((itemId) => ({ itemId, heardMs: ledger.playback(itemId, nowMs).heardMs }));
-    if (itemIds.every((itemId) => this.#stopped.has(itemId))) return { cuts, heard, isProtected: false };
-    for (const { itemId, heardMs } of cuts) {
-      this.#stopped.add(itemId);
-      downlink.cut(itemId);
-      replies.cut(itemId, heardMs);
-    }
-    recorder?.interrupted(nowMs, ledger.playheadMs(nowMs));
-    ledger.interrupt(nowMs);
-    player.flush();
+    const others = replies.unheard(nowMs).filter(({ itemId }) => !named.has(itemId));
+    const cuts = [...unheard, ...others].map(({ itemId }) => ({ itemId, heardMs: replies.heardMs(itemId, nowMs) }));
+    if (cuts.every(({ itemId }) => isStopped(itemId))) return { cuts, heard, isProtected: false };
+    for (const { itemId, heardMs } of cuts) replies.cut(itemId, heardMs);
+    streams.flush();
     tools.interrupted();
-    const withdrawn = outbox.interrupt((action) => !tools.isUnderWay(action.id));
+    const withdrawn = replyPath.interrupt(nowMs, ({ id }) => !tools.isUnderWay(id));
     for (const { id } of withdrawn) tools.settleAction(id, false);
-    onInterrupted(
+    deliveries.interrupted();
+    observer.interrupted(
+      replyPath.generation,
       startedAtMs,
       cuts.map(({ heardMs }) => heardMs),
     );
     return { cuts, heard, isProtected: false };
-  }
-
-  /** The worker counts what came off the socket, some of which may not be ready for the client yet. */
-  #isUnheard({ itemId, receivedMs }: OpenItem, nowMs: number): boolean {
-    // A millisecond is the resolution of the upstream's own cut.
-    return this.#options.ledger.playback(itemId, nowMs).heardMs < receivedMs - 1;
   }
 }

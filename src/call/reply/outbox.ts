@@ -50,6 +50,17 @@ export interface OutboxBatch {
   aborted(): void;
 }
 
+/** Whoever waits for something to read. */
+export interface OutboxReader {
+  /** There may be something new. */
+  wake(): void;
+}
+
+export interface OutboxListener {
+  /** An entry is known to have arrived: told once of each, in order of `seq`. */
+  onDelivered(entry: OutboxEntry): void;
+}
+
 /** Audio of one answer to a client that names no measure. */
 const DEFAULT_MAX_MS = 3_000;
 /**
@@ -82,22 +93,35 @@ export class Outbox {
   #generation = 0;
   #queuedAudioMs = 0;
   #closed = false;
-  readonly #onDelivered: (entry: OutboxEntry) => void;
-  readonly #onChange: () => void;
+  readonly #reader: OutboxReader;
+  readonly #listener: OutboxListener;
   readonly #nowMs: Clock;
 
-  /**
-   * @param onDelivered called once an entry, in order of `seq`, when it is known to have arrived
-   * @param onChange called when there may be something new to read
-   */
-  constructor(onDelivered: (entry: OutboxEntry) => void, onChange: () => void, nowMs: Clock = monotonicNowMs) {
-    this.#onDelivered = onDelivered;
-    this.#onChange = onChange;
+  constructor(reader: OutboxReader, listener: OutboxListener, nowMs: Clock = monotonicNowMs) {
+    this.#reader = reader;
+    this.#listener = listener;
     this.#nowMs = nowMs;
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** The number of the next entry. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Transcript lines that are not known to have arrived. */
+  get undeliveredLines(): string[] {
+    return this.#slots.flatMap(({ entry }) => (entry.kind === 'transcript' ? [entry.line] : []));
+  }
+
+  /** Takes up the numbers of an outbox of another process: everything below `nextSeq` may have been sent. */
+  goOnFrom(nextSeq: number, generation: number): void {
+    this.#nextSeq = nextSeq;
+    this.#sentSeq = nextSeq - 1;
+    this.#generation = generation;
   }
 
   /**
@@ -147,17 +171,17 @@ export class Outbox {
     format: AudioFormat,
   ): void {
     for (const frame of frames) this.#push({ ...this.#head(), kind: 'audio', itemId, format, queuedAtMs, ...frame });
-    this.#onChange();
+    this.#reader.wake();
   }
 
   pushTranscript(line: string): void {
     this.#push({ ...this.#head(), kind: 'transcript', line });
-    this.#onChange();
+    this.#reader.wake();
   }
 
   pushAction(action: CallAction): void {
     this.#push({ ...this.#head(), kind: 'action', action });
-    this.#onChange();
+    this.#reader.wake();
   }
 
   /**
@@ -175,7 +199,7 @@ export class Outbox {
       return false;
     });
     this.#queuedAudioMs = 0;
-    this.#onChange();
+    this.#reader.wake();
     return removed;
   }
 
@@ -184,7 +208,7 @@ export class Outbox {
     this.#closed = true;
     this.#slots = [];
     this.#queuedAudioMs = 0;
-    this.#onChange();
+    this.#reader.wake();
   }
 
   // For a stream, which plays what it takes and knows when it was heard
@@ -207,7 +231,7 @@ export class Outbox {
     return slot.entry;
   }
 
-  /** Audio that was taken has been heard to its end: it is no longer here, and `onDelivered` is not called for it. */
+  /** Audio that was taken has been heard to its end: it is no longer here, and the listener is not told of it. */
   heardAudio(entry: AudioEntry): void {
     const index = this.#slots.findIndex((slot) => slot.entry === entry);
     if (index === -1) return;
@@ -218,7 +242,7 @@ export class Outbox {
   /** Audio that was taken was not heard: it waits again. */
   giveBackAudio(entries: readonly AudioEntry[]): void {
     for (const slot of this.#slots) if (entries.includes(slot.entry as AudioEntry)) slot.state = 'queued';
-    if (entries.length > 0) this.#onChange();
+    if (entries.length > 0) this.#reader.wake();
   }
 
   /**
@@ -244,7 +268,7 @@ export class Outbox {
           if (base64 !== undefined) slot.entry = { ...entries[index]!, base64, format };
           slot.state = 'queued';
         });
-        this.#onChange();
+        this.#reader.wake();
       };
       convert(
         entries.map(({ base64 }) => base64),
@@ -317,13 +341,13 @@ export class Outbox {
     // A client that acknowledges has them when it says so.
     if (!acknowledges) this.acknowledge(undefined);
     // What was held back behind them may go, or go again after a while.
-    if (taken.length > 0 && this.#slots.length > 0) this.#onChange();
+    if (taken.length > 0 && this.#slots.length > 0) this.#reader.wake();
   }
 
   #giveBack(taken: Slot[]): void {
     this.#unwritten.delete(taken);
     for (const slot of taken) if (slot.state === 'in_flight') slot.state = 'queued';
-    if (taken.length > 0) this.#onChange();
+    if (taken.length > 0) this.#reader.wake();
   }
 
   /** Removes the entries that arrived and reports them. */
@@ -337,7 +361,7 @@ export class Outbox {
       return false;
     });
     // After the queue is consistent: a listener may push.
-    for (const entry of delivered) this.#onDelivered(entry);
+    for (const entry of delivered) this.#listener.onDelivered(entry);
   }
 
   #head(): { seq: number; generation: number } {

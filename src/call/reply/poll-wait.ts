@@ -1,8 +1,8 @@
 /** Whether a client that waits for an answer has gone. Lighter than an `AbortSignal`, of which ten a second and call count. */
 export interface Departure {
   readonly isGone: boolean;
-  /** Set by whoever wants to be told. */
-  onGone: (() => void) | undefined;
+  /** Tells when it goes, from now on to this one alone; undefined: to nobody. */
+  watch(onGone: (() => void) | undefined): void;
 }
 
 /** Why a poll's wait ended. */
@@ -28,12 +28,12 @@ export class PollWait {
     return new Promise((resolve) => {
       const end = (why: WaitEnd) => {
         clearTimeout(timer);
-        client.onGone = undefined;
+        client.watch(undefined);
         if (this.#end === end) this.#end = undefined;
         resolve(why);
       };
       const timer = setTimeout(end, timeoutMs, 'timeout' as const);
-      client.onGone = () => end('gone');
+      client.watch(() => end('gone'));
       this.#end = end;
     });
   }

@@ -1,47 +1,62 @@
 import { type AudioFormat, isSameFormat } from '../../audio/codec.ts';
 import { monotonicNowMs } from '../../clock.ts';
-import type { DownlinkOutput } from '../../workers/audio/jobs.ts';
-import type { AudioLane } from '../../workers/audio/pool.ts';
 import type { CallGuard } from '../guard.ts';
+import type { CallLanes } from '../lanes.ts';
 import type { CallObserver } from '../record/observer.ts';
 import type { CallRecorder } from '../record/recorder.ts';
-import { Downlink, framesOf, type ReplyFrame } from './downlink.ts';
-import { CallFiller } from './filler.ts';
-import { type AudioEntry, type CallAction, Outbox, type OutboxEntry } from './outbox.ts';
-import { PlaybackLedger } from './playback-ledger.ts';
+import { Transcript } from '../record/transcript.ts';
+import type { SessionClock } from '../session-clock.ts';
+import type { UpstreamCall } from '../upstream-call.ts';
+import { Downlink, type DownlinkListener, framesOf, type ReplyFrame } from './downlink.ts';
+import { CallFiller, type FillerSource, type FillerStage } from './filler.ts';
+import {
+  type AudioEntry,
+  type CallAction,
+  Outbox,
+  type OutboxEntry,
+  type OutboxListener,
+  type OutboxReader,
+} from './outbox.ts';
+import { Playhead } from './playhead.ts';
+import { Replies } from './replies.ts';
+import type { Reply } from './reply.ts';
+
+export interface ReplyPathListener {
+  /** The client has an action. */
+  onActionDelivered(action: CallAction): void;
+  /** It has a line of the transcript. */
+  onLineDelivered(): void;
+}
 
 export interface ReplyPathOptions {
-  /** A lane for a reply item: from the upstream's format, or from `from`, to `format`. */
-  readonly newLane: (format: AudioFormat, from?: AudioFormat) => AudioLane<string | null, DownlinkOutput>;
+  readonly lanes: Pick<CallLanes, 'down'>;
   /** What the call's client is given where it does not ask for another. */
   readonly format: AudioFormat;
+  readonly upstream: Pick<UpstreamCall, 'command'>;
   readonly observer: CallObserver;
+  readonly clock: SessionClock;
   /** Absent: the call is not recorded. */
   readonly recorder?: CallRecorder | undefined;
   readonly guard: CallGuard;
+  /** Whoever waits for something to come. */
+  readonly reader: OutboxReader;
+  readonly listener: ReplyPathListener;
   /** Most reply audio that may be queued; past that the reply is cut. */
   readonly maxOutboxMs: number;
-  /** What a caller hears who waits for a lost answer; absent: nothing. `afterMs`: of silence; absent: the default. */
-  readonly filler?: { load(): Promise<readonly ReplyFrame[]>; readonly afterMs?: number | undefined } | undefined;
-  /** More is known of an item's playback: its transcript line may be due. */
-  readonly onProgress: (itemId: string) => void;
-  /** Speech of the agent has arrived at the client. */
-  readonly onSpoken: () => void;
-  readonly onActionDelivered: (action: CallAction) => void;
-  /** Something may be there to answer with. */
-  readonly onChange: () => void;
-  /** A reply was cut, because nobody reads it; `keptMs` of it are still to be heard. */
-  readonly onBacklog: (itemId: string, keptMs: number) => void;
+  /** What a caller hears who waits for a lost answer; absent: nothing. */
+  readonly filler?: FillerSource | undefined;
 }
 
 /** One call's replies on their way to its client: converted, queued until they have arrived, and followed until heard. */
-export class ReplyPath {
+export class ReplyPath implements DownlinkListener, OutboxListener, FillerStage {
   readonly outbox: Outbox;
-  readonly ledger = new PlaybackLedger();
+  readonly transcript: Transcript;
+  readonly replies: Replies;
   readonly downlink: Downlink;
-  /** Absent where the profile has none. */
-  readonly filler: CallFiller | undefined;
   readonly recorder: CallRecorder | undefined;
+  readonly #playhead = new Playhead();
+  /** Absent where the profile has none. */
+  readonly #filler: CallFiller | undefined;
   readonly #options: ReplyPathOptions;
   #format: AudioFormat;
 
@@ -49,42 +64,75 @@ export class ReplyPath {
     this.#options = options;
     this.#format = options.format;
     this.recorder = options.recorder;
-    const { observer, guard, filler } = options;
-    this.outbox = new Outbox((entry) => this.#onDelivered(entry), options.onChange);
-    this.downlink = new Downlink({
-      newLane: (format) => options.newLane(format),
-      format: options.format,
-      guard,
-      onReceived: (itemId, _audioMs, receivedAtMs) => observer.replyReceived(itemId, receivedAtMs),
-      onFrames: (itemId, frames, format, receivedAtMs) => this.#onFrames(itemId, frames, format, receivedAtMs),
-      onComplete: (itemId) => {
-        this.ledger.completed(itemId);
-        options.onProgress(itemId);
-      },
-      onRejected: (reason, message) => observer.replyRejected(reason, message),
-    });
-    this.filler =
-      filler &&
-      new CallFiller({
-        load: () => filler.load(),
-        guard,
-        play: (itemId, frames) => this.play(itemId, frames),
-        remainingMs: () => this.ledger.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs,
-        onStarted: () => observer.fillerStarted(),
-        onFailed: (error) => observer.fillerFailed(error),
-        afterMs: filler.afterMs,
-      });
+    const { lanes, observer, guard, reader, filler, format } = options;
+    this.outbox = new Outbox(reader, this);
+    this.transcript = new Transcript(this.outbox);
+    this.replies = new Replies(this.transcript, this.#playhead);
+    this.downlink = new Downlink({ lanes, format, guard, replies: this.replies, listener: this });
+    this.#filler = filler && new CallFiller(filler, this, observer, guard);
   }
 
-  /** Plays sounds that are none of the AI's, in the call's own format. */
-  play(itemId: string, frames: readonly ReplyFrame[]): void {
-    this.#queue(itemId, frames, this.#options.format, monotonicNowMs());
+  get generation(): number {
+    return this.outbox.generation;
+  }
+
+  /** Milliseconds of audio that the caller has yet to hear. */
+  get remainingMs(): number {
+    return this.#playhead.remainingMs(monotonicNowMs()) + this.outbox.queuedAudioMs;
+  }
+
+  /** Whether something is still to be fetched, or to be heard. */
+  isBusy(nowMs: number): boolean {
+    return this.#playhead.remainingMs(nowMs) > 0 || !this.outbox.isEmpty;
+  }
+
+  /** The client says how much of a generation's audio the caller has heard. */
+  reportPlayed(playedMs: number, generation: number | undefined): void {
+    if (generation !== this.generation) return;
+    const nowMs = monotonicNowMs();
+    this.#playhead.report(playedMs, nowMs);
+    this.recorder?.playheadMoved(this.#playhead.positionMs(nowMs), nowMs);
+  }
+
+  /**
+   * Ends the generation: playback stops where it is, and what is queued is forgotten.
+   * @returns the actions that were withdrawn, which are those that `keepAction` does not keep
+   */
+  interrupt(nowMs: number, keepAction: (action: CallAction) => boolean): CallAction[] {
+    this.#filler?.stop();
+    this.recorder?.interrupted(nowMs, this.#playhead.positionMs(nowMs));
+    this.#playhead.interrupt(nowMs);
+    return this.outbox.interrupt(keepAction);
+  }
+
+  /** The caller waits for an answer that is lost. */
+  awaitAnswer(): void {
+    this.#filler?.await();
+  }
+
+  /** The caller speaks, or the call is over: nobody is to be consoled any more. */
+  stopFiller(): void {
+    this.#filler?.stop();
+  }
+
+  /** The worker is gone: what it did not finish ends where it is. */
+  abandon(): void {
+    this.downlink.endAll();
+    this.replies.abandon();
   }
 
   /** Resolves when all that came of the replies is in the outbox; what is open ends here. */
   async drained(): Promise<void> {
     this.downlink.endAll();
     await this.downlink.drained();
+  }
+
+  /** The call is over, and what is left of it is forgotten. Idempotent. */
+  close(nowMs: number): void {
+    const { guard } = this.#options;
+    guard.run(() => this.recorder?.close(nowMs, this.#playhead.positionMs(nowMs)));
+    this.outbox.close();
+    this.replies.clear();
   }
 
   /** The reader gets audio in this format from now on, what is queued included. Another one than before is rare. */
@@ -98,7 +146,7 @@ export class ReplyPath {
   #convertQueued(): void {
     const format = this.#format;
     this.outbox.convertTo(format, async (frames, from) => {
-      const lane = this.#options.newLane(format, from);
+      const lane = this.#options.lanes.down(format, from);
       const outputs = await Promise.all([lane.push(frames.join('')), lane.push(null)]);
       return outputs
         .flatMap((output) => (output.ok && output.frameCount > 0 ? framesOf(output) : []))
@@ -111,54 +159,75 @@ export class ReplyPath {
    * @param isWhole it was the last of it
    */
   played(entry: AudioEntry, audioMs: number, isWhole: boolean): void {
-    this.ledger.played(entry.itemId, audioMs);
-    this.#options.observer.replyDelivered(audioMs);
-    if (audioMs > 0) this.#options.onSpoken();
+    const { observer, clock } = this.#options;
+    const reply = this.replies.find(entry.itemId);
+    reply?.played(audioMs);
+    observer.replyDelivered(audioMs);
+    if (audioMs > 0) clock.onAgentSpoke();
     if (!isWhole) return;
     this.outbox.heardAudio(entry);
-    this.#options.onProgress(entry.itemId);
+    if (reply) this.replies.settle(reply);
   }
 
-  #onFrames(
-    itemId: string,
-    frames: readonly ReplyFrame[],
-    format: AudioFormat,
-    receivedAtMs: number | undefined,
-  ): void {
-    const { observer, maxOutboxMs, onBacklog } = this.#options;
+  /** Plays sounds that are none of the AI's, in the call's own format. */
+  playSound(itemId: string, frames: readonly ReplyFrame[]): void {
+    this.#queue(this.replies.filler(itemId), frames, this.#options.format, monotonicNowMs());
+  }
+
+  // What the downlink tells
+
+  onReceived({ itemId }: Reply, receivedAtMs: number): void {
+    this.#options.observer.replyReceived(itemId, receivedAtMs);
+  }
+
+  onFrames(reply: Reply, frames: readonly ReplyFrame[], format: AudioFormat, receivedAtMs: number | undefined): void {
+    const { observer, maxOutboxMs, upstream } = this.#options;
     const nowMs = monotonicNowMs();
-    this.filler?.stop();
-    this.#queue(itemId, frames, format, nowMs);
-    observer.replyQueued(itemId, receivedAtMs, nowMs);
+    this.#filler?.stop();
+    this.#queue(reply, frames, format, nowMs);
+    observer.replyQueued(reply.itemId, receivedAtMs, nowMs);
     if (this.outbox.queuedAudioMs <= maxOutboxMs) return;
     // Nobody listens to minutes of backlog.
-    this.downlink.cut(itemId);
-    onBacklog(itemId, this.ledger.playback(itemId, nowMs).receivedMs);
+    reply.close();
+    upstream.command({ type: 'cancel_reply', itemId: reply.itemId, keptMs: reply.receivedMs });
     observer.replyCancelled(this.outbox.queuedAudioMs);
   }
 
-  #queue(itemId: string, frames: readonly ReplyFrame[], format: AudioFormat, nowMs: number): void {
-    this.ledger.received(
-      itemId,
-      frames.reduce((sum, { audioMs }) => sum + audioMs, 0),
-    );
-    this.outbox.pushAudio(itemId, frames, nowMs, format);
-    if (!isSameFormat(format, this.#format)) this.#convertQueued();
+  onComplete(reply: Reply): void {
+    this.replies.settle(reply);
   }
 
-  #onDelivered(entry: OutboxEntry): void {
-    const { observer, onProgress, onSpoken, onActionDelivered } = this.#options;
+  onRejected(reason: string, message: string): void {
+    this.#options.observer.replyRejected(reason, message);
+  }
+
+  // What the outbox tells
+
+  onDelivered(entry: OutboxEntry): void {
+    const { observer, clock, listener } = this.#options;
     switch (entry.kind) {
-      case 'audio':
-        this.ledger.delivered(entry.itemId, entry.frameMs, entry.audioMs, monotonicNowMs());
-        this.recorder?.handedOver(entry, this.ledger.playsUntilMs - entry.frameMs);
+      case 'audio': {
+        const reply = this.replies.find(entry.itemId);
         observer.replyDelivered(entry.audioMs);
-        onSpoken();
-        onProgress(entry.itemId);
+        clock.onAgentSpoke();
+        if (!reply) break;
+        this.#playhead.delivered(reply, entry.frameMs, entry.audioMs, monotonicNowMs());
+        this.recorder?.handedOver(entry, this.#playhead.playsUntilMs - entry.frameMs);
+        this.replies.settle(reply);
         break;
+      }
       case 'action':
-        onActionDelivered(entry.action);
+        listener.onActionDelivered(entry.action);
+        break;
+      case 'transcript':
+        listener.onLineDelivered();
         break;
     }
+  }
+
+  #queue(reply: Reply, frames: readonly ReplyFrame[], format: AudioFormat, nowMs: number): void {
+    for (const { audioMs } of frames) reply.received(audioMs);
+    this.outbox.pushAudio(reply.itemId, frames, nowMs, format);
+    if (!isSameFormat(format, this.#format)) this.#convertQueued();
   }
 }

@@ -31,6 +31,7 @@ interface Held<Chunk> {
  */
 export class ChunkSequencer<Chunk> {
   #next = 0;
+  #isResumed = false;
   /** In the order in which they came: the first has waited longest. */
   readonly #held = new Map<number, Held<Chunk>>();
   readonly #givenUp = new Set<number>();
@@ -51,6 +52,12 @@ export class ChunkSequencer<Chunk> {
   /** The lowest number not yet seen: what the client is to send next. */
   get next(): number {
     return this.#next;
+  }
+
+  /** Takes up another one's numbers, of which it may have seen more than up to `next`: the first gap is none. */
+  goOnFrom(next: number): void {
+    this.#next = next;
+    this.#isResumed = true;
   }
 
   /** When `expire` is due, on the owner's clock; undefined while nothing waits. */
@@ -78,6 +85,7 @@ export class ChunkSequencer<Chunk> {
     if (this.isRepeat(seq)) return 'repeat';
     if (seq === this.#next) {
       this.#next += 1;
+      this.#isResumed = false;
       this.#release(chunk);
       this.#drain();
       return 'released';
@@ -103,7 +111,8 @@ export class ChunkSequencer<Chunk> {
   /** Gives up the numbers in front of the lowest chunk that waits, and releases what follows without a gap. */
   #skipHole(): void {
     const lowest = Math.min(...this.#held.keys());
-    this.#onSkipped(lowest - this.#next);
+    if (!this.#isResumed) this.#onSkipped(lowest - this.#next);
+    this.#isResumed = false;
     for (let seq = Math.max(this.#next, lowest - REMEMBERED_HOLES); seq < lowest; seq++) this.#givenUp.add(seq);
     for (const seq of this.#givenUp) {
       if (this.#givenUp.size <= REMEMBERED_HOLES) break;

@@ -1,13 +1,16 @@
 import type { AudioFormat, DeclaredAudio } from '../../audio/codec.ts';
-import type { Sink } from '../../bus/index.ts';
 import { monotonicNowMs } from '../../clock.ts';
-import type { CallerAudio } from '../../upstream/ai-conversation.ts';
-import { AudioRing } from '../../upstream/audio-ring.ts';
 import { INTERNAL_FAILURE } from '../../workers/audio/failure.ts';
 import type { UplinkInput, UplinkOutput } from '../../workers/audio/jobs.ts';
 import type { AudioLane } from '../../workers/audio/pool.ts';
 import { CallError } from '../errors.ts';
 import type { CallGuard } from '../guard.ts';
+import type { CallLanes } from '../lanes.ts';
+import type { CallObserver } from '../record/observer.ts';
+import type { CallRecorder } from '../record/recorder.ts';
+import type { SessionClock } from '../session-clock.ts';
+import type { UpstreamCall } from '../upstream-call.ts';
+import type { CallerAudioFeed } from './caller-audio-feed.ts';
 import type { IncomingChunk } from './chunk.ts';
 import { ChunkSequencer, MAX_JUMP_CHUNKS } from './chunk-sequencer.ts';
 
@@ -17,20 +20,18 @@ const MAX_QUEUED_CHUNKS = 100;
 const MAX_QUEUED_BYTES = 20_000_000;
 
 export interface UplinkOptions {
-  /** A way through the audio pool, for audio in this format where it is another than the call's. */
-  readonly newLane: (format?: AudioFormat) => AudioLane<UplinkInput, UplinkOutput>;
-  /** Audio kept while there is no worker to take it. */
-  readonly keepAudioMs: number;
+  readonly lanes: Pick<CallLanes, 'up'>;
+  /** Takes the audio. */
+  readonly feed: CallerAudioFeed;
+  /** Takes the keys. */
+  readonly upstream: Pick<UpstreamCall, 'command'>;
+  readonly observer: Pick<CallObserver, 'dtmf' | 'callerAudio' | 'chunkRejected' | 'chunksMissing'>;
+  readonly clock: Pick<SessionClock, 'onCallerActive' | 'onCallerAudio'>;
   readonly guard: CallGuard;
-  readonly onDtmf: (digits: string) => void;
-  /** Audio of the caller was accepted. */
-  readonly onAudio: (audioMs: number) => void;
-  /** Told each piece as it goes to the AI, where somebody wants it. */
-  readonly onPiece?: ((piece: CallerAudio) => void) | undefined;
-  /** A chunk was refused, or dropped because it is `late` or a `repeat`. */
-  readonly onRejected: (reason: string) => void;
-  /** Numbers that never came. */
-  readonly onSkipped: (count: number) => void;
+  /** Given each piece as it goes to the AI; absent: the call is not recorded. */
+  readonly recorder?: Pick<CallRecorder, 'callerSaid'> | undefined;
+  /** What those pieces are in. */
+  readonly upstreamFormat: AudioFormat;
   /** How long an early chunk waits for the missing one. */
   readonly reorderWaitMs?: number | undefined;
 }
@@ -54,8 +55,6 @@ export class Uplink {
   readonly #options: UplinkOptions;
   readonly #lane: AudioLane<UplinkInput, UplinkOutput>;
   readonly #sequencer: ChunkSequencer<Placed>;
-  readonly #ring: AudioRing;
-  #sink: Sink<CallerAudio> | undefined;
   /** Whether this call numbers its chunks; known from the first. */
   #numbered: boolean | undefined;
   #holeTimer: NodeJS.Timeout | undefined;
@@ -64,11 +63,10 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#lane = options.newLane();
-    this.#ring = new AudioRing(options.keepAudioMs);
+    this.#lane = options.lanes.up();
     this.#sequencer = new ChunkSequencer(
       (placed) => this.#process(placed),
-      (count) => options.onSkipped(count),
+      (count) => options.observer.chunksMissing(count),
       options.reorderWaitMs,
     );
   }
@@ -77,10 +75,9 @@ export class Uplink {
     return this.#sequencer.next;
   }
 
-  /** Audio goes to this sink from now on, beginning with what was kept; undefined: it is kept. */
-  attach(sink: Sink<CallerAudio> | undefined): void {
-    this.#sink = sink;
-    if (sink) for (const piece of this.#ring.take().pieces) sink.write(piece);
+  /** Takes up a call whose chunks up to somewhere behind `next` another process had. */
+  goOnFrom(next: number): void {
+    this.#sequencer.goOnFrom(next);
   }
 
   /**
@@ -92,7 +89,7 @@ export class Uplink {
     // Keys alone are no audio, which has an order to keep: they need no number, and settle nothing about numbers.
     if (chunk.audio !== undefined || chunkSeq !== undefined) this.#checkNumbering(chunkSeq);
     if (chunkSeq !== undefined && this.#sequencer.isRepeat(chunkSeq)) {
-      this.#options.onRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
+      this.#options.observer.chunkRejected(this.#sequencer.isLate(chunkSeq) ? 'late' : 'repeat');
       return Promise.resolve();
     }
     this.#checkRoom();
@@ -114,8 +111,8 @@ export class Uplink {
    * @param declared what its bytes are
    */
   stream(format: AudioFormat, declared: DeclaredAudio): UplinkStream {
-    const lane = this.#options.newLane(format);
-    const hasRoom = () => lane.pending + (this.#sink?.queued ?? 0) < MAX_QUEUED_CHUNKS;
+    const lane = this.#options.lanes.up(format);
+    const hasRoom = () => lane.pending + this.#options.feed.queued < MAX_QUEUED_CHUNKS;
     return {
       get hasRoom() {
         return hasRoom();
@@ -132,7 +129,7 @@ export class Uplink {
           .push(input)
           .then(
             (output) => this.#forward(output, { receivedAtMs }),
-            () => this.#options.onRejected('internal'),
+            () => this.#options.observer.chunkRejected('internal'),
           )
           .catch(() => {});
       },
@@ -151,8 +148,7 @@ export class Uplink {
     this.#closed = true;
     clearTimeout(this.#holeTimer);
     this.#sequencer.flush();
-    this.#sink?.end();
-    this.#sink = undefined;
+    this.#options.feed.close();
   }
 
   #checkNumbering(chunkSeq: number | undefined): void {
@@ -175,9 +171,9 @@ export class Uplink {
   }
 
   #checkRoom(): void {
-    const queued = this.#lane.pending + (this.#sink?.queued ?? 0);
+    const queued = this.#lane.pending + this.#options.feed.queued;
     if (queued < MAX_QUEUED_CHUNKS && this.#queuedBytes < MAX_QUEUED_BYTES) return;
-    this.#options.onRejected('upstream_busy');
+    this.#options.observer.chunkRejected('upstream_busy');
     throw new CallError('upstream_busy', { chunkCount: queued });
   }
 
@@ -207,7 +203,7 @@ export class Uplink {
       return;
     }
     if (audio === undefined) {
-      if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+      if (dtmf !== undefined) this.#press(dtmf);
       done();
       return;
     }
@@ -224,24 +220,29 @@ export class Uplink {
   #forward(output: UplinkOutput, { receivedAtMs, dtmf }: IncomingChunk): void {
     if (!output.ok) {
       if (output.reason === INTERNAL_FAILURE) throw new Error(output.message);
-      this.#options.onRejected(output.reason);
+      this.#options.observer.chunkRejected(output.reason);
       throw new CallError('invalid_audio', { why: output.message });
     }
-    this.#options.onAudio(output.audioMs);
-    if (dtmf !== undefined) this.#options.onDtmf(dtmf);
+    const { clock, observer, feed, recorder, upstreamFormat } = this.#options;
+    clock.onCallerAudio();
+    observer.callerAudio(output.audioMs);
+    if (dtmf !== undefined) this.#press(dtmf);
     for (const { base64, audioMs } of output.pieces) {
-      this.#send({
+      const piece = {
         base64,
         audioMs,
         receivedAtMs,
         ...(output.voicedMs === undefined ? {} : { voicedMs: output.voicedMs / output.pieces.length }),
-      });
+      };
+      recorder?.callerSaid(piece, upstreamFormat);
+      feed.send(piece);
     }
   }
 
-  #send(piece: CallerAudio): void {
-    this.#options.onPiece?.(piece);
-    if (this.#sink) this.#sink.write(piece);
-    else if (!this.#closed) this.#ring.push(piece);
+  #press(digits: string): void {
+    const { observer, clock, upstream } = this.#options;
+    observer.dtmf(digits.length);
+    clock.onCallerActive(monotonicNowMs());
+    upstream.command({ type: 'dtmf', digits });
   }
 }

@@ -130,9 +130,9 @@ export class RedisDirectory implements Directory {
       fromEpoch,
       instance,
       leaseLeftMs,
-    )) as unknown as ['taken', number, string] | ['outdone' | 'alive' | 'gone'];
+    )) as unknown as ['taken', number, string, number] | ['outdone' | 'alive' | 'gone'];
     return answer[0] === 'taken'
-      ? { type: 'taken', epoch: answer[1], snapshot: answer[2] }
+      ? { type: 'taken', epoch: answer[1], snapshot: answer[2], savedMsAgo: answer[3] }
       : { type: answer[0] as 'outdone' };
   }
 

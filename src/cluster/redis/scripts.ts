@@ -145,8 +145,8 @@ return { isOpen(key) and 'held' or 'over', ownership(key), tenant }
 export const SAVE = script(`
 local key = call(ARGV[1], ARGV[2])
 if epochOf(key) ~= tonumber(ARGV[3]) or not isOpen(key) then return 0 end
-redis.call('HSET', key, 'snap', ARGV[4])
-if ARGV[6] == '1' then redis.call('HSET', key, 'released', 1) end
+redis.call('HSET', key, 'snap', ARGV[4], 'at', now())
+if ARGV[6] == '1' then redis.call('HSET', key, 'released', 1) else redis.call('HDEL', key, 'released') end
 redis.call('PEXPIRE', key, ARGV[5])
 return 1
 `);
@@ -167,7 +167,7 @@ export const TAKE_OVER = script(`
 local tenant, id, from, instance, dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local key = call(tenant, id)
 if epochOf(key) ~= from or not isOpen(key) then return { 'outdone' } end
-local h = redis.call('HMGET', key, 'owner', 'snap', 'released')
+local h = redis.call('HMGET', key, 'owner', 'snap', 'released', 'at')
 if h[1] == instance then return { 'outdone' } end
 if not h[3] and lease(h[1]) > dead then return { 'alive' } end
 disown(tenant, id)
@@ -182,7 +182,7 @@ local epoch = nextEpoch()
 redis.call('HSET', key, 'owner', instance, 'epoch', epoch)
 redis.call('HDEL', key, 'released')
 own(tenant, id, instance)
-return { 'taken', epoch, h[2] }
+return { 'taken', epoch, h[2], now() - tonumber(h[4] or now()) }
 `);
 
 /** ARGV: tenant, call, epoch, summary, kept. */
@@ -231,7 +231,7 @@ if isOpen(key) then
   elseif there > epoch then epoch = there end
 elseif epochOf(key) > epoch and epoch > 0 then return 0 end
 if epoch == 0 then epoch = nextEpoch() end
-redis.call('HSET', key, 'owner', instance, 'epoch', epoch, 'state', 'open', 'snap', ARGV[5])
+redis.call('HSET', key, 'owner', instance, 'epoch', epoch, 'state', 'open', 'snap', ARGV[5], 'at', now())
 redis.call('HDEL', key, 'sum', 'released')
 redis.call('PEXPIRE', key, ARGV[6])
 own(tenant, id, instance)

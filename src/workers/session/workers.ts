@@ -25,14 +25,19 @@ export interface SessionWorkersOptions {
 export interface WorkerLease {
   readonly workerId: number;
   readonly client: SessionWorkerClient;
-  /** Called at most once, when the worker died while the session was on it. */
-  onLost: (error: Error) => void;
   /** Gives the place back. Idempotent. */
   release(): void;
 }
 
+/** Whoever has a place on a worker. */
+export interface LeaseHolder {
+  /** The worker died while the session was on it. Told once at most, and not after the place was given back. */
+  onLost(error: Error): void;
+}
+
 /** A session that waits for a place. */
 interface Waiter {
+  readonly holder: LeaseHolder;
   take(lease: WorkerLease): void;
   cancel(): void;
 }
@@ -41,7 +46,7 @@ interface Waiter {
 export class SessionWorkers {
   readonly #options: SessionWorkersOptions;
   /** Every worker, with the places taken on it. */
-  readonly #workers = new Map<SessionWorker, Set<WorkerLease>>();
+  readonly #workers = new Map<SessionWorker, Map<WorkerLease, LeaseHolder>>();
   readonly #starting = new Set<SessionWorker>();
   /** Sessions that wait for a worker, in the order they came. */
   readonly #waiting = new Set<Waiter>();
@@ -65,7 +70,7 @@ export class SessionWorkers {
    * @param timeoutMs how long it may wait
    * @throws {BusError} `DEADLINE_EXCEEDED`, or `CANCELLED` when `signal` is aborted or the workers are closed
    */
-  lease(timeoutMs: number, signal: AbortSignal): Promise<WorkerLease> {
+  lease(holder: LeaseHolder, timeoutMs: number, signal: AbortSignal): Promise<WorkerLease> {
     return new Promise((resolve, reject) => {
       const done = () => {
         clearTimeout(timer);
@@ -73,6 +78,7 @@ export class SessionWorkers {
         this.#waiting.delete(waiter);
       };
       const waiter: Waiter = {
+        holder,
         take(lease) {
           done();
           resolve(lease);
@@ -106,7 +112,7 @@ export class SessionWorkers {
     for (const waiter of this.#waiting) {
       const worker = this.#pick() ?? (this.#starting.size < MAX_STARTING ? this.#start() : undefined);
       if (!worker) return;
-      waiter.take(this.#grant(worker));
+      waiter.take(this.#grant(worker, waiter.holder));
     }
     // In a turn of its own: the call that waits goes first.
     setImmediate(() => this.#fill());
@@ -123,16 +129,15 @@ export class SessionWorkers {
     return this.#options.mode === 'dedicated' && leastLoad > 0 ? undefined : best;
   }
 
-  #grant(worker: SessionWorker): WorkerLease {
-    const lease: WorkerLease & { onLost: (error: Error) => void } = {
+  #grant(worker: SessionWorker, holder: LeaseHolder): WorkerLease {
+    const lease: WorkerLease = {
       workerId: worker.id,
       client: worker.client,
-      onLost: () => {},
       release: () => {
         if (this.#workers.get(worker)?.delete(lease)) this.#released(worker);
       },
     };
-    this.#workers.get(worker)?.add(lease);
+    this.#workers.get(worker)?.set(lease, holder);
     return lease;
   }
 
@@ -172,13 +177,13 @@ export class SessionWorkers {
         const leases = this.#workers.get(worker);
         if (!leases || this.#closed) return;
         this.#workers.delete(worker);
-        for (const lease of leases) lease.onLost(error);
+        for (const holder of leases.values()) holder.onLost(error);
         this.#options.onWorkerLost?.(worker.id, error);
         // Not at once: a worker that cannot even start must not keep the daemon busy with starting it.
         setTimeout(() => this.#serve(), RESTART_DELAY_MS).unref();
       },
     });
-    this.#workers.set(worker, new Set());
+    this.#workers.set(worker, new Map());
     this.#starting.add(worker);
     return worker;
   }

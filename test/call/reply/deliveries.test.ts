@@ -3,12 +3,22 @@ import type { EndReason } from '../../../src/call/end-reason.ts';
 import { CallGuard } from '../../../src/call/guard.ts';
 import { Deliveries, type Delivery, type DeliveryKind } from '../../../src/call/reply/deliveries.ts';
 import { Outbox, type TakeOptions } from '../../../src/call/reply/outbox.ts';
-import type { Departure } from '../../../src/call/reply/poll-wait.ts';
+import { type Departure, PollWait } from '../../../src/call/reply/poll-wait.ts';
 import { pollAnswer } from '../../../src/http/delivery-answer.ts';
 
 const FORMAT = { encoding: 'pcmu', sampleRateHz: 8000 } as const;
 
-const present = (): Departure => ({ isGone: false, onGone: undefined });
+/** A client that is there, until it is told to go. */
+function present(): Departure & { go(): void } {
+  let told: (() => void) | undefined;
+  return {
+    isGone: false,
+    watch: (onGone) => {
+      told = onGone;
+    },
+    go: () => told?.(),
+  };
+}
 
 const failing = new CallGuard((error) => {
   throw error;
@@ -20,28 +30,32 @@ const told = (delivery: Delivery) => ({ ...delivery, answer: pollAnswer(delivery
 function call() {
   const delivered: number[] = [];
   const handedOver: number[] = [];
-  const standing: { isOver: boolean; endReason?: EndReason; error?: string } = { isOver: false };
+  const standing: { isSaidOut: boolean; endReason: EndReason | undefined; error: string | undefined } = {
+    isSaidOut: false,
+    endReason: undefined,
+    error: undefined,
+  };
   let lastAnswers = 0;
   const nowMs = { value: 1000 };
-  const stream = { isOpen: false };
-  const outbox: Outbox = new Outbox(
-    ({ seq }) => delivered.push(seq),
-    () => deliveries.wake(),
-    () => nowMs.value,
-  );
-  const deliveries: Deliveries = new Deliveries({
+  const streams = { isPlaying: false };
+  const polls = new PollWait();
+  const outbox = new Outbox(polls, { onDelivered: ({ seq }) => delivered.push(seq) }, () => nowMs.value);
+  const deliveries = new Deliveries({
     outbox,
+    polls,
     guard: failing,
-    standing: () => standing,
-    isStreamed: () => stream.isOpen,
-    onAudio: (entries) => handedOver.push(...entries.map(({ seq }) => seq)),
-    onLastAnswer: () => {
-      lastAnswers += 1;
+    standing,
+    streams,
+    observer: { replyHandedOver: (entries) => handedOver.push(...entries.map(({ seq }) => seq)) },
+    listener: {
+      onLastAnswer: () => {
+        lastAnswers += 1;
+      },
     },
   });
   return {
     nowMs,
-    stream,
+    streams,
     outbox,
     deliveries,
     now: (kind: DeliveryKind, query: TakeOptions) => told(deliveries.now(kind, query)),
@@ -111,7 +125,7 @@ describe('Deliveries', () => {
     const client = present();
     const waiting = poll({}, 10_000, client);
     expect(deliveries.isAwaited).toBe(true);
-    client.onGone?.();
+    client.go();
     expect((await waiting).answer.audio).toBeUndefined();
     expect(deliveries.isAwaited).toBe(false);
     say('AAAA');
@@ -214,13 +228,13 @@ describe('Deliveries', () => {
   });
 
   it('carries nothing while a stream plays the call', async () => {
-    const { say, poll, deliveries, stream, now } = call();
+    const { say, poll, deliveries, streams, now } = call();
     say('AAAA');
-    stream.isOpen = true;
+    streams.isPlaying = true;
     expect(now('stream', {}).answer).toEqual({ seq: -1, generation: 0, hasMore: true });
     expect((await poll({}, 5)).answer.audio).toBeUndefined();
     const waiting = poll();
-    stream.isOpen = false;
+    streams.isPlaying = false;
     deliveries.wake();
     expect((await waiting).answer.audio).toBe('AAAA');
   });
@@ -259,7 +273,7 @@ describe('Deliveries', () => {
   it('says that nothing more comes only when the call is over and everything was delivered', async () => {
     const { say, poll, standing, lastAnswers } = call();
     say('AAAA');
-    standing.isOver = true;
+    standing.isSaidOut = true;
     standing.endReason = 'agent_hangup';
     const speech = await poll();
     expect(speech.answer).toEqual({ audio: 'AAAA', seq: 0, generation: 0, hasMore: true });
@@ -276,7 +290,7 @@ describe('Deliveries', () => {
   it('waits for an acknowledgement before it says that nothing more comes', async () => {
     const { say, poll, standing, nowMs } = call();
     say('AAAA');
-    standing.isOver = true;
+    standing.isSaidOut = true;
     (await poll({ ack: -1 })).written();
     nowMs.value += 1_000;
     expect((await poll({ ack: -1 })).answer).toMatchObject({ audio: 'AAAA', hasMore: true });
@@ -286,7 +300,7 @@ describe('Deliveries', () => {
   it('does not keep a client polling while an answer is on its way to it', async () => {
     const { say, poll, standing } = call();
     say('AAAA');
-    standing.isOver = true;
+    standing.isSaidOut = true;
     const slow = await poll();
     const waiting = poll();
     slow.written();
@@ -295,7 +309,7 @@ describe('Deliveries', () => {
 
   it('says why a call could not go on', async () => {
     const { poll, standing } = call();
-    Object.assign(standing, { isOver: true, endReason: 'upstream_failed', error: 'the AI failed' });
+    Object.assign(standing, { isSaidOut: true, endReason: 'upstream_failed', error: 'the AI failed' });
     expect((await poll()).answer).toMatchObject({
       hasMore: false,
       endReason: 'upstream_failed',

@@ -20,18 +20,24 @@ beforeEach(() => {
   started = 0;
   errors = [];
   load = async () => FRAMES;
-  filler = new CallFiller({
-    load: () => load(),
-    guard: new CallGuard((error) => errors.push(error)),
-    play: (itemId, frames) => {
-      for (const { base64 } of frames) played.push({ itemId, base64, atMs: Date.now() });
+  filler = new CallFiller(
+    { load: () => load() },
+    {
+      get remainingMs() {
+        return remainingMs;
+      },
+      playSound: (itemId, frames) => {
+        for (const { base64 } of frames) played.push({ itemId, base64, atMs: Date.now() });
+      },
     },
-    remainingMs: () => remainingMs,
-    onStarted: () => {
-      started += 1;
+    {
+      fillerStarted: () => {
+        started += 1;
+      },
+      fillerFailed: (error) => errors.push(error),
     },
-    onFailed: (error) => errors.push(error),
-  });
+    new CallGuard((error) => errors.push(error)),
+  );
 });
 afterEach(() => {
   filler.stop();

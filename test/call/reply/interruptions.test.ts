@@ -1,18 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { TranscriptLines } from '../../../src/call/record/lines.ts';
-import type { Downlink } from '../../../src/call/reply/downlink.ts';
+import { Transcript } from '../../../src/call/record/transcript.ts';
 import { Interruptions } from '../../../src/call/reply/interruptions.ts';
 import { Outbox } from '../../../src/call/reply/outbox.ts';
-import { PlaybackLedger } from '../../../src/call/reply/playback-ledger.ts';
+import { Playhead } from '../../../src/call/reply/playhead.ts';
 import { Replies } from '../../../src/call/reply/replies.ts';
-import type { CallTools } from '../../../src/call/tools.ts';
 import { monotonicNowMs } from '../../../src/clock.ts';
-import { Conversation } from '../../../src/upstream/conversation.ts';
 
-let ledger: PlaybackLedger;
+let playhead: Playhead;
 let outbox: Outbox;
 let lines: string[];
-let cut: string[];
 let settled: [string, boolean][];
 let underWay: Set<string>;
 let told: number;
@@ -20,38 +16,41 @@ let interruptions: Interruptions;
 let replies: Replies;
 
 beforeEach(() => {
-  ledger = new PlaybackLedger();
-  outbox = new Outbox(
-    () => {},
-    () => {},
-  );
+  playhead = new Playhead();
+  outbox = new Outbox({ wake: () => {} }, { onDelivered: () => {} });
   lines = [];
-  cut = [];
   settled = [];
   underWay = new Set();
   told = 0;
-  replies = new Replies(new Conversation(), ledger, new TranscriptLines(() => 0), (line) => lines.push(line));
+  replies = new Replies(new Transcript({ pushTranscript: (line) => lines.push(line) }), playhead);
   interruptions = new Interruptions({
-    ledger,
-    outbox,
-    downlink: { cut: (itemId: string) => cut.push(itemId) } as unknown as Downlink,
-    replies,
+    replyPath: {
+      replies,
+      interrupt: (nowMs, keepAction) => {
+        playhead.interrupt(nowMs);
+        return outbox.interrupt(keepAction);
+      },
+      get generation() {
+        return outbox.generation;
+      },
+    },
     tools: {
       interrupted: () => {
         told += 1;
       },
       isUnderWay: (id: string) => underWay.has(id),
       settleAction: (id: string, delivered: boolean) => settled.push([id, delivered]),
-    } as unknown as CallTools,
-    player: { settle: () => {}, flush: () => {} },
-    onInterrupted: () => {},
+    },
+    streams: { settle: () => {}, flush: () => {} },
+    deliveries: { interrupted: () => {} },
+    observer: { interrupted: () => {} },
   });
 });
 
 /** An item of a second, of which the client has had `deliveredMs`, long ago unless it is given as playing now. */
 function item(itemId: string, deliveredMs: number, deliveredAtMs = monotonicNowMs() - 60_000) {
-  ledger.received(itemId, 1020);
-  for (let ms = 0; ms < deliveredMs; ms += 60) ledger.delivered(itemId, 60, 60, deliveredAtMs);
+  replies.of(itemId).received(1020);
+  for (let ms = 0; ms < deliveredMs; ms += 60) playhead.delivered(replies.of(itemId), 60, 60, deliveredAtMs);
 }
 const open = (itemId: string, receivedMs = 1020, isProtected = false) => ({ itemId, receivedMs, isProtected });
 
@@ -67,7 +66,7 @@ describe('an interruption', () => {
 
   it('that comes before another was answered stops nothing twice', () => {
     item('a', 600);
-    // Not ready for the client yet, so the ledger does not know it.
+    // Not ready for the client yet, so nobody has told of it here.
     const items = [open('a'), open('b', 300)];
     const { cuts } = interruptions.interrupt(items, 0);
     expect(cuts.map(({ itemId }) => itemId)).toEqual(['a', 'b']);
@@ -95,7 +94,7 @@ describe('an interruption', () => {
       heard: ['a'],
       isProtected: false,
     });
-    expect(cut).toEqual(['b', 'c']);
+    expect(replies.all().map(({ isClosed }) => isClosed)).toEqual([false, true, true]);
     expect(outbox.generation).toBe(1);
     expect(told).toBe(1);
     // It is over with them: the next one finds nothing.
@@ -118,7 +117,7 @@ describe('an interruption', () => {
       isProtected: true,
     });
     expect(outbox.generation).toBe(0);
-    expect(cut).toEqual([]);
+    expect(replies.all().some(({ isCut }) => isCut)).toBe(false);
   });
 
   it('does not take what is protected for something to interrupt', () => {

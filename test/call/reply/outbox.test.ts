@@ -8,10 +8,12 @@ function outbox() {
   const delivered: OutboxEntry[] = [];
   let changes = 0;
   const box = new Outbox(
-    (entry) => delivered.push(entry),
-    () => {
-      changes += 1;
+    {
+      wake: () => {
+        changes += 1;
+      },
     },
+    { onDelivered: (entry) => delivered.push(entry) },
     () => nowMs,
   );
   let frames = 0;
@@ -229,13 +231,11 @@ describe('Outbox', () => {
 
   it('lets a listener push while entries are reported', () => {
     const lines: string[] = [];
-    const box: Outbox = new Outbox(
-      (entry) => {
-        if (entry.kind === 'audio') box.pushTranscript(`after ${entry.seq}`);
-        else if (entry.kind === 'transcript') lines.push(entry.line);
-      },
-      () => {},
-    );
+    const onDelivered = (entry: OutboxEntry) => {
+      if (entry.kind === 'audio') box.pushTranscript(`after ${entry.seq}`);
+      else if (entry.kind === 'transcript') lines.push(entry.line);
+    };
+    const box = new Outbox({ wake: () => {} }, { onDelivered });
     box.pushAudio('item', [{ base64: 'x', frameMs: 60, audioMs: 60 }], 0, FORMAT);
     box.take({}).written();
     box.take({}).written();

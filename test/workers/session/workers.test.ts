@@ -29,7 +29,8 @@ function start(mode: 'dedicated' | number, spares = 0): void {
   });
 }
 
-const lease = (timeoutMs = LONG_MS, signal = NEVER) => workers.lease(timeoutMs, signal);
+const UNTOLD = { onLost: () => {} };
+const lease = (timeoutMs = LONG_MS, signal = NEVER) => workers.lease(UNTOLD, timeoutMs, signal);
 const idsOf = (leases: readonly WorkerLease[]) => leases.map(({ workerId }) => workerId);
 
 describe('dedicated session workers', () => {
@@ -87,13 +88,11 @@ describe('dedicated session workers', () => {
 
   it('keep their places for others when one dies', async () => {
     start('dedicated');
-    const [doomed, other] = [await lease(), await lease()];
-    const lost = new Promise<Error>((resolve) => {
-      doomed.onLost = resolve;
-    });
-    other.onLost = () => expect.unreachable();
+    const lost = Promise.withResolvers<Error>();
+    const doomed = await workers.lease({ onLost: lost.resolve }, LONG_MS, NEVER);
+    await workers.lease({ onLost: () => expect.unreachable() }, LONG_MS, NEVER);
     expect(await terminateWorker(doomed.workerId)).toBe(true);
-    expect((await lost).message).toContain(`session worker ${doomed.workerId} ended`);
+    expect((await lost.promise).message).toContain(`session worker ${doomed.workerId} ended`);
     doomed.release();
     expect(workers.counts.busy).toBe(1);
     expect((await lease()).workerId).not.toBe(doomed.workerId);

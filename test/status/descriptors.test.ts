@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { Descriptors, descriptorLimit } from '../../src/main/descriptors.ts';
-import { OverloadGuard, processProbes } from '../../src/main/overload.ts';
+import { Descriptors, descriptorLimit } from '../../src/status/descriptors.ts';
+import { OverloadGuard, processProbes } from '../../src/status/overload.ts';
 
 function descriptors(limit: number | undefined, sessionWorkers: 'dedicated' | number = 2) {
   const now = { open: 50, calls: 0 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultRssLimitMb, OverloadGuard, processProbes } from '../../src/main/overload.ts';
+import { defaultRssLimitMb, OverloadGuard, processProbes } from '../../src/status/overload.ts';
 
 function guard(load: { eventLoopMs: number; poolQueue: number; rssMb: number }) {
   const changes: (string | undefined)[] = [];
