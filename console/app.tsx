@@ -106,7 +106,7 @@ function Body() {
   }
   return (
     <>
-      <Problems />
+      <Problems who={person} />
       <main id="page" tabIndex={-1}>
         <Page />
       </main>

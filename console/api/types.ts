@@ -14,16 +14,16 @@ import type {
 import type {
   CreateAnswer as CreateAnswerSchema,
   ErrorAnswer,
-  Health as HealthSchema,
   PollAnswer as PollAnswerSchema,
   Readiness as ReadinessSchema,
 } from '../../src/http/schemas.ts';
+
+import type { StatusAnswer } from '../../src/http/status-schemas.ts';
 
 /** What the gateway answers. The schemas that it validates with, and that the OpenAPI document is made of, are the source. */
 export type Failure = Static<typeof ErrorAnswer>;
 export type CreateAnswer = Static<typeof CreateAnswerSchema>;
 export type PollAnswer = Static<typeof PollAnswerSchema>;
-export type Health = Static<typeof HealthSchema>;
 export type Readiness = Static<typeof ReadinessSchema>;
 
 export type Timeline = Static<typeof CallEvents>;
@@ -47,3 +47,4 @@ export type ToldLine = Static<typeof Line>;
 export type ToldEnd = Static<typeof FollowedEnd>;
 
 export type Who = Static<typeof WhoSchema>;
+export type Status = Static<typeof StatusAnswer>;

@@ -69,6 +69,41 @@ export const pipeline: DashboardSpec = {
       'Seconds of audio a second: `up` is about the number of calls whose clients send, `down` the number of agents speaking.',
     ),
 
+    row('Legs'),
+    lines(
+      'Calls handed over',
+      'short',
+      [{ expr: `sum by (instance) (voice_gateway_legs_active{${HERE}})`, legend: '{{instance}}' }],
+      'Calls that FreeSWITCH has handed over by its event socket.',
+    ),
+    lines(
+      'Packets out of order',
+      'short',
+      [
+        {
+          expr: `sum by (fate) (rate(voice_gateway_leg_packets_total{${HERE}, fate!~"received|sent"}[$__rate_interval]))`,
+          legend: '{{fate}}',
+        },
+      ],
+      'A second. `lost`, `late`: the caller’s line; `gap`: the gateway or the network was late; `stranger`, `unusable`: somebody else sends to these ports.',
+    ),
+    lines(
+      'Lateness of packets',
+      's',
+      quantiles('voice_gateway_leg_late_seconds', [0.5, 0.99]),
+      'How far behind its time each packet went to the switch. p99 past 5 ms: the machine is too busy.',
+      { thresholds: upTo(0.002, 0.005) },
+    ),
+    lines(
+      'Ends and refusals',
+      'short',
+      [
+        perMinute('voice_gateway_legs_total', 'outcome'),
+        { ...perMinute('voice_gateway_leg_connections_refused_total', 'reason'), legend: 'refused: {{reason}}' },
+      ],
+      'A minute. `fallback`: the AI could not take the call or was lost; `switch_lost`: the switch’s connection broke; refused: connections that were no call.',
+    ),
+
     row('Streamed calls'),
     lines(
       'Streams',

@@ -5,6 +5,7 @@ import { agents } from './subjects/agents.ts';
 import { calls } from './subjects/calls.ts';
 import { cluster } from './subjects/cluster.ts';
 import { costs } from './subjects/costs.ts';
+import { leg } from './subjects/leg.ts';
 import { load } from './subjects/load.ts';
 import { process } from './subjects/process.ts';
 import { records } from './subjects/records.ts';
@@ -18,6 +19,7 @@ export const SUBJECTS: readonly AnySubject[] = [
   calls,
   load,
   records,
+  leg,
   costs,
   cluster,
   process,
@@ -31,6 +33,7 @@ export const EnvironmentSchema = Type.Object({
   ...calls.variables,
   ...load.variables,
   ...records.variables,
+  ...leg.variables,
   ...costs.variables,
   ...cluster.variables,
   ...process.variables,

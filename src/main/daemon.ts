@@ -16,6 +16,7 @@ import { buildApp, closeApp } from '../http/app.ts';
 import { Connections } from '../http/connections.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { readTls } from '../http/tls.ts';
+import { openLegs } from '../leg/open-legs.ts';
 import { methodLabel } from '../metrics/labels.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { type EmbeddedSimulator, startEmbeddedSimulator } from '../simulator/embedded.ts';
@@ -49,6 +50,8 @@ export interface Daemon {
   readonly gateway: VoiceGateway;
   /** The history of calls. */
   readonly store: CallStore;
+  /** Where FreeSWITCH hands calls over; undefined: it does not. */
+  readonly legPort: number | undefined;
   /**
    * Takes no more calls and lets running ones finish for up to `graceMs`; then everything is closed. Once it stops, only
    * `graceMs` 0 makes a difference: running calls end at once.
@@ -198,6 +201,8 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
     const maxConnections = descriptors.maxConnections();
     connections.limit = maxConnections;
     await listen(app, config);
+    const legs = await openLegs(config, gateway, keys, metrics.legs, log);
+    if (legs) closers.push(() => legs.close());
     const url = urlOf(app, tls !== undefined);
     await cluster.join(env.NODE_URL ?? nodeUrlOf(url));
     log.info(
@@ -220,7 +225,9 @@ export async function startDaemon(config: Config, log: Logger, overrides: Daemon
       url,
       gateway,
       store,
+      legPort: legs?.port,
       stop: (graceMs = 0) => {
+        legs?.drain();
         if (stopping && graceMs === 0) return gateway.drain(0).then(() => stopping);
         // What no other node takes by then ends here.
         const handedOver = graceMs > 0 ? cluster.handOver(graceMs * HAND_OVER_SHARE) : Promise.resolve();

@@ -23,3 +23,6 @@ export const COST_BUCKETS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30] a
 
 /** For whole calls. */
 export const CALL_BUCKETS_SECONDS = [5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600] as const;
+
+/** For the jitter of packets: 20 ms is one of them. */
+export const JITTER_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1] as const;

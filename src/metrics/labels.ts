@@ -109,6 +109,24 @@ export const TRACE_OUTCOMES = ['exported', 'lost'] as const;
 /** `lost`: neither the disk nor the backend took it. */
 export const SUMMARY_OUTCOMES = ['delivered', 'refused', 'failed', 'lost'] as const;
 
+/** How a call left its leg. `taken`: somebody else sent it elsewhere; `switch_lost`: the switch's connection broke. */
+export const LEG_OUTCOMES = [
+  'caller_hangup',
+  'agent_hangup',
+  'transferred',
+  'taken',
+  'fallback',
+  'switch_lost',
+] as const;
+
+/** Why a connection to the event socket came to nothing: a foreign address, no answer, or no FreeSWITCH. */
+export const LEG_REFUSALS = ['stranger', 'silent', 'garbage'] as const;
+
+/**
+ * What became of packets. `lost`: filled with silence; `late`: came when its place was filled; `unusable`: no audio of its
+ * call; `stranger`: from somewhere else; `gap`: nothing to send in the midst of speech.
+ */
+export const LEG_PACKET_FATES = ['received', 'sent', 'lost', 'late', 'unusable', 'stranger', 'gap'] as const;
 /** `lost`: the disk did not take all of it; what it took is kept. */
 export const RECORDING_OUTCOMES = ['kept', 'lost'] as const;
 

@@ -27,6 +27,7 @@ import {
   UNUSABLE_REASONS,
   UPSTREAM_ERROR_CLASSES,
 } from './labels.ts';
+import { LegMetrics } from './leg-metrics.ts';
 import { LimitedLabels } from './limited-labels.ts';
 import { MergedHistogram } from './merged-histogram.ts';
 import { QuickCounter } from './quick-counter.ts';
@@ -223,6 +224,8 @@ export class Metrics {
     'Time session workers were running code, over all of them',
   );
 
+  /** Of calls that a switch has handed over. */
+  readonly legs = new LegMetrics(this.registry, PREFIX);
   readonly clusterForwarded = this.#counter(
     'cluster_forwarded_total',
     'Requests that another node of the cluster was to answer, by what became of them',

@@ -152,12 +152,13 @@ describe.skipIf(chromiumPath === undefined)('the console in a browser', () => {
     expect(loudest(agent.subarray(agent.length / 2))).toBeGreaterThan(3_000);
   });
 
-  it('fits on a telephone, in the dark', async () => {
+  it('fits on a telephone, in the dark, and says how the gateway does', async () => {
     await page.setViewportSize({ width: 360, height: 640 });
     await page.emulateMedia({ colorScheme: 'dark' });
     for (const where of ['', 'history', 'talk', 'health']) {
       await open(where);
       await page.getByRole('heading', { level: 1 }).waitFor();
+      if (where === 'health') await page.getByRole('link', { name: 'customer-care-voice' }).waitFor();
       const [needed, there] = await page.evaluate<number[]>('[document.documentElement.scrollWidth, innerWidth]');
       expect(needed, where).toBeLessThanOrEqual(there!);
       expect(await violations(), where).toEqual([]);
