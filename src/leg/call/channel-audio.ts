@@ -6,18 +6,19 @@ import { variable } from './settings.ts';
 
 /** How a channel's audio crosses to its leg. */
 export interface ChannelAudio {
+  /** What the gateway is given and gives: G.711 where the call is in it, since an AI takes it as it is. */
   readonly format: AudioFormat;
   /** What a packet lasts. */
   readonly packetMs: number;
-  /** The switch hands the codec's own bytes over; otherwise it converts to and from linear samples. */
-  readonly isNative: boolean;
 }
 
 const DEFAULT_PACKET_MS = 20;
 const PACKETS_MS = [10, 20, 30, 40, 60];
 
 /**
- * What a channel's audio is: G.711 as it is, everything else as linear samples at the channel's rate.
+ * What a channel's audio is. Between the switch and its leg it is linear samples at the channel's rate, whatever the codec:
+ * handed over as it is (`flags: native`), FreeSWITCH writes with the codec that it reads with, and the two threads wait for
+ * each other for ever as soon as the caller's telephone says anything, that it hangs up for one.
  * @throws {LegError} `bad_audio`
  */
 export function channelAudio(channel: Fields): ChannelAudio {
@@ -29,11 +30,11 @@ export function channelAudio(channel: Fields): ChannelAudio {
   const common = { packetMs: PACKETS_MS.includes(packetMs) ? packetMs : DEFAULT_PACKET_MS };
   if (codec === 'PCMU' || codec === 'PCMA') {
     const encoding = codec === 'PCMU' ? 'pcmu' : 'pcma';
-    if (rateHz === 8000) return { ...common, format: { encoding, sampleRateHz: 8000 }, isNative: true };
+    if (rateHz === 8000) return { ...common, format: { encoding, sampleRateHz: 8000 } };
   }
   if (!SAMPLE_RATES_HZ.includes(rateHz as SampleRateHz)) {
     const rates = SAMPLE_RATES_HZ.join(', ');
     throw new LegError('bad_audio', `the call is in ${codec} at ${rateHz} Hz, but only ${rates} Hz are carried`);
   }
-  return { ...common, format: { encoding: 'pcm16', sampleRateHz: rateHz as SampleRateHz }, isNative: false };
+  return { ...common, format: { encoding: 'pcm16', sampleRateHz: rateHz as SampleRateHz } };
 }

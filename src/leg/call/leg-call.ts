@@ -189,7 +189,7 @@ export class LegCall {
     return session as GatewayCall;
   }
 
-  async #connectAudio({ format, packetMs, isNative }: ChannelAudio, session: GatewayCall): Promise<void> {
+  async #connectAudio({ format, packetMs }: ChannelAudio, session: GatewayCall): Promise<void> {
     const addresses = {
       local: mediaAddress(this.#socket.localAddress),
       remote: mediaAddress(this.#socket.remoteAddress),
@@ -204,7 +204,6 @@ export class LegCall {
       'remote-ip': addresses.local,
       'remote-port': String(local),
       transport: 'udp',
-      ...(isNative ? { flags: 'native' } : {}),
     });
     line.start();
   }

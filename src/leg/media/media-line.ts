@@ -1,4 +1,5 @@
-import type { AudioFormat } from '../../audio/codec.ts';
+import { type AudioFormat, codecOf } from '../../audio/codec.ts';
+import { bytesFromPcm16, pcm16FromBytes } from '../../audio/pcm16.ts';
 import { monotonicNowMs } from '../../clock.ts';
 import { type MediaAddresses, MediaSocket } from './media-socket.ts';
 import type { OnTime, PacketClock } from './packet-clock.ts';
@@ -41,6 +42,7 @@ const STALL_MS = 20;
 export class MediaLine implements OnTime {
   readonly #deps: MediaDeps;
   readonly #addresses: MediaAddresses;
+  readonly #decode: (audio: Uint8Array) => Uint8Array;
   readonly #intake: PacketIntake;
   readonly #player: PacketPlayer;
   #socket: MediaSocket | undefined;
@@ -53,7 +55,15 @@ export class MediaLine implements OnTime {
   constructor(deps: MediaDeps, { addresses, format, packetMs, leadMs, hear }: MediaLineOptions) {
     this.#deps = deps;
     this.#addresses = addresses;
-    this.#intake = new PacketIntake({ format, packetMs, take: hear });
+    const { sampleRateHz } = format;
+    // The switch has linear samples, the gateway what suits the AI.
+    const { encode, decode } = codecOf(format.encoding);
+    this.#intake = new PacketIntake({
+      sampleRateHz,
+      packetMs,
+      take: (samples) => hear(encode(pcm16FromBytes(samples))),
+    });
+    this.#decode = (audio) => bytesFromPcm16(decode(audio));
     this.#player = new PacketPlayer(
       {
         format,
@@ -139,6 +149,6 @@ export class MediaLine implements OnTime {
   #send(packet: Uint8Array): void {
     if (this.#isPaused) return;
     this.#sent += 1;
-    this.#socket!.send(packet);
+    this.#socket!.send(this.#decode(packet));
   }
 }

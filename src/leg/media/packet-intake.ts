@@ -1,7 +1,9 @@
-import { type AudioFormat, bytesPerMs, silenceByte } from '../../audio/codec.ts';
+import { bytesPerMs } from '../../audio/codec.ts';
+import type { SampleRateHz } from '../../audio/sample-rates.ts';
 
 export interface PacketIntakeOptions {
-  readonly format: AudioFormat;
+  /** Of the samples: linear, of two bytes. */
+  readonly sampleRateHz: SampleRateHz;
   /** What a packet lasts. */
   readonly packetMs: number;
   /** Takes the caller's audio, without holes. */
@@ -21,8 +23,6 @@ export interface IntakeCounts {
   jitterMs: number;
 }
 
-/** FreeSWITCH marks a frame without sound with this byte, whatever the codec, and writes it as long as its samples are. */
-const COMFORT_BYTE = 0xff;
 /** The longest packet of a telephone. */
 const MAX_PACKET_MS = 120;
 /** After this long without a packet the caller's microphone is not heard, and silence goes on in its place. */
@@ -38,7 +38,6 @@ export class PacketIntake {
   readonly counts: IntakeCounts = { packets: 0, lost: 0, late: 0, unusable: 0, jitterMs: 0 };
   readonly #options: PacketIntakeOptions;
   readonly #msBytes: number;
-  readonly #packetBytes: number;
   readonly #silence: Uint8Array;
   /** When the next packet should come; undefined: none has. */
   #expectedMs: number | undefined;
@@ -50,10 +49,9 @@ export class PacketIntake {
 
   constructor(options: PacketIntakeOptions) {
     this.#options = options;
-    const { format, packetMs } = options;
-    this.#msBytes = bytesPerMs(format);
-    this.#packetBytes = packetMs * this.#msBytes;
-    this.#silence = new Uint8Array(this.#packetBytes).fill(silenceByte(format.encoding));
+    const { sampleRateHz, packetMs } = options;
+    this.#msBytes = bytesPerMs({ encoding: 'pcm16', sampleRateHz });
+    this.#silence = new Uint8Array(packetMs * this.#msBytes);
   }
 
   /** A packet of the switch. */
@@ -122,12 +120,7 @@ export class PacketIntake {
 
   /** Whole samples; undefined: these bytes are none of this call's. */
   #audioOf(bytes: Uint8Array): Uint8Array | undefined {
-    const { encoding } = this.#options.format;
-    const isG711 = encoding !== 'pcm16';
-    if (isG711 && bytes.length === 2 * this.#packetBytes && bytes.every((byte) => byte === COMFORT_BYTE)) {
-      return this.#silence;
-    }
-    if (bytes.length === 0 || bytes.length > MAX_PACKET_MS * this.#msBytes || (!isG711 && bytes.length % 2 !== 0)) {
+    if (bytes.length === 0 || bytes.length > MAX_PACKET_MS * this.#msBytes || bytes.length % 2 !== 0) {
       return undefined;
     }
     return bytes;

@@ -1,7 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { type AudioFormat, bytesPerMs, silenceByte } from '../../../src/audio/codec.ts';
+import { type AudioFormat, bytesPerMs } from '../../../src/audio/codec.ts';
 import { Channel, type ChannelOptions } from './channel.ts';
 
 export interface SwitchCallOptions extends ChannelOptions {
@@ -17,6 +17,12 @@ export interface Heard {
 
 type Fields = ReadonlyMap<string, string>;
 
+/** Whether a packet has more in it than the smallest step of A-law, which has no zero. */
+export function isSound(bytes: Buffer): boolean {
+  for (let at = 0; at + 1 < bytes.length; at += 2) if (Math.abs(bytes.readInt16LE(at)) > 16) return true;
+  return false;
+}
+
 /** Calls that tests have made, and may have left. */
 const open = new Set<SwitchCall>();
 
@@ -31,6 +37,7 @@ export function killAllCalls(): void {
  */
 export class SwitchCall {
   readonly channel: Channel;
+  /** What `unicast` carries: linear samples, whatever the codec of the call. */
   readonly format: AudioFormat;
   /** What the caller's telephone was sent. */
   readonly heard: Heard[] = [];
@@ -63,11 +70,7 @@ export class SwitchCall {
     this.#socket = socket;
     this.#mode = mode;
     this.channel = new Channel(options);
-    const { codec, rateHz } = this.channel;
-    this.format =
-      codec === 'PCMU' || codec === 'PCMA'
-        ? { encoding: codec === 'PCMU' ? 'pcmu' : 'pcma', sampleRateHz: 8000 }
-        : { encoding: 'pcm16', sampleRateHz: rateHz as 8000 };
+    this.format = { encoding: 'pcm16', sampleRateHz: this.channel.rateHz as 8000 };
     socket.setNoDelay(true);
     socket.on('error', () => {});
     socket.on('data', (chunk) => this.#receive(chunk.toString('utf8')));
@@ -141,7 +144,7 @@ export class SwitchCall {
     return Buffer.concat(this.heard.map(({ bytes }) => bytes));
   }
 
-  /** Milliseconds of what was heard that are not silence, in a format whose silence is one byte. */
+  /** Milliseconds of the packets that were heard and are not silent. */
   get soundMs(): number {
     return this.#soundBytes / bytesPerMs(this.format);
   }
@@ -258,10 +261,9 @@ export class SwitchCall {
 
   async #unicast(fields: Fields): Promise<void> {
     const audio = createSocket('udp4');
-    const silence = silenceByte(this.format.encoding);
     audio.on('message', (bytes) => {
       this.heard.push({ atMs: performance.now(), bytes });
-      for (const byte of bytes) if (byte !== silence) this.#soundBytes += 1;
+      if (isSound(bytes)) this.#soundBytes += bytes.length;
     });
     audio.bind(Number(fields.get('local-port')), fields.get('local-ip'));
     await once(audio, 'listening');
@@ -275,7 +277,7 @@ export class SwitchCall {
     const { ptimeMs } = this.channel;
     const packetBytes = ptimeMs * bytesPerMs(this.format);
     for (; this.#nextAtMs <= performance.now(); this.#nextAtMs += ptimeMs) {
-      const packet = Buffer.alloc(packetBytes, silenceByte(this.format.encoding));
+      const packet = Buffer.alloc(packetBytes);
       this.#speech.copy(packet);
       this.#speech = this.#speech.subarray(packetBytes);
       if (!this.isMute) this.sendPacket(packet);
