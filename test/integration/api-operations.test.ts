@@ -364,6 +364,7 @@ describe('--check', () => {
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
       'the configuration is good',
+      expect.stringMatching(/^ {2}prices: those that ship, of \d{4}-\d\d-\d\d, in USD$/),
       '  agent profiles: customer-care-voice',
       '  keys: the operator, tenants: 1',
       '  TLS: on',
