@@ -32,17 +32,21 @@ export class LightCallers {
     this.#question = Buffer.from(writeWav(samples.slice(from * SAMPLE_RATE_HZ, to * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ));
   }
 
-  /** Begins `count` calls, so many a second, each with turns of its own rhythm. */
+  /** Begins `count` calls, so many a second, each with turns of its own rhythm; resolves when all of them are there. */
   async start(count: number, perSecond: number): Promise<void> {
+    const created: Promise<void>[] = [];
+    const failed = () => {
+      if (!this.#stopped.signal.aborted) this.#failures += 1;
+    };
     for (let i = 0; i < count; i++) {
       const callId = `light-${i}`;
-      await this.create(callId, { callerNumber: `3932976${String(i).padStart(5, '0')}` });
-      const failed = () => {
-        if (!this.#stopped.signal.aborted) this.#failures += 1;
-      };
-      this.#lines.push(this.#listen(callId).catch(failed), this.#talk(callId, (i * 997) % EVERY_MS).catch(failed));
+      const create = this.create(callId, { callerNumber: `3932976${String(i).padStart(5, '0')}` });
+      const call = () => Promise.all([this.#listen(callId), this.#talk(callId, (i * 997) % EVERY_MS)]);
+      created.push(create);
+      this.#lines.push(create.then(call).then(() => {}, failed));
       await sleep(1_000 / perSecond);
     }
+    await Promise.all(created);
   }
 
   /** Callers who gave up. */
