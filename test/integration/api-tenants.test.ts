@@ -72,11 +72,18 @@ const ROUTES: Record<string, (callId: string, headers: Headers) => Promise<Answe
   'GET history': (_callId, headers) => http('GET', `${gateway.url}/api/voice/calls`, undefined, headers),
   'GET history of a call': (callId, headers) =>
     http('GET', `${gateway.url}/api/voice/calls/${callId}`, undefined, headers),
+  'GET recording': (callId, headers) =>
+    http('GET', `${gateway.url}/api/voice/calls/${callId}/recording`, undefined, headers),
   'GET sessions': (_callId, headers) => http('GET', `${gateway.url}/api/voice/sessions`, undefined, headers),
+  'GET usage': (_callId, headers) => http('GET', `${gateway.url}/api/voice/usage`, undefined, headers),
+  'GET looks': (_callId, headers) => http('GET', `${gateway.url}/api/voice/looks`, undefined, headers),
+  'GET status': (_callId, headers) => http('GET', `${gateway.url}/api/voice/status`, undefined, headers),
+  'GET calls as they go': (_callId, headers) => http('GET', `${gateway.url}/api/voice/events`, undefined, headers),
+  'GET who': (_callId, headers) => http('GET', `${gateway.url}/console/who`, undefined, headers),
 };
 /** Those of them that are about one call that exists. */
 const CALL_ROUTES = Object.keys(ROUTES).filter(
-  (name) => !['POST create', 'GET sessions', 'GET history', 'GET history of a call'].includes(name),
+  (name) => /^(POST|GET (response|audio|session|events)$)/.test(name) && name !== 'POST create',
 );
 
 const WRONG: Record<string, { headers: Headers; status: number; code: string }> = {
