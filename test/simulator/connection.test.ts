@@ -120,6 +120,7 @@ describe('stats', () => {
     await gone.close();
     await closed;
     expect(simulator.stats).toEqual({
+      bills: {},
       connectionsOpen: 1,
       connectionsTotal: 2,
       handshakesRefused: {},
