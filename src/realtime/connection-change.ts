@@ -1,29 +1,13 @@
-import type { ConversationHost } from '../upstream/host.ts';
 import type { UpstreamError } from '../upstream/upstream-error.ts';
-import type { CallerTurns } from './caller-turns.ts';
-import type { Greeting } from './greeting.ts';
-import type { Interrupter } from './interrupter.ts';
-import type { OwedAnswer } from './owed-answer.ts';
+import type { ConversationParts } from './conversation-parts.ts';
 import { goesOn } from './own-words.ts';
-import type { ReplyItems } from './reply-items.ts';
-import type { ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
+import type { ResponseOverrides } from './response-scheduler.ts';
 import type { ResponseTracker } from './response-tracker.ts';
-import type { RunningResponses } from './running-responses.ts';
 import type { ToldConversation } from './told-conversation.ts';
-import type { ToolRunner } from './tool-runner.ts';
 import type { Restored } from './upstream-link.ts';
 
-export interface ConnectionChangeParts {
-  readonly host: ConversationHost;
+export interface ConnectionChangeParts extends ConversationParts {
   readonly told: ToldConversation;
-  readonly greeting: Greeting;
-  readonly answer: OwedAnswer;
-  readonly items: ReplyItems;
-  readonly running: RunningResponses;
-  readonly responses: ResponseScheduler;
-  readonly interrupter: Interrupter;
-  readonly tools: ToolRunner;
-  readonly caller: CallerTurns;
   readonly tracker: ResponseTracker;
 }
 

@@ -1,34 +1,20 @@
 import type { Clock } from '../clock.ts';
-import type { ConversationHost } from '../upstream/host.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
-import type { CallerTurns } from './caller-turns.ts';
+import type { ConversationParts } from './conversation-parts.ts';
 import type { EventSender } from './event-sender.ts';
-import type { Greeting } from './greeting.ts';
 import type { IncomingItem, IncomingResponse } from './incoming.ts';
-import type { Interrupter } from './interrupter.ts';
 import type { Misfits } from './misfits.ts';
-import type { OwedAnswer } from './owed-answer.ts';
 import { noteCutOff } from './own-words.ts';
 import { RecentIds } from './recent-ids.ts';
-import type { ReplyItem, ReplyItems } from './reply-items.ts';
-import type { ResponseOverrides, ResponseScheduler } from './response-scheduler.ts';
-import type { LossReason, RunningResponses } from './running-responses.ts';
-import type { ToolRunner } from './tool-runner.ts';
+import type { ReplyItem } from './reply-items.ts';
+import type { ResponseOverrides } from './response-scheduler.ts';
+import type { LossReason } from './running-responses.ts';
 
 /** How long a cancelled response may be followed by the server's own answer to the turn that it stood in the way of. */
 const FOLLOW_UP_WAIT_MS = 300;
 
-export interface ResponseTrackerParts {
-  readonly host: ConversationHost;
+export interface ResponseTrackerParts extends ConversationParts {
   readonly link: EventSender;
-  readonly greeting: Greeting;
-  readonly answer: OwedAnswer;
-  readonly items: ReplyItems;
-  readonly running: RunningResponses;
-  readonly responses: ResponseScheduler;
-  readonly interrupter: Interrupter;
-  readonly tools: ToolRunner;
-  readonly caller: CallerTurns;
   readonly misfits: Misfits;
   readonly nowMs: Clock;
 }

@@ -121,8 +121,12 @@ export class Uplink {
         if (this.#closed) return;
         const input = { data, declared };
         const passed = lane.passOn(input);
-        if (passed?.ok) {
-          this.#forward(passed, { receivedAtMs });
+        if (passed) {
+          try {
+            this.#forward(passed, { receivedAtMs });
+          } catch {
+            // It is noted, and nobody waits for an answer.
+          }
           return;
         }
         lane

@@ -1,9 +1,9 @@
-import { decodeBase64, encodeBase64 } from '../../audio/base64.ts';
+import { decodeBase64 } from '../../audio/base64.ts';
 import { bytesPerMs, isSameFormat } from '../../audio/codec.ts';
-import { createFramerState, cutFrames } from '../../audio/frames.ts';
+import { createFramerState } from '../../audio/frames.ts';
 import { chunkBytes, g711Chunk } from './chunk-bytes.ts';
 import { failure } from './failure.ts';
-import { lastFrames } from './frame-output.ts';
+import { lastFrames, nextFrames } from './frame-output.ts';
 import type { AudioState, DownlinkJob, DownlinkOutput, UplinkInput, UplinkJob, UplinkOutput } from './jobs.ts';
 import { piecesOf } from './pieces.ts';
 
@@ -40,15 +40,12 @@ export function passDown(
 ): { readonly output: DownlinkOutput; readonly state: AudioState } | undefined {
   if (base64 !== null && base64.length > MAX_LENGTH) return undefined;
   const framer = state?.framer ?? createFramerState();
-  return { output: output(), state: { ...state, framer } };
-
-  function output(): DownlinkOutput {
-    try {
-      if (base64 === null) return lastFrames(framer, new Uint8Array(0), call);
-      const { frames, count } = cutFrames(framer, decodeBase64(base64), call);
-      return { ok: true, base64: encodeBase64(frames), frameCount: count, paddedMs: 0 };
-    } catch (error) {
-      return failure(error);
-    }
+  const passed = { ...state, framer };
+  try {
+    const output =
+      base64 === null ? lastFrames(framer, new Uint8Array(0), call) : nextFrames(framer, decodeBase64(base64), call);
+    return { output, state: passed };
+  } catch (error) {
+    return { output: failure(error), state: passed };
   }
 }
